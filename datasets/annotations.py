@@ -1,0 +1,134 @@
+"""What a question-answering data set is, the rows of its annotation files, and vocabularies."""
+
+import csv
+import importlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from .breakdowns import Breakdown
+from .errors import InputError, did_you_mean
+from .files import read_json
+from .json_stream import iterate_json_object
+from .question_table import QuestionTable, Row, read_table
+
+__all__ = [
+    "QASource",
+    "QuestionTable",
+    "csv_rows",
+    "get_source",
+    "json_list_rows",
+    "json_object_rows",
+    "read_table",
+    "read_vocabulary",
+]
+
+SOURCE_NAMES = ("anetqa", "agqa", "msrvttqa")
+
+
+@dataclass(frozen=True)
+class QASource:
+    """All that tells one question-answering data set from another; one instance a file, named SOURCE.
+
+    Attributes:
+        name: as in `data/<name>`, `result/<name>_by_….json` and the configuration.
+        split_files: split ("train", "val", "test") -> file name in the data folder.
+        read_questions: path -> table; picklable, so a function of a module.
+        frame_directory: folder of a video in `frames/`, with `{video_id}` to fill in.
+        feature_key: key of a video in `<name>.h5`, with `{video_id}` to fill in.
+        num_answers_in_predictions: how many of the best answers a prediction lists; 1: only the best.
+        breakdowns: the groups of questions that `eval.py` reports.
+    """
+
+    name: str
+    split_files: Mapping[str, str]
+    read_questions: Callable[[Path], QuestionTable]
+    frame_directory: str
+    feature_key: str
+    num_answers_in_predictions: int
+    breakdowns: tuple[Breakdown, ...]
+
+
+def get_source(name: str) -> QASource:
+    """The data set of that name. Raises InputError for an unknown one."""
+    if name not in SOURCE_NAMES:
+        known = ", ".join(SOURCE_NAMES)
+        guess = did_you_mean(str(name), SOURCE_NAMES)
+        raise InputError(f"no question-answering data set named {name!r}{guess}; there are {known}")
+    return importlib.import_module(f".{name}", __package__).SOURCE
+
+
+def read_vocabulary(path: str | os.PathLike) -> list[str]:
+    """Reads `{answer: index}` as a list of answers in order of their index.
+
+    Raises:
+        InputError: the file cannot be read, is no such object or empty; an index is missing, repeated or not an int.
+    """
+    vocabulary = read_json(path)
+    if not isinstance(vocabulary, dict):
+        raise InputError(f"{path} is not a JSON object of answer -> index")
+    if not vocabulary:
+        raise InputError(f"{path} has no answers")
+    answers: list[str | None] = [None] * len(vocabulary)
+    for answer, index in vocabulary.items():
+        if type(index) is not int or not 0 <= index < len(answers):
+            raise InputError(
+                f"{path}: the index of {answer!r} is {index!r}; "
+                f"{len(answers)} answers have the indices 0 to {len(answers) - 1}"
+            )
+        if answers[index] is not None:
+            raise InputError(f"{path}: {answers[index]!r} and {answer!r} both have the index {index}")
+        answers[index] = answer
+    return answers
+
+
+def csv_rows(path: Path, columns: Iterable[str]) -> Iterator[Row]:
+    """The rows of a CSV file with a header that has at least these columns.
+
+    Raises:
+        InputError: not UTF-8, not CSV, a column missing, a row that is longer or shorter than the header.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = csv.reader(file, strict=True)
+            header = next(lines, None)
+            if header is None:
+                raise InputError(f"{path} is empty")
+            missing = [column for column in columns if column not in header]
+            if missing:
+                raise InputError(
+                    f"{path} has no column {', '.join(map(repr, missing))} (it has {', '.join(header)[:200]!r}); "
+                    "is it of another data set?"
+                )
+            start = lines.line_num + 1
+            for values in lines:
+                where = f"line {start}"
+                start = lines.line_num + 1
+                if len(values) != len(header):
+                    raise InputError(f"{path}, {where}: {len(values)} fields instead of {len(header)}")
+                yield where, dict(zip(header, values, strict=True))
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text: {error.reason}") from None
+    except csv.Error as error:
+        raise InputError(f"{path} is not valid CSV: {error} (near line {lines.line_num})") from None
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def json_object_rows(path: Path) -> Iterator[Row]:
+    """The records of `{qid: {…}, …}`, each with its qid, read piece by piece."""
+    for qid, record, _ in iterate_json_object(path):
+        record["qid"] = qid
+        yield f"record {qid!r}", record
+
+
+def json_list_rows(path: Path) -> Iterator[Row]:
+    """The records of `[{…}, …]`. Raises InputError when the file holds anything else."""
+    records = read_json(path)
+    if not isinstance(records, list):
+        raise InputError(f"{path} is not a JSON list of records")
+    for index, record in enumerate(records):
+        if not isinstance(record, dict):
+            raise InputError(f"{path}, item {index}: not an object")
+        yield f"item {index}", record

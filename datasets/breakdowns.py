@@ -1,0 +1,91 @@
+"""How the questions of a data set are grouped when accuracy is reported."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+if TYPE_CHECKING:
+    from .question_table import QuestionTable
+
+
+class Breakdown(Protocol):
+    """A way to group questions; a question may be in any number of its categories."""
+
+    title: str
+
+    def members(self, table: "QuestionTable") -> dict[str, np.ndarray]:
+        """Category label -> bool [N], True for the questions in it. Categories without a question are there, too."""
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """A column that names the one category of a question.
+
+    Attributes:
+        title: heading of the group.
+        column: name of the column (dictionary-encoded strings).
+        labels: value in the column -> label, in the order of the report. Other values follow under their own name.
+    """
+
+    title: str
+    column: str
+    labels: Mapping[str, str]
+
+    def members(self, table: "QuestionTable") -> dict[str, np.ndarray]:
+        column = table.column(self.column)
+        codes = pc.fill_null(column.indices, -1).to_numpy(zero_copy_only=False)
+        code_of = {value: code for code, value in enumerate(column.dictionary.to_pylist())}
+        return {label: codes == code_of.get(value, -2) for value, label in _with_others(self.labels, code_of)}
+
+
+@dataclass(frozen=True)
+class AnyOf:
+    """A column that lists the categories of a question; it counts once in each. Attributes as in `OneOf`."""
+
+    title: str
+    column: str
+    labels: Mapping[str, str]
+
+    def members(self, table: "QuestionTable") -> dict[str, np.ndarray]:
+        column = table.column(self.column)
+        listed = pc.list_flatten(column).dictionary_encode()
+        owners = pc.list_parent_indices(column).to_numpy()
+        codes = pc.fill_null(listed.indices, -1).to_numpy(zero_copy_only=False)
+        code_of = {value: code for code, value in enumerate(listed.dictionary.to_pylist())}
+        members = {}
+        for value, label in _with_others(self.labels, code_of):
+            members[label] = np.zeros(len(table), dtype=bool)
+            members[label][owners[codes == code_of.get(value, -2)]] = True
+        return members
+
+
+@dataclass(frozen=True)
+class Flags:
+    """Boolean columns, one a category; those that the table does not carry are left out.
+
+    Attributes:
+        title: heading of the group.
+        labels: name of the column -> label.
+        prefix: columns whose names begin so follow under their own name.
+    """
+
+    title: str
+    labels: Mapping[str, str]
+    prefix: str | None = None
+
+    def members(self, table: "QuestionTable") -> dict[str, np.ndarray]:
+        names = table.column_names
+        others = [name for name in sorted(names) if self.prefix and name.startswith(self.prefix)]
+        return {
+            label: pc.fill_null(table.column(name), pa.scalar(False)).to_numpy(zero_copy_only=False)
+            for name, label in _with_others(self.labels, others)
+            if name in names
+        }
+
+
+def _with_others(labels: Mapping[str, str], values: Iterable[str]) -> list[tuple[str, str]]:
+    return [*labels.items(), *((value, value) for value in sorted(values) if value not in labels)]

@@ -1,0 +1,130 @@
+"""The clip features of a video, from an HDF5 file."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from .errors import InputError
+from .sampling import sample_features
+
+# What h5py raises for files and objects that are damaged or not there.
+_H5_ERRORS = (OSError, KeyError, RuntimeError, ValueError, TypeError)
+
+
+class ClipFeatures:
+    """Reads clip features: one dataset a video, float [clips, width].
+
+    The file is opened by the process that reads, at its first reading, and stays open: instances can be made before
+    workers fork, and sent to workers that are spawned.
+    """
+
+    def __init__(self, path: str | os.PathLike, width: int, max_len: int | None = None, key: str = "{video_id}"):
+        """
+        Args:
+            path: HDF5 file.
+            width: numbers a feature.
+            max_len: features to use of a video at most, sampled as in `datasets.sampling`; None: all.
+            key: name of a video's dataset in the file, with `{video_id}` to fill in.
+        """
+        self.path = Path(path)
+        self.width = width
+        self.max_len = max_len
+        self.key = key
+        self._file: h5py.File | None = None
+        self._pid: int | None = None
+
+    def __getstate__(self) -> dict:
+        return self.__dict__ | {"_file": None, "_pid": None}
+
+    def read(self, video_id: str, random: np.random.Generator | None = None) -> np.ndarray:
+        """The features to use of one video.
+
+        Args:
+            video_id: fills in the key.
+            random: draws the features if there are too many, as in training; without it the middle ones of the spans.
+
+        Returns:
+            float32 [clips, width], 1 <= clips (<= max_len).
+
+        Raises:
+            InputError: no such video, no clips, another width, not numbers, NaN or infinite; names file and key.
+        """
+        dataset = self._dataset(video_id)
+        where = f"{self.path}, {dataset.name!r}"
+        try:
+            with np.errstate(over="ignore"):  # becomes infinite, which is found below
+                features = dataset[()].astype(np.float32, copy=False)
+        except (*_H5_ERRORS, MemoryError) as error:
+            raise InputError(f"{where}: cannot be read ({error}); extract its features again") from error
+        if self.max_len is not None:
+            features = features[sample_features(len(features), self.max_len, random)]
+        if not np.isfinite(features).all():
+            raise InputError(f"{where}: holds NaN or infinite numbers; extract its features again")
+        return features
+
+    def missing(self, video_ids: Iterable[str]) -> list[str]:
+        """Those of `video_ids` that the file does not hold; leaves the file closed, so that workers can fork.
+
+        Raises InputError if the file cannot be opened or is damaged.
+        """
+        try:
+            file = self._open()
+            return [video_id for video_id in video_ids if self._key(video_id) not in file]
+        except (KeyError, RuntimeError) as error:
+            raise InputError(f"{self.path} is damaged ({error}); extract the features again") from error
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Closes the file; the next reading opens it again."""
+        if self._file is not None and self._pid == os.getpid():
+            self._file.close()
+        self._file = None
+
+    def _key(self, video_id: str) -> str:
+        return self.key.replace("{video_id}", video_id)
+
+    def _open(self) -> h5py.File:
+        if self._file is None or self._pid != os.getpid():
+            if not self.path.exists():
+                raise InputError(f"{self.path} does not exist; preproc/extract_features.py makes it")
+            try:
+                # Nobody writes while we read, and network file systems often cannot lock.
+                self._file = h5py.File(self.path, "r", locking=False)
+            except OSError as error:
+                raise InputError(f"{self.path} is not an HDF5 file that can be read ({error})") from error
+            self._pid = os.getpid()
+        return self._file
+
+    def _dataset(self, video_id: str) -> h5py.Dataset:
+        file, key = self._open(), self._key(video_id)
+        where = f"{self.path}, {key!r}"
+        try:
+            dataset = file[key]
+            problem = self._problem(dataset, file)
+        except KeyError:
+            raise InputError(
+                f"{where}: no features of this video; preproc/check_data.py lists what is missing"
+            ) from None
+        except _H5_ERRORS as error:
+            raise InputError(f"{where}: cannot be read ({error}); extract its features again") from error
+        if problem:
+            raise InputError(f"{where}: {problem}")
+        return dataset
+
+    def _problem(self, dataset: h5py.Dataset | h5py.Group, file: h5py.File) -> str | None:
+        """Why these cannot be the features of a video, if so."""
+        if not isinstance(dataset, h5py.Dataset):
+            return "not a dataset of features but a group"
+        # HDF5 can point at other files, and would read whatever a file from elsewhere names.
+        if dataset.file.filename != file.filename or dataset.external or dataset.is_virtual:
+            return "leads to another file, which is not followed"
+        if dataset.dtype.kind != "f" or len(dataset.shape or ()) != 2 or dataset.shape[1] != self.width:
+            return (
+                f"{dataset.dtype} of shape {dataset.shape} instead of float [clips, {self.width}] "
+                "(the width is the setting input_video_embed_size)"
+            )
+        return None if dataset.shape[0] else "no clips; extract its features again"

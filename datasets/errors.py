@@ -1,0 +1,37 @@
+"""The one exception for bad input, and how command lines show it."""
+
+import functools
+import sys
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+
+
+class InputError(ValueError):
+    """Bad input: a file, a value or a combination of settings that cannot be used.
+
+    The message is one line: it names what was received and says the way out.
+    """
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """``" (did you mean 'x'?)"`` for the closest of the known words, or an empty string."""
+    matches = get_close_matches(word, list(known), n=1)
+    return f" (did you mean {matches[0]!r}?)" if matches else ""
+
+
+def run_cli(main: Callable[..., int | None]) -> Callable[..., int]:
+    """Decorates a command line's ``main``: an `InputError` becomes one line on stderr and exit code 2."""
+
+    @functools.wraps(main)
+    def wrapped(*args, **kwargs) -> int:
+        try:
+            return main(*args, **kwargs) or 0
+        except InputError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        except BrokenPipeError:
+            # The reader of our output (say `head`) is gone: nothing to report, and nobody to report it to.
+            sys.stderr.close()
+            return 1
+
+    return wrapped

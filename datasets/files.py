@@ -1,0 +1,71 @@
+"""Writing files so that they appear whole or not at all, and reading JSON with clear errors."""
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from .errors import InputError
+
+
+@contextlib.contextmanager
+def atomic_write(path: str | os.PathLike, mode: str = "w") -> Iterator[IO]:
+    """Opens a temporary file beside `path` that takes its place when the block ends without an error.
+
+    Raises:
+        InputError: the folder cannot be written or the disk is full; what stood at `path` before is untouched.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        encoding = None if "b" in mode else "utf-8"
+        with os.fdopen(descriptor, mode, encoding=encoding, newline=None if "b" in mode else "") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o666 & ~_umask())
+        Path(temporary).replace(path)
+        temporary = None
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                Path(temporary).unlink()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_json(path: str | os.PathLike, value: Any, **options: Any) -> None:
+    """Writes `value` as JSON, whole or not at all. Raises InputError when it cannot be written."""
+    with atomic_write(path) as file:
+        json.dump(value, file, **options)
+
+
+def read_json(path: str | os.PathLike) -> Any:
+    """Reads one JSON file.
+
+    Raises:
+        InputError: the file is missing, unreadable, not UTF-8 or not JSON; the message names it.
+    """
+    path = Path(path)
+    try:
+        with path.open(encoding="utf-8") as file:
+            return json.load(file)
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist") from None
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}") from None
+    except (ValueError, RecursionError) as error:  # JSONDecodeError, or an integer of too many digits
+        raise InputError(f"{path} is not valid JSON: {error}") from None

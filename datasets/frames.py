@@ -1,0 +1,217 @@
+"""The frames of a video: choosing, reading and sizing them."""
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .errors import InputError
+from .sampling import sample_frames
+
+_FRAME_NAME = re.compile(r"(?!\.)(?:.*\D)?(\d+)\.(?:png|jpe?g)", re.IGNORECASE)
+_MAX_PIXELS = 1 << 27  # no frame is that large: the header is damaged, or a trap that would fill the memory
+
+_END_OF_JPG = b"\xff\xd9"  # nowhere else after the frame header; OpenCV 4 decodes a jpg without it, part of it grey
+_DECODE = cv2.IMREAD_IGNORE_ORIENTATION  # as Pillow: the pixels as stored, whatever an EXIF tag says
+_REDUCED_DECODE = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
+# A jpg may be decoded at 1/2, 1/4 or 1/8 of its size if that is still this many times what is wanted. Measured on hard
+# edges: pixels differ from those of a full decode by up to 12/255 at 1, 4/255 at 3 to 4, 2/255 from 5 on.
+_REDUCING_GAP = 5
+
+
+class FrameReader:
+    """Reads a few frames of a video, sampled as in `datasets.sampling`, as squares of one size.
+
+    Frames are `<root>/<directory>/*.png` or `*.jpg`, in order of the number that ends their name. The names in a
+    directory are read once a process. Instances can be sent to worker processes.
+    """
+
+    def __init__(self, root: str | os.PathLike, nframe: int, trim: float = 1.0, image_size: int = 384):
+        """
+        Args:
+            root: folder that holds one directory a video.
+            nframe: frames to read of a video.
+            trim: share of the video that is kept, around its middle; 0 < trim <= 1.
+            image_size: side of the square, in pixels.
+        """
+        self.root = Path(root)
+        self.nframe = nframe
+        self.trim = trim
+        self.image_size = image_size
+        self._names: dict[str, str] = {}  # directory -> file names, joined by "\n": one small object a video
+
+    def __getstate__(self) -> dict:
+        return self.__dict__ | {"_names": {}}
+
+    def read(self, directory: str, random: np.random.Generator | None = None) -> np.ndarray:
+        """Reads the frames to show of one video.
+
+        Args:
+            directory: name of the video's folder under `root`.
+            random: draws the frames, as in training; without it the middle ones of the spans.
+
+        Returns:
+            uint8 [nframe, 3, image_size, image_size], RGB.
+
+        Raises:
+            InputError: no such folder, no frames in it, a file that is no whole image; names the path.
+        """
+        names = self.names(directory)
+        folder = self.root / directory
+        chosen = sample_frames(len(names), self.nframe, self.trim, random)
+        frames = np.empty((self.nframe, 3, self.image_size, self.image_size), np.uint8)
+        for i, index in enumerate(chosen):
+            if i > 0 and index == chosen[i - 1]:  # doubled in place
+                frames[i] = frames[i - 1]
+                continue
+            path = folder / names[index]
+            if path.is_symlink():
+                check_inside(path, self.root)
+            read_square(path, self.image_size, frames[i])
+        return frames
+
+    def names(self, directory: str) -> list[str]:
+        """File names of a video's frames in order. Raises InputError when there is no such folder or no frame in it."""
+        if directory not in self._names:
+            self._names[directory] = "\n".join(self._list(directory))
+        return self._names[directory].split("\n")
+
+    def missing(self, directories: Iterable[str]) -> list[str]:
+        """Those of `directories` that do not exist. One look at the root, whatever their number.
+
+        Raises InputError if the root itself cannot be listed.
+        """
+        try:
+            present = {path.name for path in self.root.iterdir()}
+        except OSError as error:
+            raise InputError(
+                f"cannot list the frames in {self.root}: {error.strerror}; preproc/extract_frames.py makes them"
+            ) from error
+        return [directory for directory in directories if directory not in present]
+
+    def _list(self, directory: str) -> list[str]:
+        folder = self.root / directory
+        check_inside(folder, self.root)
+        try:
+            found = [path.name for path in folder.iterdir()]
+        except OSError as error:
+            raise InputError(f"cannot read the frames in {folder}: {error.strerror}") from error
+        numbered: dict[int, str] = {}
+        for name in found:
+            if match := _FRAME_NAME.fullmatch(name):
+                number = int(match[1])
+                if number in numbered:
+                    one, other = sorted((numbered[number], name))
+                    raise InputError(f"{folder} holds frame {number} twice, {one} and {other}: remove one of each")
+                numbered[number] = name
+        if not numbered:
+            raise InputError(f"no frames (*.png or *.jpg) in {folder}; extract them again")
+        return [numbered[number] for number in sorted(numbered)]
+
+
+def check_inside(path: Path, root: Path) -> None:
+    """Raises InputError if `path` is not below `root`, once `..` and symbolic links are followed."""
+    try:
+        if root.resolve() in path.resolve().parents:
+            return
+    except (OSError, ValueError, RuntimeError) as error:  # too long; a NUL character; a loop of links
+        raise InputError(f"{str(path)!r} is no usable path: {error}") from None
+    raise InputError(f"{path} leads out of {root}: ids and links must stay inside it")
+
+
+def read_square(path: str | os.PathLike, size: int, out: np.ndarray | None = None) -> np.ndarray:
+    """Reads one image, its short side resized to `size`, the centre cropped.
+
+    Same as Pillow's bicubic `Image.resize` followed by a crop (the long side truncated, the crop's offset rounded), to
+    2/255. Jpgs several times larger than wanted are decoded at reduced size: within 3/255, 0.3/255 on average. A png
+    that is damaged anywhere is refused; a jpg has no checksum, and may show what happened to it.
+
+    Args:
+        path: png or jpg; any number of channels, 8 or 16 bits.
+        size: pixels.
+        out: uint8 [3, size, size] to write into.
+
+    Returns:
+        uint8 [3, size, size], RGB.
+
+    Raises:
+        InputError: the file cannot be read or is no whole image.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    if out is None:
+        out = np.empty((3, size, size), np.uint8)
+    height, width = _declared_size(data) or (0, 0)
+    if height * width > _MAX_PIXELS:
+        raise InputError(f"{path} claims to be of {width} x {height} pixels: damaged; extract the frames again")
+    image = _decode(data, height, width, size) if height and width else None
+    if image is None:
+        raise InputError(f"{path} is not a whole png or jpg image; extract the frames of this video again")
+    short = min(height, width)
+    if short != size:
+        new = [size if side == short else int(size * side / short) for side in (height, width)]
+        resized = _resize(torch.from_numpy(image).permute(2, 0, 1)[None], *new)
+        top, left = _crop_offset(new[0], size), _crop_offset(new[1], size)
+        crop = resized[0, :, top : top + size, left : left + size].numpy()
+        for plane in range(3):
+            out[plane] = crop[2 - plane]  # BGR to RGB
+        return out
+    top, left = _crop_offset(height, size), _crop_offset(width, size)
+    cv2.split(image[top : top + size, left : left + size], [out[2], out[1], out[0]])  # BGR to RGB, straight into `out`
+    return out
+
+
+def _resize(image: Tensor, height: int, width: int) -> Tensor:
+    """Antialiased bicubic resize of uint8 [1, 3, H, W]: the width, then the height, rounded after each as in Pillow.
+
+    Pillow 13 begins with the height where that drops more than twice as many rows as the width drops columns: pictures
+    more than twice as tall as wide. (Seen in its results; earlier versions always begin with the width.)
+    """
+    rows_dropped, columns_dropped = image.shape[2] - height, image.shape[3] - width
+    if rows_dropped > 2 * max(columns_dropped, 0):
+        image = F.interpolate(image, (height, image.shape[3]), mode="bicubic", antialias=True)
+    return F.interpolate(image, (height, width), mode="bicubic", antialias=True)
+
+
+def _crop_offset(side: int, size: int) -> int:
+    return round((side - size) / 2)
+
+
+def _decode(data: bytes, height: int, width: int, size: int) -> np.ndarray | None:
+    """BGR uint8 [height, width, 3], smaller for a large jpg; None if `data` is no whole image."""
+    flag = cv2.IMREAD_COLOR
+    if data[:2] == b"\xff\xd8":
+        for factor, reduced in _REDUCED_DECODE.items():
+            # Sides that the factor does not divide would be rounded up, and the picture shifted.
+            divides = height % factor == 0 and width % factor == 0
+            if divides and min(height, width) >= _REDUCING_GAP * factor * size:
+                flag = reduced
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), flag | _DECODE)
+    except cv2.error:  # empty, or larger than OpenCV allows
+        return None
+
+
+def _declared_size(data: bytes) -> tuple[int, int] | None:
+    """Height and width from the header of a png or a jpg that has an end, without decoding it; else None."""
+    if data[:8] == b"\x89PNG\r\n\x1a\n":
+        return int.from_bytes(data[20:24]), int.from_bytes(data[16:20])
+    if data[:2] != b"\xff\xd8":
+        return None
+    at = 2
+    while at + 9 < len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # a frame header, of whatever coding
+            if data.find(_END_OF_JPG, at) < 0:
+                return None
+            return int.from_bytes(data[at + 5 : at + 7]), int.from_bytes(data[at + 7 : at + 9])
+        at += 1 if marker == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4])
+    return None

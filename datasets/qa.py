@@ -1,0 +1,131 @@
+"""Question answering: what is on disk about a question and its video, as one sample."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from .annotations import QuestionTable
+from .clips import ClipFeatures
+from .errors import InputError
+from .frames import FrameReader
+
+IGNORE_INDEX = -100  # label of an answer outside the vocabulary; what PyTorch's losses ignore
+
+
+class Draw(NamedTuple):
+    """A question of an epoch, as samplers ask for it."""
+
+    index: int
+    epoch: int = 0
+
+
+@dataclass
+class VideoSample:
+    """A video, and Q questions about it.
+
+    Attributes:
+        frames: uint8 [F, 3, H, W], RGB.
+        clips: float32 [S, features], or None without a temporal stream.
+        qids, questions: Q texts each.
+        labels: Q indices into the vocabulary, IGNORE_INDEX for an answer outside.
+    """
+
+    frames: np.ndarray
+    clips: np.ndarray | None
+    qids: list[str]
+    questions: list[str]
+    labels: list[int]
+
+
+class QADataset(Dataset):
+    """The questions of one split, with the frames and clip features of their videos.
+
+    Instances can be sent to worker processes.
+    """
+
+    def __init__(
+        self,
+        table: QuestionTable,
+        frames: FrameReader,
+        clips: ClipFeatures | None,
+        vocabulary: Sequence[str],
+        frame_directory: str = "{video_id}",
+        seed: int | None = None,
+    ):
+        """
+        Args:
+            table: the questions.
+            frames: reads the frames of a video.
+            clips: reads its clip features; None: not wanted.
+            vocabulary: the answers, in order of their index.
+            frame_directory: the folder of a video's frames, with `{video_id}` to fill in.
+            seed: draws frames and features at random, as in training; None takes the middle ones of the spans.
+        """
+        self.table = table
+        self.frames = frames
+        self.clips = clips
+        self.frame_directory = frame_directory
+        self.seed = seed
+        self._label = {answer: index for index, answer in enumerate(vocabulary)}
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getitem__(self, index: int) -> VideoSample:
+        """One question and its video. Raises InputError as `read`."""
+        return self.read([Draw(index)])[0]
+
+    def read(self, draws: Sequence[Draw]) -> list[VideoSample]:
+        """Reads the questions asked for, and each of their videos once.
+
+        The random frames and features of a video depend on the seed, the epoch and the first of its questions alone, so
+        they are the same in whatever process and after whatever else they are read.
+
+        Returns:
+            one sample a video, in order of first appearance; its questions in the order asked for.
+
+        Raises:
+            InputError: frames or features that are missing or damaged; names them.
+        """
+        questions_of: dict[int, list[Draw]] = {}
+        for draw in draws:
+            questions_of.setdefault(self.table.video(draw.index), []).append(draw)
+        return [self._read_video(self.table.video_ids[video], draws) for video, draws in questions_of.items()]
+
+    def check_videos(self, split: str) -> None:
+        """Checks that all videos are on disk, reading none of them.
+
+        Raises:
+            InputError: videos of the split (called by that name) without frames or features, their number and the first
+                few; or the folder of frames or the file of features is missing as a whole.
+        """
+        video_of = {self._directory(video_id): video_id for video_id in self.table.video_ids}
+        missing = [("frames", self.frames.root, [video_of[name] for name in self.frames.missing(video_of)])]
+        if self.clips is not None:
+            missing.append(("clip features", self.clips.path, self.clips.missing(self.table.video_ids)))
+        for what, where, video_ids in missing:
+            if video_ids:
+                named = ", ".join(video_ids[:5]) + (", …" if len(video_ids) > 5 else "")
+                raise InputError(
+                    f"{len(video_ids)} of the {len(video_of)} videos of {split} have no {what} in {where} ({named}); "
+                    "extract them, or drop their questions: preproc/check_data.py lists all that is missing"
+                )
+
+    def _read_video(self, video_id: str, draws: Sequence[Draw]) -> VideoSample:
+        random = None
+        if self.seed is not None:
+            random = np.random.default_rng((self.seed, draws[0].epoch, draws[0].index))
+        indices = [draw.index for draw in draws]
+        return VideoSample(
+            frames=self.frames.read(self._directory(video_id), random),
+            clips=None if self.clips is None else self.clips.read(video_id, random),
+            qids=[self.table.qid(index) for index in indices],
+            questions=[self.table.question(index) for index in indices],
+            labels=[self._label.get(self.table.answer(index), IGNORE_INDEX) for index in indices],
+        )
+
+    def _directory(self, video_id: str) -> str:
+        return self.frame_directory.replace("{video_id}", video_id)
