@@ -1,0 +1,54 @@
+"""What the data modules share: their place among the ranks, and where training begins."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+
+from .loaders import Batches, EpochLoader, ReadableDataset
+
+
+class EpochDataModule(pl.LightningDataModule):
+    """Makes loaders whose training batches begin where the trainer's counts say, and that need no trainer either.
+
+    Attributes:
+        start: (epoch, batches done), where training begins when there is no trainer to count them.
+    """
+
+    # A rank without a batch is no mistake: with fewer videos than ranks, some have none to validate or test.
+    allow_zero_length_dataloader_with_multiple_devices = True
+
+    def __init__(self, num_workers: int = 0):
+        """
+        Args:
+            num_workers: processes that load, for each process that trains; 0: load in the process itself.
+        """
+        super().__init__()
+        self.num_workers = num_workers
+        self.start = (0, 0)
+
+    def rank_and_number(self) -> tuple[int, int]:
+        """Which process this is, of how many."""
+        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+
+    def training_loader(
+        self, dataset: ReadableDataset, collate: Callable[[Sequence], Any], batches: Batches
+    ) -> EpochLoader:
+        """Loads epoch after epoch; the first from where a resumed run left it."""
+        return self._loader(dataset, collate, batches, self._position)
+
+    def inference_loader(
+        self, dataset: ReadableDataset, collate: Callable[[Sequence], Any], batches: Batches
+    ) -> EpochLoader:
+        """Loads all batches, whatever training is at."""
+        return self._loader(dataset, collate, batches, lambda: (0, 0))
+
+    def _loader(self, dataset, collate, batches, position) -> EpochLoader:
+        on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+        return EpochLoader(dataset, collate, batches, self.num_workers, pin_memory=on_gpu, position=position)
+
+    def _position(self) -> tuple[int, int]:
+        # A trainer that resumes has restored its counts by the time it asks for its first batch.
+        if self.trainer is None:
+            return self.start
+        return self.trainer.current_epoch, self.trainer.fit_loop.epoch_loop.batch_progress.current.ready

@@ -1,0 +1,193 @@
+"""Open-ended question answering: the splits of one data set as loaders of batches."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+from torch import Tensor
+
+from datasets.annotations import QASource, QuestionTable, get_source, read_vocabulary
+from datasets.clips import ClipFeatures
+from datasets.errors import InputError
+from datasets.frames import FrameReader
+from datasets.qa import QADataset
+
+from .base import EpochDataModule
+from .batch import QACollate
+from .loaders import EpochLoader
+from .samplers import InferenceBatches, TrainingBatches
+from .tokenization import TextTokenizer, load_tokenizer
+
+
+class QADataModule(EpochDataModule):
+    """The questions, frames and features of one data set, read from its folder.
+
+    `data_root` holds `train`, `val` and `test` annotations (csv or json), `vocab.json`, `frames/` and `<name>.h5`;
+    only what a stage needs must be there. Every video of a stage must have frames and features: what is missing is
+    told at once, before anything runs. Batches are described in `datamodules.batch`.
+    """
+
+    def __init__(
+        self,
+        datasets: Sequence[str],
+        data_root: str | Path,
+        per_gpu_batchsize: int,
+        num_workers: int = 0,
+        seed: int = 0,
+        nframe: int = 16,
+        trim: float = 1.0,
+        image_size: int = 384,
+        max_video_len: int = 100,
+        max_text_len: int | None = None,
+        input_video_embed_size: int = 1024,
+        tokenizer: str | Path | Sequence[str] = "bert-base-uncased",
+        questions_per_video: int = 1,
+        temporal: bool = True,
+        vocabulary: Sequence[str] | None = None,
+    ):
+        """
+        Args:
+            datasets: one name, such as "anetqa".
+            data_root: its folder.
+            per_gpu_batchsize: questions a batch of one process.
+            num_workers: loader processes, for each process that trains; 0: none.
+            seed: of the order of training questions, and of their frames.
+            nframe: frames a video.
+            trim: share of a video's frames that is kept, around its middle.
+            image_size: side of the square frames, in pixels.
+            max_video_len: clip features a video at most; more are sampled down.
+            max_text_len: tokens a question at most; None: not cut (but to BERT's 512 positions).
+            input_video_embed_size: width of a clip feature.
+            tokenizer: name, folder or vocabulary of a BERT tokenizer.
+            questions_per_video: questions of a video that meet in a training batch.
+            temporal: whether clip features are wanted.
+            vocabulary: answers in order of their index; None: those of `vocab.json`.
+
+        Raises:
+            InputError: an unknown name, or not exactly one.
+        """
+        super().__init__(num_workers)
+        names = [datasets] if isinstance(datasets, str) else list(datasets)
+        if len(names) != 1:
+            raise InputError(f"question answering takes one data set, not {len(names)}: datasets={names}")
+        self.source: QASource = get_source(names[0])
+        self.data_root = Path(data_root)
+        self.per_gpu_batchsize = per_gpu_batchsize
+        self.seed = seed
+        self.max_text_len = max_text_len
+        self.questions_per_video = questions_per_video
+        self._tokenizer_source = tokenizer
+        self._vocabulary = vocabulary
+        self._frames = FrameReader(self.data_root / "frames", nframe, trim, image_size)
+        self._clips = None
+        if temporal:
+            features = self.data_root / f"{self.source.name}.h5"
+            self._clips = ClipFeatures(features, input_video_embed_size, max_video_len, self.source.feature_key)
+        self._split: dict[str, QADataset] = {}
+
+    @cached_property
+    def tokenizer(self) -> TextTokenizer:
+        return load_tokenizer(self._tokenizer_source)
+
+    @cached_property
+    def vocabulary(self) -> list[str]:
+        """All A answers in order of their index."""
+        if self._vocabulary is not None:
+            return list(self._vocabulary)
+        return read_vocabulary(self.data_root / "vocab.json")
+
+    @cached_property
+    def _answers(self) -> tuple[Tensor, Tensor]:
+        return self.tokenizer.encode(self.vocabulary)
+
+    @property
+    def answer_ids(self) -> Tensor:
+        """Tokens of all answers. int64 [A, L]."""
+        return self._answers[0]
+
+    @property
+    def answer_mask(self) -> Tensor:
+        """1 = a token, 0 = padding. int64 [A, L]."""
+        return self._answers[1]
+
+    @property
+    def num_answers_in_predictions(self) -> int:
+        """How many of the best answers a prediction lists."""
+        return self.source.num_answers_in_predictions
+
+    @property
+    def test_answers(self) -> dict[str, str]:
+        """qid -> answer of the test split, in its order."""
+        table = self._split["test"].table
+        return {table.qid(index): table.answer(index) for index in range(len(table))}
+
+    def setup(self, stage: str) -> None:
+        """Opens the splits of a stage ("fit", "validate", "test" or "predict").
+
+        Raises:
+            InputError: annotations that are missing or invalid; videos without frames or features; answers that are
+                those of another vocabulary.
+        """
+        splits = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("test",)}[stage]
+        for split in splits:
+            if split not in self._split:
+                self._split[split] = self._open(split)
+
+    def train_dataloader(self) -> EpochLoader:
+        dataset = self._split["train"]
+        batches = TrainingBatches(
+            dataset.table.video_codes,
+            self.per_gpu_batchsize,
+            self.questions_per_video,
+            self.seed,
+            *self.rank_and_number(),
+        )
+        return self.training_loader(dataset, self._collate(), batches)
+
+    def val_dataloader(self) -> EpochLoader:
+        return self._inference_loader("val")
+
+    def test_dataloader(self) -> EpochLoader:
+        return self._inference_loader("test")
+
+    def predict_dataloader(self) -> EpochLoader:
+        return self._inference_loader("test")
+
+    def _open(self, split: str) -> QADataset:
+        path = self.data_root / self.source.split_files[split]
+        table = self.source.read_questions(path)
+        training = split == "train"
+        dataset = QADataset(
+            table,
+            self._frames,
+            self._clips,
+            self.vocabulary,
+            self.source.frame_directory,
+            seed=self.seed if training else None,
+        )
+        self._check_answers(table, path, training)
+        dataset.check_videos(path.name)
+        return dataset
+
+    def _check_answers(self, table: QuestionTable, path: Path, training: bool) -> None:
+        """To train on an answer outside the vocabulary is impossible; to be tested on nothing else is a mistake."""
+        answers = set(table.column("answer").unique().to_pylist())
+        outside = sorted(answers.difference(self.vocabulary))
+        if training and outside:
+            raise InputError(
+                f"{path} has {len(outside)} answers outside the vocabulary of {len(self.vocabulary)}, such as "
+                f"{outside[0]!r}: preprocess it again, so that it and vocab.json are of one run"
+            )
+        if len(outside) == len(answers) and answers != {""}:
+            raise InputError(
+                f"not one answer in {path} (such as {outside[0]!r}) is in the vocabulary of {len(self.vocabulary)}: "
+                "are file and vocabulary of the same data set?"
+            )
+
+    def _inference_loader(self, split: str) -> EpochLoader:
+        dataset = self._split[split]
+        batches = InferenceBatches(dataset.table.video_codes, self.per_gpu_batchsize, *self.rank_and_number())
+        return self.inference_loader(dataset, self._collate(), batches)
+
+    def _collate(self) -> QACollate:
+        return QACollate(self.tokenizer, self.max_text_len)

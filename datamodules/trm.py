@@ -1,0 +1,224 @@
+"""Batches for Temporal Referring Modeling.
+
+    Q questions, each about a joined video of its own · S clip features (padded) · C choices · N clips, of all videos ·
+    L tokens (padded; another number for each kind of text)
+
+    clips          float32 [Q, S, features]   zeros after a video's last clip
+    clip_mask      bool [Q, S]   True = a clip feature, False = padding
+    clip_index     int64 [Q, S]   which of the N clips a feature belongs to; N for padding
+    clip_lengths   int64 [N]   how many features each clip has; at least 1
+    question_ids, question_mask   int64 [Q, L]   mask: 1 = a token, 0 = padding
+    choice_ids, choice_mask       int64 [Q · C, L]   the choices of the first question, of the second, …
+    caption_ids, caption_mask     int64 [N, L]   what happens in each clip
+    labels         int64 [Q]   index of the right choice
+    types          int64 [Q]   index into QUESTION_TYPES
+    qids           list of Q texts
+
+A question of type 0 shows one clip, the others show `num_clips`: N differs from batch to batch.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from datasets.captions import CaptionSource, get_source
+from datasets.clips import ClipFeatures
+from datasets.errors import InputError
+from datasets.referring import Collection, ReferringDataset, ReferringSample
+from datasets.trm import QuestionMaker
+
+from .base import EpochDataModule
+from .batch import Batch, pad_clips
+from .loaders import EpochLoader
+from .samplers import InferenceBatches, TrainingBatches
+from .tokenization import TextTokenizer, load_tokenizer
+
+# Questions and captions may be this much longer than choices: a question has words around the caption that it names.
+EXTRA_TOKENS = 5
+
+
+class ReferringCollate:
+    """Joins samples to a batch, as described above. Can be sent to worker processes."""
+
+    def __init__(self, tokenizer: TextTokenizer, max_text_len: int):
+        """
+        Args:
+            tokenizer: encodes all texts.
+            max_text_len: tokens a choice at most; EXTRA_TOKENS more for questions and captions.
+        """
+        self.tokenizer = tokenizer
+        self.max_text_len = max_text_len
+
+    def __call__(self, samples: Sequence[ReferringSample]) -> Batch:
+        questions = [sample.question for sample in samples]
+        clips, clip_mask = pad_clips([sample.clips for sample in samples])
+        lengths = torch.from_numpy(np.concatenate([sample.clip_lengths for sample in samples]))
+        clip_index = torch.full(clip_mask.shape, len(lengths))
+        clip_index[clip_mask] = torch.repeat_interleave(lengths)  # features in order of videos, as the mask has them
+        batch: Batch = {
+            "clips": clips,
+            "clip_mask": clip_mask,
+            "clip_index": clip_index,
+            "clip_lengths": lengths,
+            "labels": torch.tensor([question.label for question in questions]),
+            "types": torch.tensor([question.type for question in questions]),
+            "qids": [sample.qid for sample in samples],
+        }
+        for kind, texts, most in (
+            ("question", [question.text for question in questions], self.max_text_len + EXTRA_TOKENS),
+            ("choice", [choice for question in questions for choice in question.choices], self.max_text_len),
+            (
+                "caption",
+                [caption for question in questions for caption in question.captions],
+                self.max_text_len + EXTRA_TOKENS,
+            ),
+        ):
+            batch[f"{kind}_ids"], batch[f"{kind}_mask"] = self.tokenizer.encode(texts, most)
+        return batch
+
+
+class TRMDataModule(EpochDataModule):
+    """Captioned collections as training and validation questions. Its arguments are the settings of these names.
+
+    Validation and test ask the same questions, a pure function of the annotations, `num_clips` and `seed`.
+    """
+
+    def __init__(
+        self,
+        datasets: Sequence[str],
+        data_root: str | Path,
+        tokenizer: str | Path | Sequence[str],
+        per_gpu_batchsize: int = 16,
+        num_workers: int = 0,
+        seed: int = 0,
+        num_clips: int = 8,
+        max_video_len: int = 100,
+        max_text_len: int = 40,
+        input_video_embed_size: int = 1024,
+        dataset_weights: Sequence[float] | None = None,
+        val_questions: int = 5000,
+    ):
+        """
+        Args:
+            datasets: names of captioned collections, trained on jointly.
+            data_root: folder that holds a folder `<name>/` for each; for a single collection also its own folder.
+            tokenizer: as of `load_tokenizer`.
+            per_gpu_batchsize: questions a batch of one process.
+            num_workers: processes that load, for each process that trains.
+            seed: of the order and of all draws.
+            num_clips: clips joined to a video, and choices a question.
+            max_video_len: clip features of a joined video at most; more are sampled down.
+            max_text_len: tokens a choice at most; see `ReferringCollate`.
+            input_video_embed_size: numbers a clip feature.
+            dataset_weights: in what proportion questions are asked about the collections; None: of their sizes.
+            val_questions: questions about each collection in validation and test.
+
+        Raises:
+            InputError: an unknown or repeated name, weights that are none, or no folder for a collection.
+        """
+        super().__init__(num_workers)
+        names = [datasets] if isinstance(datasets, str) else datasets
+        self.sources = [get_source(name) for name in names]
+        self.weights = _check_weights([source.name for source in self.sources], dataset_weights)
+        self.folders = [_folder(Path(data_root), source, alone=len(self.sources) == 1) for source in self.sources]
+        self._tokenizer_source = tokenizer
+        self.batch_size = per_gpu_batchsize
+        self.seed = seed
+        self.num_clips = num_clips
+        self.max_video_len = max_video_len
+        self.input_video_embed_size = input_video_embed_size
+        self.val_questions = val_questions
+        self.max_text_len = max_text_len
+        self.train_dataset: ReferringDataset | None = None
+        self.val_dataset: ReferringDataset | None = None
+
+    @cached_property
+    def tokenizer(self) -> TextTokenizer:
+        return load_tokenizer(self._tokenizer_source)
+
+    def setup(self, stage: str) -> None:
+        """Reads the captions that the stage needs.
+
+        Raises:
+            InputError: a file is missing or broken, a video has no features, or captions are too few for `num_clips`.
+        """
+        if stage == "fit" and self.train_dataset is None:
+            self.train_dataset = self._read_split("train")
+        if self.val_dataset is None:
+            self.val_dataset = self._read_split("val")
+
+    def train_dataloader(self) -> EpochLoader:
+        # Each question is about a video of its own, so that the sampler has none to bring together.
+        videos = np.arange(len(self.train_dataset))
+        rank, num_ranks = self.rank_and_number()
+        batches = TrainingBatches(videos, self.batch_size, seed=self.seed, rank=rank, num_ranks=num_ranks)
+        return self.training_loader(self.train_dataset, self._collate(), batches)
+
+    def val_dataloader(self) -> EpochLoader:
+        batches = InferenceBatches(np.arange(len(self.val_dataset)), self.batch_size, *self.rank_and_number())
+        return self.inference_loader(self.val_dataset, self._collate(), batches)
+
+    def test_dataloader(self) -> EpochLoader:
+        return self.val_dataloader()
+
+    def predict_dataloader(self) -> EpochLoader:
+        return self.val_dataloader()
+
+    def _collate(self) -> ReferringCollate:
+        return ReferringCollate(self.tokenizer, self.max_text_len)
+
+    def _read_split(self, split: str) -> ReferringDataset:
+        makers, clips = [], []
+        for source, folder in zip(self.sources, self.folders, strict=True):
+            path = folder / source.split_files[split]
+            captions = source.read_captions(path)
+            makers.append(QuestionMaker(captions, self.num_clips, source.name))
+            clips.append(
+                ClipFeatures(folder / f"{source.name}.h5", self.input_video_embed_size, key=source.feature_key)
+            )
+            missing = clips[-1].missing(captions.video_ids)
+            if missing:
+                raise InputError(
+                    f"{len(missing)} of the {len(captions)} videos of {path} have no features in {clips[-1].path} "
+                    f"({', '.join(missing[:5])}{', …' * (len(missing) > 5)}); extract them, or leave them out: "
+                    f"preproc/preproc_{source.name}.py --features {clips[-1].path}"
+                )
+        if split == "val":
+            numbers = [self.val_questions] * len(makers)
+        else:
+            sizes = [len(maker.captions) for maker in makers]
+            numbers = sizes if self.weights is None else share_out(sum(sizes), self.weights)
+        collections = [Collection(*parts) for parts in zip(makers, clips, numbers, strict=True)]
+        return ReferringDataset(collections, self.max_video_len, self.seed, training=split == "train")
+
+
+def share_out(total: int, weights: Sequence[float]) -> list[int]:
+    """`total` in these proportions, in whole numbers; at least 1 each, even if that is more than its share."""
+    bounds = np.rint(np.cumsum([0, *weights]) / sum(weights) * total).astype(int)
+    return np.maximum(np.diff(bounds), 1).tolist()
+
+
+def _check_weights(names: Sequence[str], weights: Sequence[float] | None) -> Sequence[float] | None:
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise InputError(f"datasets names {repeated[0]!r} twice; name it once, with dataset_weights for its share")
+    if weights is not None and (len(weights) != len(names) or not all(0 < weight < float("inf") for weight in weights)):
+        raise InputError(
+            f"dataset_weights={list(weights)} must be {len(names)} numbers above 0, one for each of {', '.join(names)}"
+        )
+    return weights
+
+
+def _folder(data_root: Path, source: CaptionSource, alone: bool) -> Path:
+    folder = data_root / source.name
+    if folder.is_dir():
+        return folder
+    if alone and any((data_root / name).is_file() for name in source.split_files.values()):
+        return data_root
+    raise InputError(
+        f"no folder {folder} with {', '.join(source.split_files.values())} and {source.name}.h5; data_root is the "
+        "folder that holds one folder for each data set"
+    )
