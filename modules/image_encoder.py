@@ -1,0 +1,42 @@
+"""Frames to tokens: ALBEF's ViT, which is timm's ``vit_base_patch16_384`` at the published size."""
+
+import torch
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor
+
+# Of CLIP's preprocessing, which the published code uses.
+PIXEL_MEAN = (0.48145466, 0.4578275, 0.40821073)
+PIXEL_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+class ImageEncoder(VisionTransformer):
+    """A ViT whose every token is used: CLS and patches, after the final norm."""
+
+    def __init__(
+        self, image_size: int, patch_size: int, width: int, depth: int, num_heads: int, mlp_ratio: float = 4.0
+    ):
+        super().__init__(
+            img_size=image_size,
+            patch_size=patch_size,
+            embed_dim=width,
+            depth=depth,
+            num_heads=num_heads,
+            mlp_ratio=mlp_ratio,
+            num_classes=0,
+            global_pool="",
+        )
+        for name, value in (("pixel_mean", PIXEL_MEAN), ("pixel_std", PIXEL_STD)):
+            self.register_buffer(name, torch.tensor(value).view(3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images to tokens.
+
+        Args:
+            images: ``[B, 3, H, W]``; uint8 RGB, or float that is already normalised.
+
+        Returns:
+            ``[B, 1 + patches, D]``.
+        """
+        if images.dtype == torch.uint8:
+            images = (images.to(self.pixel_mean.dtype) / 255 - self.pixel_mean) / self.pixel_std
+        return self.forward_features(images)

@@ -1,0 +1,124 @@
+"""Optimiser groups and the learning-rate schedule of the published recipes."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from transformers import get_polynomial_decay_schedule_with_warmup
+
+from datasets.errors import InputError, did_you_mean
+
+# Which parameters learn at which multiple of the base rate, by the beginning of their names. The rest: the base rate.
+HEADS = ("frame_head.", "video_head.", "ans_encoder.pooler.", "vision_proj.", "text_proj.")
+ANSWERS = ("ans_encoder.lm.",)
+TEMPORAL = ("temporal_embedding.", "temporal_encoder.")
+
+
+@dataclass(frozen=True)
+class OptimizerSettings:
+    """How the weights move; every field is the config key of that name."""
+
+    learning_rate: float = 1e-5
+    end_lr: float = 0.0
+    decay_power: float = 1.0  # 1 = linear
+    optim_type: str = "adamw"
+    weight_decay: float = 0.01  # none on biases and norms
+    warmup_steps: int | float = 0.1  # optimiser steps if int, a fraction of all of them if float
+    lr_mult_head: float = 1.0
+    lr_mult_ans: float = 1.0
+    lr_time: float = 1.0  # a multiplier, too: of the temporal stream
+
+
+def _adamw(groups: list[dict], settings: OptimizerSettings) -> Optimizer:
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98), eps=1e-8, fused=True)
+
+
+def _adam(groups: list[dict], settings: OptimizerSettings) -> Optimizer:
+    return torch.optim.Adam(groups, lr=settings.learning_rate, betas=(0.9, 0.98), eps=1e-8, fused=True)
+
+
+def _sgd(groups: list[dict], settings: OptimizerSettings) -> Optimizer:
+    return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=0.9)
+
+
+OPTIMIZERS = {"adamw": _adamw, "adam": _adam, "sgd": _sgd}
+
+
+def freeze_parameters(model: nn.Module, prefixes: Iterable[str]) -> None:
+    """Keeps parameters whose names begin with one of the prefixes out of training.
+
+    Raises:
+        InputError: a prefix fits no parameter of the model.
+    """
+    named = dict(model.named_parameters())
+    for prefix in prefixes:
+        chosen = [name for name in named if name == prefix or name.startswith(prefix.rstrip(".") + ".")]
+        if not chosen:
+            parts = {name.rsplit(".", depth)[0] for name in named for depth in (1, 2, 3)}
+            raise InputError(f"freeze: no parameter's name begins with {prefix!r}{did_you_mean(prefix, parts)}")
+        for name in chosen:
+            named[name].requires_grad_(False)
+
+
+def parameter_groups(model: nn.Module, settings: OptimizerSettings) -> list[dict]:
+    """Every trainable parameter in exactly one group, by its rate and whether it decays; no empty groups.
+
+    Biases and the weights of LayerNorms do not decay.
+    """
+    norm_parameters = {
+        id(parameter)
+        for module in model.modules()
+        if isinstance(module, nn.LayerNorm)
+        for parameter in module.parameters(recurse=False)
+    }
+    multipliers = {
+        "base": 1.0,
+        "head": settings.lr_mult_head,
+        "answers": settings.lr_mult_ans,
+        "temporal": settings.lr_time,
+    }
+    groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        part = next(
+            (
+                part
+                for part, prefixes in (("head", HEADS), ("answers", ANSWERS), ("temporal", TEMPORAL))
+                if name.startswith(prefixes)
+            ),
+            "base",
+        )
+        decays = not name.endswith(".bias") and id(parameter) not in norm_parameters
+        groups.setdefault((part, decays), []).append(parameter)
+    return [
+        {
+            "name": part if decays else f"{part}_no_decay",
+            "params": parameters,
+            "lr": settings.learning_rate * multipliers[part],
+            "weight_decay": settings.weight_decay if decays else 0.0,
+        }
+        for (part, decays), parameters in groups.items()
+    ]
+
+
+def build_optimizer(model: nn.Module, settings: OptimizerSettings, total_steps: int) -> tuple[Optimizer, LambdaLR]:
+    """Optimiser and schedule: linear warm-up, then polynomial decay to `end_lr` at the last step.
+
+    Args:
+        total_steps: optimiser steps of the whole run, on all devices together.
+    """
+    optimizer = OPTIMIZERS[settings.optim_type](parameter_groups(model, settings), settings)
+    warmup = settings.warmup_steps
+    warmup_steps = round(warmup * total_steps) if isinstance(warmup, float) else warmup
+    schedule = get_polynomial_decay_schedule_with_warmup(
+        optimizer,
+        num_warmup_steps=warmup_steps,
+        num_training_steps=max(total_steps, warmup_steps + 1),
+        lr_end=settings.end_lr,
+        power=settings.decay_power,
+    )
+    return optimizer, schedule

@@ -1,0 +1,52 @@
+"""Predictions of all ranks to one file, whole or not at all, and how many of them are right."""
+
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch.distributed as dist
+from pytorch_lightning.callbacks import Callback
+
+from datasets.errors import InputError
+from datasets.files import write_json
+
+
+def check_free(path: Path, overwrite: bool) -> None:
+    """Raises InputError when predictions of that name exist and may not be replaced: before the work, not after it."""
+    if path.exists() and not overwrite:
+        raise InputError(f"{path} exists; add overwrite=True to replace it, or move it away")
+
+
+class PredictionWriter(Callback):
+    """Gathers what `predict_step` returns, a list of records with ``qid``, on rank 0, and writes it as JSON.
+
+    Through the process group, not through files: ranks may share no disk. The LightningModule's
+    ``judge(records, data)`` puts the records of all ranks in order and says how many are right.
+
+    Args:
+        path: of the file.
+        overwrite: replace it if it exists.
+    """
+
+    def __init__(self, path: str | Path, overwrite: bool = False):
+        self.path = Path(path)
+        self.overwrite = overwrite
+        self.records: list[dict[str, Any]] = []
+
+    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.records = []
+
+    def on_predict_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any) -> None:
+        self.records.extend(outputs)
+
+    def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.world_size > 1:
+            parts = [None] * trainer.world_size if trainer.is_global_zero else None
+            dist.gather_object(self.records, parts)
+            self.records = [record for part in parts or [] for record in part]
+        if not trainer.is_global_zero or trainer.fast_dev_run:
+            return
+        records, report = pl_module.judge(self.records, trainer.datamodule)
+        check_free(self.path, self.overwrite)
+        write_json(self.path, records)
+        print(f"{report}\npredictions: {self.path}", flush=True)

@@ -1,0 +1,141 @@
+"""What a run says while it runs: a bar on a terminal, lines in a log file, nothing that cannot be acted on."""
+
+import logging
+import sys
+import time
+import warnings
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback, TQDMProgressBar
+from pytorch_lightning.callbacks import ProgressBar as LightningProgressBar
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+# Of libraries, about matters that are decided here on purpose. Each is a regular expression for the message's start.
+KNOWN_WARNINGS = (
+    # The order of the data is a function of (seed, epoch), and the sampler starts where the checkpoint ended.
+    r"You're resuming from a checkpoint that ended before the epoch ended and your dataloader is not resumable",
+    # Frozen parts are in evaluation mode on purpose.
+    r"Found \d+ module\(s\) in eval mode at the start of training",
+    # num_workers is a setting; 0 is right for small data.
+    r"The '\w+_dataloader' does not have many workers",
+    # Short runs: the last values are logged at the end of the epoch.
+    r"The number of training batches \(\d+\) is smaller than the logging interval",
+    # Lightning's use of PyTorch.
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+    # A skipped first step of the float16 scaler.
+    r"Detected call of `lr_scheduler.step\(\)` before `optimizer.step\(\)`",
+    # Sacred's use of setuptools.
+    r"pkg_resources is deprecated as an API",
+)
+
+
+def quiet_libraries() -> None:
+    """Leaves out the libraries' advertisements and the warnings listed above; all other warnings stay."""
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in KNOWN_WARNINGS:
+        warnings.filterwarnings("ignore", message=message)
+
+
+def progress_callback() -> LightningProgressBar:
+    """A bar for people at a terminal, lines for log files."""
+    return ProgressBar() if sys.stderr.isatty() else ProgressLines()
+
+
+class ProgressBar(TQDMProgressBar):
+    """Lightning's bar with loss and accuracy."""
+
+    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+        metrics = super().get_metrics(trainer, pl_module)
+        metrics.pop("v_num", None)
+        return metrics
+
+
+class ProgressLines(LightningProgressBar):
+    """A line every few seconds of training and prediction, and one for each validation.
+
+    Args:
+        seconds: between two lines of one stage.
+    """
+
+    def __init__(self, seconds: float = 10.0):
+        super().__init__()
+        self.seconds = seconds
+        self._last_time = 0.0
+
+    def enable(self) -> None:
+        """Called on rank 0; `_say` sees to the others by itself."""
+
+    def disable(self) -> None:
+        """Called on the other ranks."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._last_time = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self._is_time() or trainer.is_last_batch:
+            batches = trainer.num_training_batches
+            self._say(
+                f"epoch {trainer.current_epoch}  batch {batch_idx + 1}/{batches}  step {trainer.global_step}",
+                {name: value for name, value in trainer.progress_bar_metrics.items() if not name.startswith("val/")},
+            )
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not trainer.sanity_checking:
+            metrics = trainer.progress_bar_metrics
+            self._say(
+                f"validation after step {trainer.global_step}",
+                {name: value for name, value in metrics.items() if name.startswith("val/")},
+            )
+
+    def on_predict_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: Any
+    ) -> None:
+        total = trainer.num_predict_batches[0]
+        if self._is_time() or batch_idx + 1 == total:
+            self._say(f"prediction  batch {batch_idx + 1}/{total}", {})
+
+    def _is_time(self) -> bool:
+        now = time.monotonic()
+        if now - self._last_time < self.seconds:
+            return False
+        self._last_time = now
+        return True
+
+    @rank_zero_only
+    def _say(self, what: str, metrics: dict[str, float]) -> None:
+        values = "".join(f"  {name} {value:.4g}" for name, value in metrics.items() if name != "v_num")
+        print(what + values, flush=True)
+
+
+class RunSummary(Callback):
+    """Says at the start what runs, and keeps the settings with the logs.
+
+    Args:
+        config: all settings.
+    """
+
+    def __init__(self, config: dict[str, Any]):
+        self.config = config
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        for logger in trainer.loggers:
+            logger.log_hyperparams(self.config)
+
+    @rank_zero_only
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        parameters = list(pl_module.parameters())
+        trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
+        whole = sum(parameter.numel() for parameter in parameters)
+        print(f"{whole:,} parameters, {trained:,} of them trained")
+        print(
+            f"{trainer.num_training_batches} batches an epoch on each of {trainer.world_size} device(s), "
+            f"{trainer.accumulate_grad_batches} to a step; "
+            f"{int(trainer.estimated_stepping_batches)} steps in all"
+            + (f", continuing after step {trainer.global_step}" if trainer.global_step else "")
+        )
+        if not trainer.fast_dev_run:
+            print(f"logs and checkpoints: {trainer.default_root_dir}", flush=True)

@@ -1,0 +1,265 @@
+"""When a training run writes checkpoints, and how: best, last and previous, each whole or absent.
+
+Every checkpoint is one from which the run continues exactly: it is written between two optimizer steps, and a
+validation that was due is made up for. (Lightning's own `ModelCheckpoint` also saves amid accumulated gradients, and
+skips a validation that a kill interrupted.)
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+import torch.distributed as dist
+from lightning_fabric.plugins.io import TorchCheckpointIO
+from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
+from pytorch_lightning.trainer.states import TrainerFn
+
+from datasets.errors import InputError
+from datasets.files import atomic_write
+
+from .stopping import LossWatch, StoppedError, StopSignals
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """A checkpoint appears when all of it is on the disk; what stood there before stays until then."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike, storage_options: Any | None = None
+    ) -> None:
+        written = []
+
+        class Tracked:
+            """Remembers the disk's own error, which torch's zip writer hides behind one of its own."""
+
+            def __init__(self, file):
+                self._file = file
+
+            def write(self, data) -> int:
+                try:
+                    return self._file.write(data)
+                except OSError as error:
+                    written.append(error)
+                    raise
+
+            def flush(self) -> None:
+                self._file.flush()
+
+        with atomic_write(path, "wb") as file:
+            try:
+                torch.save(checkpoint, Tracked(file))
+            except RuntimeError:
+                if written:
+                    raise written[0] from None
+                raise
+
+    def load_checkpoint(
+        self, path: str | os.PathLike, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        # Memory-mapped, and never more than weights and plain values: a pickle could name any function.
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+
+
+class Checkpoints(Checkpoint):
+    """Writes checkpoints and, with them at hand, ends a run in order.
+
+    - ``last.ckpt``: every `every_steps` optimizer steps and `every_minutes`, before and after each validation, at the
+      end, and when a signal asks to stop. Its predecessor stays as ``previous.ckpt``.
+    - ``best.ckpt``: the best `monitor` so far.
+
+    Raises, from within training:
+        StoppedError: SIGTERM, SIGUSR1 or Ctrl-C came, on any rank.
+        InputError: the loss is not finite on some rank.
+
+    Args:
+        folder: where they are written.
+        signals: what asks to stop.
+        checkpoint_steps, checkpoint_minutes: see above; None: by steps alone.
+        monitor: metric of the validation, higher is better.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike,
+        signals: StopSignals | None = None,
+        checkpoint_steps: int = 1000,
+        checkpoint_minutes: float | None = None,
+        monitor: str = "val/accuracy",
+    ):
+        self.folder = Path(folder)
+        self.every_steps = checkpoint_steps
+        self.every_seconds = None if checkpoint_minutes is None else 60 * checkpoint_minutes
+        self.monitor = monitor
+        self.best_score: float | None = None
+        self.best_step: int | None = None
+        self.signals = signals if signals is not None else StopSignals()
+        self.losses = LossWatch()
+        self._saved_step = 0
+        self._saved_time = time.monotonic()
+        self._in_validation = False
+        self._host_group: dist.ProcessGroup | None = None
+
+    # --- state -------------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best_score": self.best_score, "best_step": self.best_step}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best_score, self.best_step = state_dict["best_score"], state_dict["best_step"]
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        if self._in_validation:
+            # To Lightning: "killed in the first batch of this validation", which makes it start the validation again.
+            progress = checkpoint["loops"]["fit_loop"]["epoch_loop.val_loop.batch_progress"]
+            for counter in (progress["total"], progress["current"]):
+                counter["ready"] += 1
+                counter["started"] += 1
+
+    # --- training ----------------------------------------------------------------------------------------------------
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._saved_step = trainer.global_step
+        self._saved_time = time.monotonic()
+        if dist.is_initialized() and dist.get_backend() != "gloo":
+            self._host_group = dist.new_group(backend="gloo")  # agreement between hosts, without waiting for GPUs
+        # Lightning has installed handlers of its own by now, which would end the run without a checkpoint.
+        self.signals.install()
+        trainer._signal_connector.received_sigterm = False
+        # … and would ask rank 0 before every batch, which waits for the device each time. `_agree` sees to it.
+        trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        amid_accumulation = (batch_idx + 1) % trainer.accumulate_grad_batches != 0 and not trainer.is_last_batch
+        if isinstance(outputs, Mapping) and "loss" in outputs:
+            self.losses.add(trainer.global_step + amid_accumulation, batch["qids"], outputs["loss"])
+        if amid_accumulation:
+            return  # no checkpoint holds the gradients so far
+        self.losses.look()
+        stop, late, bad = self._agree(
+            self.signals.received is not None,
+            self.every_seconds is not None and time.monotonic() - self._saved_time >= self.every_seconds,
+            self.losses.bad is not None,
+        )
+        if bad:
+            self._report_bad_loss()
+        if trainer.is_last_batch or self._validation_follows(trainer):
+            return  # seen to at its start, or after the first step of the next epoch
+        if stop or late or trainer.global_step - self._saved_step >= self.every_steps:
+            self._save_last(trainer)
+        if stop:
+            self._stop(trainer)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
+            return
+        self._in_validation = True
+        self._save_last(trainer)
+        self._in_validation = False
+        (stop,) = self._agree(self.signals.received is not None)
+        if stop:
+            self._stop(trainer)
+
+    def on_validation_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        # No agreement here, where ranks have different numbers of batches: rank 0 may leave at once, since the
+        # checkpoint of the validation's start is there, and takes the others with it.
+        if self.signals.received is not None and trainer.is_global_zero and not trainer.sanity_checking:
+            if isinstance(trainer.strategy.launcher, _SubprocessScriptLauncher):
+                trainer.strategy.launcher.kill(signal.SIGKILL)
+            self._stop(trainer)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
+            return
+        score = trainer.callback_metrics[self.monitor].item()
+        is_best = self.best_score is None or score > self.best_score
+        if is_best:
+            self.best_score, self.best_step = score, trainer.global_step
+        self._save_last(trainer)
+        if is_best and trainer.is_global_zero and not trainer.fast_dev_run:
+            _share(self.folder / "last.ckpt", self.folder / "best.ckpt")
+        (stop,) = self._agree(self.signals.received is not None)
+        if stop:
+            self._stop(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.global_step > self._saved_step:
+            self._save_last(trainer)
+
+    # --- parts -------------------------------------------------------------------------------------------------------
+
+    def _agree(self, *flags: bool) -> list[bool]:
+        """Whether each flag is set on any rank. Called by all ranks at the same point."""
+        if not dist.is_initialized() or dist.get_world_size() == 1:
+            return list(flags)
+        votes = torch.tensor(flags, dtype=torch.int32)
+        dist.all_reduce(votes, op=dist.ReduceOp.MAX, group=self._host_group)
+        return [bool(vote) for vote in votes]
+
+    def _validation_follows(self, trainer: pl.Trainer) -> bool:
+        loop = trainer.fit_loop
+        return loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
+
+    def _save_last(self, trainer: pl.Trainer) -> None:
+        self.losses.settle()
+        (bad,) = self._agree(self.losses.bad is not None)
+        if bad:
+            self._report_bad_loss()
+        self._saved_step, self._saved_time = trainer.global_step, time.monotonic()
+        if trainer.fast_dev_run:
+            return
+        for logger in trainer.loggers:
+            logger.save()  # what is logged up to here must not be lost with the process
+        trainer.save_checkpoint(self.folder / "next.ckpt")
+        if trainer.is_global_zero:
+            last = self.folder / "last.ckpt"
+            if last.exists():
+                last.replace(self.folder / "previous.ckpt")
+            (self.folder / "next.ckpt").replace(last)
+
+    def _stop(self, trainer: pl.Trainer) -> None:
+        name = self.signals.received.name if self.signals.received is not None else "a signal to another rank"
+        raise StoppedError(f"stopped by {name} after step {trainer.global_step}")
+
+    def _report_bad_loss(self) -> None:
+        found = [self.losses.bad]
+        if dist.is_initialized() and dist.get_world_size() > 1:
+            found = [None] * dist.get_world_size()
+            dist.all_gather_object(found, self.losses.bad, group=self._host_group)
+        step, qids = min(entry for entry in found if entry is not None)
+        shown = ", ".join(qids[:8]) + (f" and {len(qids) - 8} more" if len(qids) > 8 else "")
+        last = self.folder / "last.ckpt"
+        checkpoint = f"the last good checkpoint is {last}" if last.exists() else "no checkpoint had been written yet"
+        message = (
+            f"the loss is not finite at step {step} (questions {shown}); {checkpoint}; "
+            "lower learning_rate, or use precision=bf16 or 32 instead of 16"
+        )
+        if not dist.is_initialized() or dist.get_rank() == 0:
+            raise InputError(message)
+        raise StoppedError(message)  # rank 0 speaks for all
+
+
+def _share(source: Path, target: Path) -> None:
+    """Gives a file a second name, without a moment in which `target` is missing or half there."""
+    beside = target.with_name(f".{target.name}.tmp")
+    beside.unlink(missing_ok=True)
+    try:
+        os.link(source, beside)
+    except OSError:  # a file system without hard links
+        try:
+            shutil.copyfile(source, beside)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                beside.unlink()
+            raise InputError(f"cannot write {target}: {error.strerror or error}") from error
+    beside.replace(target)

@@ -1,0 +1,162 @@
+"""Where a run writes: ``<log_dir>/<exp_name>_seed<seed>/version_<k>/`` with logs and ``checkpoints/``; predictions."""
+
+import csv
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+from pytorch_lightning.loggers.csv_logs import ExperimentWriter
+from pytorch_lightning.loggers.logger import rank_zero_experiment
+from pytorch_lightning.utilities.rank_zero import rank_zero_warn
+
+from datasets.errors import InputError
+from datasets.files import atomic_write
+
+from .checkpoint_reader import read_checkpoint
+
+CHECKPOINTS = "checkpoints"
+# Names that every run gives; a predictions file named after one of them says whose it is.
+COMMON_NAMES = ("best", "last", "previous", "next")
+
+
+def experiment_folder(log_dir: str | Path, exp_name: str, seed: int) -> Path:
+    return Path(log_dir) / f"{exp_name}_seed{seed}"
+
+
+def new_run_folder(log_dir: str | Path, exp_name: str, seed: int) -> Path:
+    """The next free ``version_<k>``; nothing is created. All ranks find the same, as no rank writes before all have."""
+    folder = experiment_folder(log_dir, exp_name, seed)
+    taken = [int(match[1]) for path in folder.glob("version_*") if (match := re.fullmatch(r"version_(\d+)", path.name))]
+    return folder / f"version_{max(taken, default=-1) + 1}"
+
+
+def find_checkpoint(resume_from: str, log_dir: str | Path, exp_name: str, seed: int) -> Path:
+    """The file that `resume_from` (a path, or "last") means.
+
+    "last" is the newest of the experiment that can be read: a damaged one is reported, and the one before it taken.
+
+    Raises:
+        InputError: there is none, or the path given was not written by a training run here.
+    """
+    if resume_from != "last":
+        _read_resumable(Path(resume_from))
+        return Path(resume_from)
+    folder = experiment_folder(log_dir, exp_name, seed)
+    found = sorted(
+        folder.glob(f"version_*/{CHECKPOINTS}/*.ckpt"), key=lambda path: path.stat().st_mtime_ns, reverse=True
+    )
+    for path in found:
+        try:
+            _read_resumable(path)
+        except InputError as error:
+            rank_zero_warn(f"{error}; going back to the checkpoint before it")
+            continue
+        return path
+    reason = f"none of its {len(found)} checkpoints can be read" if found else "it holds no checkpoint"
+    raise InputError(f"resume_from=last: nothing to resume in {folder}: {reason}; start anew without resume_from")
+
+
+def _read_resumable(path: Path) -> None:
+    file = read_checkpoint(path)
+    if "loops" not in file.others or "optimizer_states" not in file.others or file.metadata is None:
+        raise InputError(f"{path} holds weights, but no state of a training run to resume; give it as load_path={path}")
+
+
+def run_folder_of(checkpoint: Path) -> Path | None:
+    """The run that wrote a checkpoint, or None if it no longer lies in its run's folder."""
+    folder = checkpoint.resolve().parent
+    return folder.parent if folder.name == CHECKPOINTS and folder.parent.name.startswith("version_") else None
+
+
+def checkpoint_label(path: str | Path) -> str:
+    """What to call a checkpoint in a file name: its stem, and for the names that every run gives also the run's.
+
+    ``anetqa.ckpt`` -> ``anetqa``; ``anetqa_seed0/version_2/checkpoints/best.ckpt`` -> ``anetqa_seed0_version_2_best``.
+    """
+    path = Path(path).resolve()
+    if path.stem not in COMMON_NAMES:
+        return path.stem
+    folder = path.parent.parent if path.parent.name == CHECKPOINTS else path.parent
+    owners = [folder.parent.name, folder.name] if folder.name.startswith("version_") else [folder.name]
+    return "_".join([*owners, path.stem])
+
+
+def predictions_path(log_dir: str | Path, objective: str, datasets: Sequence[str], load_path: str | Path) -> Path:
+    """``<log_dir>/<data set>_by_<checkpoint>.json``; pre-training, which mixes data sets, is called by its own name."""
+    name = "_".join(datasets) if objective == "qa" else objective
+    return Path(log_dir) / f"{name}_by_{checkpoint_label(load_path)}.json"
+
+
+class _Writer(ExperimentWriter):
+    def _check_log_dir_exists(self) -> None:
+        """Lightning would delete the log of the run that is resumed here."""
+
+
+@dataclass(frozen=True)
+class LogPosition:
+    """Up to where the log of a run holds good when it is resumed from a checkpoint; the rest will be written again."""
+
+    step: int  # optimizer steps done
+    validation_is_due: bool  # the validation after the last of them comes again
+
+    @classmethod
+    def of(cls, checkpoint: Mapping[str, Any]) -> "LogPosition":
+        """Of a checkpoint that Lightning wrote."""
+        validation = checkpoint["loops"]["fit_loop"]["epoch_loop.val_loop.batch_progress"]["total"]
+        return cls(checkpoint["global_step"], validation["ready"] > validation["completed"])
+
+    def holds(self, row: Mapping[str, str]) -> bool:
+        """Whether a row of ``metrics.csv`` stays; it is counted from step 0."""
+        if not row["step"].isdigit() or int(row["step"]) >= self.step:
+            return False
+        is_last_validation = int(row["step"]) == self.step - 1 and any(row[name] for name in row if "val/" in name)
+        return not (self.validation_is_due and is_last_validation)
+
+
+class ResumableCSVLogger(CSVLogger):
+    """Lightning's CSV log, which a resumed run continues.
+
+    Args:
+        folder: of the run; ``metrics.csv`` lies in it.
+        resumed: where it continues; None: a new run.
+    """
+
+    def __init__(self, folder: Path, resumed: LogPosition | None = None):
+        super().__init__(folder.parent.parent, folder.parent.name, folder.name)
+        self._resumed = resumed
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> ExperimentWriter:
+        if self._experiment is None:
+            self._experiment = _Writer(self.log_dir)
+            metrics = Path(self._experiment.metrics_file_path)
+            if self._resumed is not None and metrics.exists():
+                self._experiment.metrics_keys = _keep_rows(metrics, self._resumed)
+        return self._experiment
+
+
+def _keep_rows(metrics: Path, position: LogPosition) -> list[str]:
+    """Drops the rows that no longer hold; returns the names of the columns."""
+    with metrics.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        columns = list(reader.fieldnames or [])
+        rows = [row for row in reader if None not in row.values() and position.holds(row)]  # None: a row cut short
+    with atomic_write(metrics) as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+    return columns
+
+
+def run_loggers(folder: Path, resumed: LogPosition | None = None) -> list[Logger]:
+    """TensorBoard and CSV, both in the run's folder, both continued by a resumed run."""
+    parent, name, version = folder.parent.parent, folder.parent.name, folder.name
+    purge_step = None if resumed is None else resumed.step
+    return [
+        TensorBoardLogger(parent, name, version, default_hp_metric=False, purge_step=purge_step),
+        ResumableCSVLogger(folder, resumed),
+    ]

@@ -1,0 +1,94 @@
+"""Why a training run ends before its end: a signal, or a loss that is not a number."""
+
+import os
+import signal
+from collections import deque
+from collections.abc import Sequence
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+# What schedulers send before they kill (SIGTERM), what SLURM sends on request (SIGUSR1), and Ctrl-C.
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+STOPPED_EXIT_CODE = 75  # "temporary failure, try again" in sysexits.h: the run can be resumed
+
+
+class StoppedError(Exception):
+    """A signal asked the run to stop; a checkpoint has been written."""
+
+
+class StopSignals:
+    """Remembers that a signal came, so that the step at hand can be finished and a checkpoint written.
+
+    A context manager: within it the signals do nothing else. A second Ctrl-C ends the process at once.
+    """
+
+    def __init__(self):
+        self.received: signal.Signals | None = None
+        self._pid = os.getpid()
+        self._previous: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> "StopSignals":
+        self._previous = {number: signal.getsignal(number) for number in SIGNALS}
+        self.install()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def install(self) -> None:
+        """Takes the signals, once more if another library has taken them since."""
+        self._pid = os.getpid()
+        for number in SIGNALS:
+            signal.signal(number, self._handle)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._pid:
+            # A loader worker that was forked from us. It has nothing to save, and on Ctrl-C (which the terminal
+            # sends to all) it must live on until its parent has finished the step.
+            if number == signal.SIGTERM:
+                os._exit(128 + number)
+            return
+        if number == signal.SIGINT and self.received == signal.SIGINT:
+            os._exit(128 + number)
+        self.received = signal.Signals(number)
+        if number == signal.SIGINT:
+            os.write(2, b"\nCtrl-C: stopping after this step, with a checkpoint; once more to stop at once\n")
+
+
+class LossWatch:
+    """Finds a loss that is not finite without waiting for the device at every step.
+
+    On a GPU a loss is copied to the host behind the step's other work and looked at when it has arrived, a step or two
+    later; `settle` waits, so that no checkpoint is written on top of a bad step.
+    """
+
+    def __init__(self):
+        self._pending: deque[tuple[int, list[str], Tensor, torch.cuda.Event | None]] = deque()
+        self.bad: tuple[int, list[str]] | None = None  # optimizer step and question ids of the first bad loss
+
+    def add(self, step: int, qids: Sequence[str], loss: Tensor) -> None:
+        loss, arrived = loss.detach(), None
+        if loss.is_cuda:
+            host = torch.empty((), dtype=loss.dtype, pin_memory=True)
+            host.copy_(loss, non_blocking=True)
+            arrived = torch.cuda.Event()
+            arrived.record()
+            loss = host
+        self._pending.append((step, list(qids), loss, arrived))
+
+    def look(self) -> None:
+        """Looks at the losses that have arrived."""
+        while self._pending and (self._pending[0][3] is None or self._pending[0][3].query()):
+            step, qids, loss, _ = self._pending.popleft()
+            if self.bad is None and not torch.isfinite(loss):
+                self.bad = (step, qids)
+
+    def settle(self) -> None:
+        """Waits for all, and looks at them."""
+        if self._pending and self._pending[-1][3] is not None:
+            self._pending[-1][3].synchronize()
+        self.look()

@@ -1,0 +1,238 @@
+"""The 12-layer text/fusion stack of ALBEF, which DeST uses twice (paper, section 3).
+
+Parameters bear the names of the published checkpoints.
+
+Letters: B rows · Q questions · V videos · M memories a video (its frames; 1 for a clip sequence) ·
+T tokens of a memory · L question tokens · H heads · D width.
+
+Lower layers are plain self-attention over a sequence. Upper layers ("fusion") add cross-attention to a memory: to the
+image tokens of a frame, or to the states of a video's clips. All are post-norm, and nothing is causal.
+
+A fusion layer never copies a memory for the questions that share it. The states of the questions about one video are
+kept memory-major, ``[M, n, L, D]``: read as ``[M·n, L, D]`` they attend to themselves, read as ``[M, n·L, D]`` they
+attend to the M memories, and both readings are the same storage.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+KeyValue = tuple[Tensor, Tensor]
+
+
+class AttentionProjections(nn.Module):
+    """Query, key and value of one attention, under BERT's names."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+
+
+class ResidualOutput(nn.Module):
+    """Projection back to the residual stream, dropout, sum and LayerNorm (post-norm)."""
+
+    def __init__(self, in_width: int, width: int, dropout: float, eps: float):
+        super().__init__()
+        self.dense = nn.Linear(in_width, width)
+        self.LayerNorm = nn.LayerNorm(width, eps=eps)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, update: Tensor, residual: Tensor) -> Tensor:
+        return self.LayerNorm(self.dropout(self.dense(update)) + residual)
+
+
+class Attention(nn.Module):
+    """Multi-head attention with its residual output."""
+
+    def __init__(self, width: int, num_heads: int, dropout: float, eps: float):
+        super().__init__()
+        self.num_heads = num_heads
+        self.dropout = dropout
+        self.self = AttentionProjections(width)
+        self.output = ResidualOutput(width, width, dropout, eps)
+
+    def split_heads(self, x: Tensor) -> Tensor:
+        """``[..., T, D]`` -> ``[..., H, T, D/H]``."""
+        return x.unflatten(-1, (self.num_heads, -1)).transpose(-3, -2)
+
+    def project_memory(self, memory: Tensor) -> KeyValue:
+        """Keys and values of what is attended to: ``[..., T, D]`` -> two of ``[..., H, T, D/H]``."""
+        return self.split_heads(self.self.key(memory)), self.split_heads(self.self.value(memory))
+
+    def attend(self, query: Tensor, key_value: KeyValue, mask: Tensor | None) -> Tensor:
+        """The attention alone, without output projection.
+
+        Args:
+            query: ``[B, H, L, D/H]``.
+            key_value: two of ``[B, H, T, D/H]``.
+            mask: bool, broadcastable to ``[B, H, L, T]``; True = may be attended to. None = everything.
+
+        Returns:
+            ``[B, L, D]``.
+        """
+        dropout = self.dropout if self.training else 0.0
+        context = F.scaled_dot_product_attention(query, *key_value, attn_mask=mask, dropout_p=dropout)
+        return context.transpose(1, 2).flatten(2)
+
+    def forward(self, hidden: Tensor, mask: Tensor | None, num_queries: int | None = None) -> Tensor:
+        """Self-attention: ``[B, L, D]``, mask as in `attend` -> ``[B, num_queries or L, D]`` (the first tokens ask)."""
+        asking = hidden if num_queries is None else hidden[:, :num_queries]
+        query = self.split_heads(self.self.query(asking))
+        return self.output(self.attend(query, self.project_memory(hidden), mask), asking)
+
+
+class Intermediate(nn.Module):
+    """The widening half of the feed-forward block."""
+
+    def __init__(self, width: int, inner_width: int):
+        super().__init__()
+        self.dense = nn.Linear(width, inner_width)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return F.gelu(self.dense(hidden))
+
+
+class Layer(nn.Module):
+    """One layer; with cross-attention if it is a fusion layer."""
+
+    def __init__(self, width: int, num_heads: int, inner_width: int, dropout: float, eps: float, fusion: bool):
+        super().__init__()
+        self.attention = Attention(width, num_heads, dropout, eps)
+        if fusion:
+            self.crossattention = Attention(width, num_heads, dropout, eps)
+        self.intermediate = Intermediate(width, inner_width)
+        self.output = ResidualOutput(inner_width, width, dropout, eps)
+
+    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """Without memory: ``[B, L, D]`` -> ``[B, L, D]``."""
+        return self.feed_forward(self.attention(hidden, mask))
+
+    def feed_forward(self, hidden: Tensor) -> Tensor:
+        return self.output(self.intermediate(hidden), hidden)
+
+    def attend_memory(
+        self, hidden: Tensor, keys: Tensor, values: Tensor, memory_mask: Tensor | None, counts: Sequence[int]
+    ) -> Tensor:
+        """Cross-attention and feed-forward.
+
+        Args:
+            hidden: ``[M·Q, L, D]``, video after video, memory-major within a video.
+            keys, values: ``[V, M, H, T, D/H]``.
+            memory_mask: bool ``[V, T]`` or None.
+            counts: questions about each video.
+
+        Returns:
+            ``[M·Q, L, D]``.
+        """
+        query = self.crossattention.self.query(hidden)
+        num_memories = keys.shape[1]
+        contexts = []
+        rows = query.split([num_memories * count for count in counts])
+        for video, (own, count) in enumerate(zip(rows, counts, strict=True)):
+            if count == 0:
+                continue
+            own = self.crossattention.split_heads(own.reshape(num_memories, -1, own.shape[-1]))  # [M, H, n·L, D/H]
+            video_mask = None if memory_mask is None else memory_mask[video, None, None, None]  # [1, 1, 1, T]
+            context = self.crossattention.attend(own, (keys[video], values[video]), video_mask)
+            contexts.append(context.view(num_memories * count, *hidden.shape[1:]))
+        return self.feed_forward(self.crossattention.output(torch.cat(contexts), hidden))
+
+
+class TransformerStack(nn.Module):
+    """Layers ``0 .. num_text_layers-1`` are plain, the rest are fusion layers."""
+
+    def __init__(
+        self,
+        width: int,
+        num_layers: int,
+        num_text_layers: int,
+        num_heads: int,
+        inner_width: int,
+        dropout: float = 0.1,
+        eps: float = 1e-12,
+    ):
+        super().__init__()
+        self.num_text_layers = num_text_layers
+        self.grad_checkpointing = False
+        self.layer = nn.ModuleList(
+            Layer(width, num_heads, inner_width, dropout, eps, fusion=index >= num_text_layers)
+            for index in range(num_layers)
+        )
+
+    @property
+    def fusion_layers(self) -> nn.ModuleList:
+        return self.layer[self.num_text_layers :]
+
+    def _run(self, function, *args):
+        if self.grad_checkpointing and torch.is_grad_enabled():
+            return checkpoint(function, *args, use_reentrant=False)
+        return function(*args)
+
+    def encode(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """The plain layers.
+
+        Args:
+            hidden: ``[B, L, D]``.
+            mask: bool ``[B, L]``, True = a token, False = padding.
+
+        Returns:
+            ``[B, L, D]``; what stands at padding is meaningless.
+        """
+        mask = mask[:, None, None]  # [B, 1, 1, L]
+        for layer in self.layer[: self.num_text_layers]:
+            hidden = self._run(layer, hidden, mask)
+        return hidden
+
+    def project_memory(self, memory: Tensor) -> Iterator[KeyValue]:
+        """Keys and values of each fusion layer, one layer after the other: ``[V, M, T, D]`` -> ``[V, M, H, T, D/H]``.
+
+        Lazy, so that a single pass holds those of one layer at a time. Several passes over one memory: make it a list.
+        """
+        for layer in self.fusion_layers:
+            yield layer.crossattention.project_memory(memory)
+
+    def fuse(
+        self,
+        hidden: Tensor,
+        mask: Tensor,
+        memory: Iterable[KeyValue],
+        num_memories: int,
+        counts: Sequence[int],
+        memory_mask: Tensor | None = None,
+    ) -> Tensor:
+        """The fusion layers: every question attends to each of the M memories of its video.
+
+        Args:
+            hidden: ``[Q, L, D]``, states of the questions after the plain layers; those about one video are adjacent.
+            mask: bool ``[Q, L]``, True = a token.
+            memory: from `project_memory`.
+            num_memories: M.
+            counts: number of questions about each of the V videos; sums to Q.
+            memory_mask: bool ``[V, T]``, True = may be attended to; None = everything.
+
+        Returns:
+            ``[Q, M, D]``: the first token (CLS) of each question for each memory.
+        """
+        # Q questions -> M·Q rows: the questions of a video, once for each memory, before those of the next video.
+        groups = torch.arange(len(hidden), device=hidden.device).split(list(counts))
+        rows = torch.cat([group.repeat(num_memories) for group in groups])  # [M·Q]
+        row_mask = mask[rows][:, None, None]  # [M·Q, 1, 1, L]
+        mask = mask[:, None, None]
+        layers = self.fusion_layers
+        for index, (layer, (keys, values)) in enumerate(zip(layers, memory, strict=True)):
+            # Only CLS of the last layer is read, so only CLS is computed there.
+            num_queries = 1 if index == len(layers) - 1 else None
+            if index > 0:
+                hidden = self._run(layer.attention, hidden, row_mask, num_queries)
+            elif self.training:
+                hidden = self._run(layer.attention, hidden[rows], row_mask, num_queries)
+            else:  # A question has not met its memories yet: but for dropout, its rows are the same.
+                hidden = layer.attention(hidden, mask, num_queries)[rows]
+            hidden = self._run(layer.attend_memory, hidden, keys, values, memory_mask, counts)
+        blocks = hidden[:, 0].split([num_memories * count for count in counts])
+        return torch.cat([block.unflatten(0, (num_memories, -1)).transpose(0, 1) for block in blocks])
