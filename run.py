@@ -1,0 +1,150 @@
+"""Trains, validates, tests: ``python run.py with RECIPE key=value …`` (settings and recipes: config.py)."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from config import Config, ex, run_command_line
+from datasets.errors import run_cli
+from modules.config_checks import check_combinations, check_paths, check_tokenizer, check_values
+
+# Objective -> the class that makes its batches, the class that learns from them.
+OBJECTIVES = {
+    "qa": ("datamodules.qa.QADataModule", "modules.open_ended_qa.OpenEndedQA"),
+    "trm": ("datamodules.trm.TRMDataModule", "modules.temporal_referring.TemporalReferring"),
+}
+
+
+@ex.main
+@run_cli
+def main(_config: dict[str, Any], _run: Any) -> int:
+    """Train; with test_only=True, test."""
+    # Imported here, so that a misspelt word on the command line is answered at once.
+    import pytorch_lightning as pl
+    import torch
+
+    from modules.assembly import check_resumable, construct, locate, settings_of_checkpoint, start_weights
+    from modules.checkpoint_metadata import make_metadata
+    from modules.checkpoint_reader import read_checkpoint
+    from modules.checkpoints import NEEDED_TO_TRAIN
+    from modules.dest import ModelSizes
+    from modules.failures import explain
+    from modules.optimizer import OptimizerSettings
+    from modules.predictions import PredictionWriter, check_free
+    from modules.progress import RunSummary, progress_callback, quiet_libraries
+    from modules.run_checkpoints import AtomicCheckpointIO, Checkpoints
+    from modules.run_folder import (
+        CHECKPOINTS,
+        LogPosition,
+        find_checkpoint,
+        new_run_folder,
+        predictions_path,
+        run_folder_of,
+        run_loggers,
+    )
+    from modules.stopping import STOPPED_EXIT_CODE, StoppedError, StopSignals
+    from modules.validation_schedule import ValidationSchedule
+
+    quiet_libraries()
+    config = check_values(_config, Config)
+    given, recipes = _run.meta_info["config_updates"], _run.meta_info["named_configs"]
+    check_paths(config)
+
+    # Checkpoint: it decides some of the settings
+    resume_path = construct(find_checkpoint, config) if config["resume_from"] is not None else None
+    source = resume_path or config["load_path"]
+    checkpoint = read_checkpoint(source) if source is not None else None
+    made_with = (checkpoint.metadata if checkpoint is not None else None) or {}
+    continues = config["test_only"] or resume_path is not None
+    config |= settings_of_checkpoint(made_with.get("config", {}), continues, given, recipes)
+    check_combinations(config, torch.cuda.device_count(), os.environ)
+    if config["test_only"]:
+        predictions = construct(predictions_path, config)
+        check_free(predictions, config["overwrite"])
+
+    # Seed
+    pl.seed_everything(config["seed"], workers=True, verbose=False)
+
+    # Data
+    brought = {}
+    if made_with.get("tokenizer_vocabulary") and "tokenizer" not in given:
+        brought["tokenizer"] = made_with["tokenizer_vocabulary"]
+    if made_with.get("vocabulary") and config["test_only"]:
+        brought["vocabulary"] = made_with["vocabulary"]
+    data_class, model_class = map(locate, OBJECTIVES[config["objective"]])
+    data = construct(data_class, brought, config)
+    check_tokenizer(data.tokenizer.vocab_size, config)
+
+    # Model
+    parts = (config["vit_config"], config["bert_config"], config["answer_config"])
+    sizes = construct(ModelSizes, {"max_clips": config["max_pos_len"]}, *parts, config)
+    model = construct(model_class, {"sizes": sizes, "optimizer": construct(OptimizerSettings, config)}, config, data)
+    model.metadata = make_metadata(sizes, config, getattr(data, "vocabulary", None), data.tokenizer.vocab)
+    if resume_path is not None:
+        check_resumable(resume_path, made_with, model.metadata["vocabulary"])
+    else:
+        needed = None if config["test_only"] else NEEDED_TO_TRAIN
+        start_weights(model.model, checkpoint, needed, config["answer_encoder"])
+
+    # Callbacks, loggers
+    signals = StopSignals()
+    callbacks = [progress_callback()]
+    loggers = []
+    if config["test_only"]:
+        folder = Path(config["log_dir"])
+        callbacks.append(PredictionWriter(predictions, config["overwrite"]))
+    else:
+        folder = run_folder_of(resume_path) if resume_path is not None else None
+        folder = folder or construct(new_run_folder, config)
+        to_checkpoints = {"folder": folder / CHECKPOINTS, "signals": signals}
+        schedule = construct(ValidationSchedule, config)
+        callbacks += [RunSummary(config), schedule, construct(Checkpoints, to_checkpoints, config)]
+        if not config["fast_dev_run"]:
+            loggers = run_loggers(folder, LogPosition.of(checkpoint.others) if resume_path is not None else None)
+
+    # Trainer
+    devices = config["num_gpus"] * config["num_nodes"]
+    accumulate = 1 if config["test_only"] else config["batch_size"] // (config["per_gpu_batchsize"] * devices)
+    on_gpu = config["accelerator"] != "cpu" and torch.cuda.is_available()
+    trainer = pl.Trainer(
+        accelerator="gpu" if on_gpu else "cpu",
+        devices=config["num_gpus"],
+        num_nodes=config["num_nodes"],
+        strategy="ddp" if devices > 1 else "auto",
+        precision={32: "32-true", 16: "16-mixed", "bf16": "bf16-mixed"}[config["precision"]],
+        max_epochs=config["max_epoch"] or -1,
+        max_steps=config["max_steps"] or -1,
+        accumulate_grad_batches=accumulate,
+        fast_dev_run=config["fast_dev_run"],
+        default_root_dir=folder,
+        logger=loggers,
+        log_every_n_steps=10,
+        callbacks=callbacks,
+        plugins=[AtomicCheckpointIO()],
+        enable_model_summary=False,
+        num_sanity_val_steps=1,
+        use_distributed_sampler=False,  # the data module shards; each question exactly once
+    )
+
+    # Fit or test
+    try:
+        if config["test_only"]:
+            trainer.predict(model, data, return_predictions=False)
+        else:
+            with signals:
+                trainer.fit(model, data, ckpt_path=resume_path, weights_only=True)
+    except StoppedError as stopped:
+        if trainer.is_global_zero:
+            print(f"{stopped}; continue with the same command and resume_from=last", flush=True)
+        return STOPPED_EXIT_CODE if trainer.is_global_zero else 0
+    except Exception as error:
+        explained = explain(error, config)
+        if explained is None:
+            raise
+        raise explained from error
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_command_line(sys.argv[1:]))
