@@ -1,0 +1,88 @@
+"""What the preprocessing of every captioned collection ends with: checks between the splits, and the files."""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import h5py
+
+from datasets.captions import CaptionSource
+from datasets.errors import InputError
+from preproc.staging import staged
+
+Record = Mapping[str, object]
+
+
+def parse_arguments(arguments: Sequence[str] | None, description: str, output_dir: Path) -> argparse.Namespace:
+    """The command line that all captioned collections share: `input_dir`, `output_dir`, `features`."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-i", "--input-dir", type=Path, required=True, help="folder of the published files")
+    parser.add_argument(
+        "-o", "--output-dir", type=Path, default=output_dir, help="folder to write to (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--features", type=Path, metavar="H5", help="leave out the videos that have no features in this file"
+    )
+    return parser.parse_args(arguments)
+
+
+def write_splits(
+    records: Mapping[str, list[Record]],
+    id_field: str,
+    source: CaptionSource,
+    output_dir: Path,
+    features: Path | None = None,
+) -> dict[str, int]:
+    """Writes the files of `source.split_files`, all or none, and says how many videos and records went into each.
+
+    Args:
+        records: split -> the records to write.
+        id_field: the field that holds a record's video id.
+        source: tells the files' names and the keys of features.
+        output_dir: made if it is missing.
+        features: an HDF5 file; videos without features in it are left out. None: all are written.
+
+    Returns:
+        split -> number of records written.
+
+    Raises:
+        InputError: a video is in two splits; nothing is left of a split; `features` cannot be read; a file cannot be
+            written. In that case nothing is.
+    """
+    split_of: dict[str, str] = {}
+    for split, own in records.items():
+        for record in own:
+            other = split_of.setdefault(record[id_field], split)
+            if other != split:
+                raise InputError(f"the video {record[id_field]!r} is in both {other} and {split}; take it out of one")
+    kept = dict(records)
+    if features is not None:
+        extracted = _feature_keys(features)
+        for split, own in records.items():
+            kept[split] = [
+                record for record in own if source.feature_key.format(video_id=record[id_field]) in extracted
+            ]
+            print(f"{split}: left out {len(own) - len(kept[split])} of {len(own)} records, no features in {features}")
+            if not kept[split]:
+                raise InputError(f"{features} has features of no video of {split}; is it of another data set?")
+    with staged(output_dir) as folder:
+        for split, own in kept.items():
+            with (folder / source.split_files[split]).open("w", encoding="utf-8") as file:
+                json.dump(own, file, ensure_ascii=False, indent=0)
+    for split, own in kept.items():
+        path = output_dir / source.split_files[split]
+        print(f"{path}: {len({record[id_field] for record in own}):,} videos, {len(own):,} records")
+    return {split: len(own) for split, own in kept.items()}
+
+
+def _feature_keys(path: Path) -> set[str]:
+    if not path.is_file():
+        raise InputError(f"{path} does not exist; make it with preproc/extract_features.py or leave --features out")
+    keys: set[str] = set()
+    try:
+        with h5py.File(path, "r") as file:
+            file.visititems(lambda key, item: keys.add(key) if isinstance(item, h5py.Dataset) else None)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read as HDF5: {error}") from None
+    return keys

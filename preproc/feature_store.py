@@ -1,0 +1,112 @@
+"""Features on disk while they are being made: a folder of whole parts, one a video, that ends as one HDF5 file.
+
+An HDF5 file that is open for writing can be left unreadable by a kill, so that none ever is: each video becomes a file
+of its own in OUT.h5.parts, written aside and renamed, and OUT.h5 is written aside from all of them and renamed. Any
+number of processes and machines can fill the folder at once.
+"""
+
+import glob
+import json
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from datasets.errors import InputError
+from datasets.files import atomic_write
+from preproc.videos import hashed_name, hold_to_settings, keep_settings
+
+
+class FeatureStore:
+    """The features of one HDF5 file, complete or in the making.
+
+    Args:
+        path: the HDF5 file; one dataset a video, float [clips, width], and the settings as attributes.
+        settings: what the features depend on.
+
+    Raises:
+        InputError: the file is no HDF5 file, or it or its parts were made with other settings.
+    """
+
+    def __init__(self, path: Path, settings: dict):
+        self.path = path
+        self.settings = settings
+        self.parts = Path(f"{path}.parts")
+        self._in_file = self._read_file()
+
+    def _read_file(self) -> set[str]:
+        if not self.path.exists():
+            return set()
+        keys = set()
+        try:
+            with h5py.File(self.path, "r") as file:
+                kept = {name: json.loads(value) for name, value in file.attrs.items() if name in self.settings}
+                file.visititems(lambda key, item: keys.add(key) if isinstance(item, h5py.Dataset) else None)
+        except (OSError, json.JSONDecodeError) as error:
+            raise InputError(f"{self.path} cannot be read ({error}); move it away, or name another output") from None
+        hold_to_settings(kept, self.settings, f"the features in {self.path}")
+        return keys
+
+    def start(self) -> None:
+        """Makes the folder of parts. Raises InputError when it holds parts that were made with other settings."""
+        self.parts.mkdir(parents=True, exist_ok=True)
+        keep_settings(self.parts / "settings.json", self.settings, f"the features in {self.parts}")
+
+    def _part(self, key: str) -> Path:
+        return self.parts / f"{hashed_name(key)}.npy"
+
+    def _note(self, key: str) -> Path:
+        return self.parts / f"{hashed_name(key)}.txt"
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._in_file or self._part(key).exists()
+
+    def write(self, key: str, features: np.ndarray) -> None:
+        """Stores the features of one video, float [clips, width]; they are there whole or not at all."""
+        with atomic_write(self._part(key), "wb") as file:
+            np.save(file, features)
+
+    def write_note(self, key: str, reason: str) -> None:
+        """Notes why a video has no features, or what is wrong with it, to be told when all shards are done."""
+        with atomic_write(self._note(key)) as file:
+            file.write(reason)
+
+    def remove_note(self, key: str) -> None:
+        self._note(key).unlink(missing_ok=True)
+
+    def note(self, key: str) -> str | None:
+        """What was noted about a video, if anything."""
+        path = self._note(key)
+        return path.read_text(encoding="utf-8") if path.exists() else None
+
+    def merge(self, keys: Iterable[str]) -> int:
+        """Writes the HDF5 file: what it held before, and the parts of these videos. The parts are then removed.
+
+        Returns:
+            the number of videos in the file.
+        """
+        parts = {key: self._part(key) for key in keys if key not in self._in_file and self._part(key).exists()}
+        for left in self.path.parent.glob(f".{glob.escape(self.path.name)}.*.tmp"):  # by a run that was killed here
+            left.unlink(missing_ok=True)
+        if parts or not self.path.exists():
+            with atomic_write(self.path, "w+b") as file:
+                self._write_file(file, parts)
+            self._in_file |= parts.keys()
+        shutil.rmtree(self.parts, ignore_errors=True)
+        return len(self._in_file)
+
+    def _write_file(self, file, parts: dict[str, Path]) -> None:
+        before = h5py.File(self.path, "r") if self._in_file else None
+        try:
+            # The same features make the same bytes, whichever run they come from: one order, and no times.
+            with h5py.File(file, "w", track_order=False) as after:
+                for name, value in self.settings.items():
+                    after.attrs[name] = json.dumps(value)
+                for key in sorted(self._in_file | parts.keys()):
+                    features = np.load(parts[key], allow_pickle=False) if key in parts else before[key][()]
+                    after.create_dataset(key, data=features, track_times=False)
+        finally:
+            if before is not None:
+                before.close()

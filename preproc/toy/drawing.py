@@ -1,0 +1,226 @@
+"""A toy video as pixels. Drawn by OpenCV in fractions of a pixel; the same video gives the same pixels."""
+
+from collections.abc import Callable, Iterator
+
+import cv2
+import numpy as np
+
+from .world import COLOURS, Event, Scene, ToyVideo
+
+SKY = (150, 190, 220)  # the same everywhere, so that actors stand out as much in one place as in another
+GROUNDS = {
+    "beach": (240, 220, 140),
+    "city": (120, 120, 125),
+    "desert": (205, 120, 60),
+    "lake": (40, 90, 200),
+    "meadow": (90, 170, 70),
+    "snow": (245, 248, 252),
+}
+# The picture is laid out in four rows and columns, as an image encoder of 4 × 4 patches sees it: what stands at a side
+# fills a cell, and so does each stone of the lowest row. Actors have the middle.
+COLUMNS = {"left": 0.125, "right": 0.875}
+ROWS = {"high": 0.125, "middle": 0.375, "low": 0.625}
+HORIZON = 0.76
+CELL_RADIUS = 0.11  # lengths are in sides of the picture
+FIRST_STONE, NEXT_STONE, STONE_RADIUS = (0.125, 0.885), (0.25, 0.0), 0.07
+STAGE = (0.5, 0.38)  # where actors act
+BROWN, DARK, LIGHT = (120, 80, 40), (15, 15, 15), (235, 235, 235)
+FRACTION_BITS = 4  # of OpenCV's fixed-point coordinates
+
+
+def render(video: ToyVideo, size: int) -> Iterator[np.ndarray]:
+    """The frames of a video, uint8 RGB [size, size, 3]."""
+    random = np.random.default_rng(video.seed)
+    still = draw_background(video.scene, size, random)
+    length = video.num_frames / len(video.events)
+    jitter = [(random.normal(0, 0.02, 2), random.normal(0, 0.12)) for _ in video.events]
+    for frame in range(video.num_frames):
+        number = int(frame / length)
+        image = still.copy()
+        progress = (frame + 0.5 - number * length) / length
+        draw_event(image, video.events[number], progress, *jitter[number])
+        yield image
+
+
+def draw_background(scene: Scene, size: int, random: np.random.Generator) -> np.ndarray:
+    """Everything that stands still."""
+    image = np.empty((size, size, 3), np.uint8)
+    horizon = round(HORIZON * size)
+    image[:horizon], image[horizon:] = SKY, GROUNDS[scene.place]
+    grain = cv2.resize(random.normal(0, 4, (size // 4, size // 4)), (size, size), interpolation=cv2.INTER_LINEAR)
+    image = np.clip(image + grain[..., None], 0, 255).astype(np.uint8)
+
+    below = list(ROWS)[list(ROWS).index(scene.sign_height) + 1]
+    other_side = next(side for side in COLUMNS if side != scene.sign_side)
+    for draw, side, height in (
+        (_sign(scene), scene.sign_side, scene.sign_height),
+        (ITEM_DRAWERS[scene.item], scene.sign_side, below),
+        (THING_DRAWERS[scene.thing], other_side, scene.thing_height),
+    ):
+        draw(image, np.array((COLUMNS[side], ROWS[height])) + random.uniform(-0.01, 0.01, 2), CELL_RADIUS)
+    for stone in range(scene.stones):
+        centre = np.array(FIRST_STONE) + stone * np.array(NEXT_STONE) + random.uniform(-0.01, 0.01, 2)
+        _polygon(image, _circle() * (1.2, 0.8) * STONE_RADIUS + centre, (60, 50, 45))
+    return image
+
+
+def draw_event(image: np.ndarray, event: Event, progress: float, shift: np.ndarray, angle: float) -> None:
+    """One moment of an event.
+
+    Args:
+        progress: 0 = its beginning, 1 = its end.
+        shift: of the actor from the middle of the stage.
+        angle: that the actor is turned by.
+    """
+    backwards = {"shrinks": "grows", "falls": "rises", "vanishes": "appears"}
+    if event.action in backwards:
+        action, progress = backwards[event.action], 1 - progress
+    else:
+        action = event.action
+    centre = STAGE + shift
+    if action == "grows":
+        draw_shape(image, event.shape, event.colour, centre, 0.09 + 0.18 * progress, angle)
+    elif action == "rises":
+        draw_shape(image, event.shape, event.colour, centre + np.array((0, 0.18 - 0.36 * progress)), 0.18, angle)
+    elif action == "appears":
+        seen = image.copy()
+        draw_shape(seen, event.shape, event.colour, centre, 0.23, angle)
+        cv2.addWeighted(seen, progress, image, 1 - progress, 0, dst=image)
+    else:
+        raise AssertionError(f"{action} is not drawn")
+
+
+def draw_shape(
+    image: np.ndarray, shape: str, colour: str, centre: np.ndarray, radius: float, angle: float = 0.0
+) -> None:
+    """A filled, outlined shape."""
+    cos, sin = np.cos(angle), np.sin(angle)
+    points = OUTLINES[shape]() @ np.array([[cos, sin], [-sin, cos]]) * radius + centre
+    _polygon(image, points, COLOURS[colour], LIGHT if colour == "black" else DARK)
+
+
+# --- outlines, within a circle of radius 1 or so ---------------------------------------------------------------------
+
+
+def _circle(corners: int = 40, turn: float = 0.0) -> np.ndarray:
+    angles = np.arange(corners) * 2 * np.pi / corners + turn
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
+def _square() -> np.ndarray:
+    return _circle(4, np.pi / 4) * 1.2
+
+
+def _triangle() -> np.ndarray:
+    return _circle(3, -np.pi / 2) * 1.15 + (0, 0.15)
+
+
+def _star() -> np.ndarray:
+    return _circle(10, -np.pi / 2) * np.where(np.arange(10) % 2, 0.6, 1.2)[:, None]
+
+
+def _heart() -> np.ndarray:
+    t = np.arange(40) * 2 * np.pi / 40
+    x, y = 16 * np.sin(t) ** 3, 13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t)
+    return np.stack([x, -y], axis=1) / 15.5
+
+
+def _cross() -> np.ndarray:
+    arm = np.array([[0.42, -0.42], [0.42, -1.1], [-0.42, -1.1]])
+    quarter = np.array([[0, -1], [1, 0]])
+    return np.concatenate([arm @ np.linalg.matrix_power(quarter, turns) for turns in range(4)])
+
+
+OUTLINES = {
+    "circle": _circle,
+    "square": _square,
+    "triangle": _triangle,
+    "star": _star,
+    "heart": _heart,
+    "diamond": lambda: _circle(4) * (0.95, 1.2),
+    "cross": _cross,
+    "hexagon": lambda: _circle(6),
+}
+
+
+# --- what stands at a side --------------------------------------------------------------------------------------------
+
+
+def _sign(scene: Scene) -> Callable[[np.ndarray, np.ndarray, float], None]:
+    """A board with a shape on it."""
+
+    def draw(image: np.ndarray, centre: np.ndarray, radius: float) -> None:
+        _box(image, centre, radius, (-1, -1, 1, 1), (215, 215, 210))
+        draw_shape(image, scene.sign_shape, scene.sign_colour, centre, 0.8 * radius)
+
+    return draw
+
+
+def _tree(image: np.ndarray, centre: np.ndarray, radius: float) -> None:
+    _box(image, centre, radius, (-0.2, 0.1, 0.2, 1), BROWN)
+    _polygon(image, _circle() * 0.72 * radius + centre - (0, 0.3 * radius), (30, 110, 50))
+
+
+def _house(image: np.ndarray, centre: np.ndarray, radius: float) -> None:
+    _box(image, centre, radius, (-0.75, -0.1, 0.75, 1), (225, 205, 170))
+    _polygon(image, np.array([(-1, -0.1), (0, -1), (1, -0.1)]) * radius + centre, (150, 60, 50))
+
+
+def _boat(image: np.ndarray, centre: np.ndarray, radius: float) -> None:
+    _polygon(image, np.array([(-1, 0.35), (1, 0.35), (0.6, 0.95), (-0.6, 0.95)]) * radius + centre, BROWN)
+    _polygon(image, np.array([(0.05, -1), (0.05, 0.25), (0.8, 0.25)]) * radius + centre, LIGHT)
+
+
+def _flag(image: np.ndarray, centre: np.ndarray, radius: float) -> None:
+    _box(image, centre, radius, (-0.75, -1, -0.6, 1), DARK)
+    _box(image, centre, radius, (-0.6, -1, 0.9, -0.45), (200, 40, 60))
+    _box(image, centre, radius, (-0.6, -0.45, 0.9, 0.1), LIGHT)
+
+
+def _car(image: np.ndarray, centre: np.ndarray, radius: float) -> None:
+    _box(image, centre, radius, (-0.55, -0.45, 0.55, 0.1), (170, 215, 235))
+    _box(image, centre, radius, (-1, 0.05, 1, 0.6), (60, 130, 150))
+    for side in (-0.55, 0.55):
+        _polygon(image, (_circle() * 0.28 + (side, 0.65)) * radius + centre, DARK)
+
+
+def _ball(image: np.ndarray, centre: np.ndarray, radius: float) -> None:
+    _polygon(image, _circle() * 0.85 * radius + centre, (255, 150, 190))
+    _box(image, centre, radius, (-0.85, -0.2, 0.85, 0.2), LIGHT)
+
+
+def _crate(image: np.ndarray, centre: np.ndarray, radius: float) -> None:
+    _box(image, centre, radius, (-0.9, -0.6, 0.9, 0.9), (200, 150, 90))
+    _box(image, centre, radius, (-0.9, 0, 0.9, 0.3), BROWN)
+
+
+def _bush(image: np.ndarray, centre: np.ndarray, radius: float) -> None:
+    for x, y in ((-0.45, 0.3), (0.45, 0.3), (0, -0.1)):
+        _polygon(image, (_circle() * 0.55 + (x, y)) * radius + centre, (95, 130, 40))
+
+
+def _bucket(image: np.ndarray, centre: np.ndarray, radius: float) -> None:
+    _polygon(image, np.array([(-0.9, -0.6), (0.9, -0.6), (0.6, 0.9), (-0.6, 0.9)]) * radius + centre, (90, 95, 110))
+
+
+def _lamp(image: np.ndarray, centre: np.ndarray, radius: float) -> None:
+    _box(image, centre, radius, (-0.1, -0.2, 0.1, 1), DARK)
+    _polygon(image, np.array([(-0.4, -0.9), (0.4, -0.9), (0.9, 0), (-0.9, 0)]) * radius + centre, (255, 235, 120))
+
+
+ITEM_DRAWERS = {"ball": _ball, "box": _crate, "bush": _bush, "bucket": _bucket, "lamp": _lamp}
+THING_DRAWERS = {"tree": _tree, "house": _house, "boat": _boat, "flag": _flag, "car": _car}
+
+
+def _box(image: np.ndarray, centre: np.ndarray, radius: float, sides: tuple, colour: tuple) -> None:
+    left, top, right, bottom = sides
+    corners = np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
+    _polygon(image, corners * radius + centre, colour)
+
+
+def _polygon(image: np.ndarray, points: np.ndarray, colour: tuple, edge: tuple = DARK) -> None:
+    """Points in sides of the picture."""
+    size = image.shape[0]
+    points = np.round((points * size - 0.5) * 2**FRACTION_BITS).astype(np.int32)
+    cv2.fillPoly(image, [points], colour, cv2.LINE_AA, FRACTION_BITS)
+    cv2.polylines(image, [points], True, edge, 1, cv2.LINE_AA, FRACTION_BITS)
