@@ -1,0 +1,105 @@
+#!/usr/bin/env bash
+# The whole road on a toy world, in minutes on two CPU cores: videos and annotations -> frames and features ->
+# training -> predictions -> a table of accuracies.
+#   [PYTHON=python of an environment that exists] [TOY=folder] [SEED=0] bash scripts/demo.sh [anetqa|agqa]
+# A second run reuses what is there; delete the folder (toy/ by default) to start anew.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+dataset="${1:-anetqa}"
+case "$dataset" in
+anetqa) truth=test.csv evaluation=anet ;;
+agqa) truth=test.json evaluation=agqa ;;
+*)
+    echo "error: there is no demo of '$dataset'; bash scripts/demo.sh [anetqa|agqa]" >&2
+    exit 2
+    ;;
+esac
+source scripts/environment.sh requirements.txt
+
+toy="${TOY:-toy}"
+seed="${SEED:-0}"
+raw="$toy/raw" data="$toy/data" logs="$toy/logs" checkpoints="$toy/checkpoints" result="$toy/result"
+mkdir -p "$logs" "$data" "$checkpoints" "$result"
+began=$SECONDS
+
+# step NAME COMMAND…: runs a command unless it has been run before; its output goes to a log.
+step() {
+    local name="$1" start=$SECONDS
+    shift
+    if [[ -e "$logs/$name.done" ]]; then
+        printf '%-28s done before\n' "$name"
+        return
+    fi
+    printf '%-28s ' "$name"
+    if ! "$@" >"$logs/$name.log" 2>&1; then
+        echo "FAILED"
+        tr '\r' '\n' <"$logs/$name.log" | tail -n 15 >&2
+        echo "FAILED: the step '$name' of the demo (log: $logs/$name.log)" >&2
+        exit 1
+    fi
+    touch "$logs/$name.done"
+    printf '%4d s\n' $((SECONDS - start))
+}
+
+# train NAME SETTINGS…: trains, and keeps the best checkpoint as NAME.ckpt.
+train() {
+    local name="$1"
+    shift
+    rm -rf "$result/${name}_seed$seed" # left by a run that was stopped
+    "$PYTHON" run.py with "$@" exp_name="$name" seed="$seed" log_dir="$result" tokenizer="$raw/tokenizer"
+    cp "$result/${name}_seed$seed"/version_0/checkpoints/best.ckpt "$checkpoints/$name.ckpt"
+}
+
+# predict NAME RECIPE: answers the test split.
+predict() {
+    "$PYTHON" run.py with "$2" toy data_root="$data/$dataset" load_path="$checkpoints/$1.ckpt" \
+        test_only=True overwrite=True log_dir="$result" tokenizer="$raw/tokenizer"
+}
+
+# The features of a Video Swin that was never trained tell events apart, which is all the toy needs. A window of 8 frames
+# each second: two windows an event.
+features() {
+    "$PYTHON" preproc/extract_features.py "$raw/$1/videos" "$data/$1/$1.h5" --dataset "$1" \
+        --arch toy --random-start 2 --clip-len 8 --frame-interval 1 --window-interval 8 --size 64
+}
+
+step toy-world "$PYTHON" preproc/make_toy.py -o "$raw" --seed "$seed"
+step annotations-stills "$PYTHON" preproc/preproc_anetqa.py -i "$raw/stills" -o "$data/stills"
+step frames-stills "$PYTHON" preproc/extract_frames.py "$raw/stills/videos" "$data/stills/frames" --dataset anetqa
+step "annotations-$dataset" "$PYTHON" "preproc/preproc_$dataset.py" -i "$raw/$dataset" -o "$data/$dataset"
+step "frames-$dataset" "$PYTHON" preproc/extract_frames.py "$raw/$dataset/videos" "$data/$dataset/frames" \
+    --dataset "$dataset"
+step "features-$dataset" features "$dataset"
+for captioned in vatex tgif; do
+    step "annotations-$captioned" "$PYTHON" "preproc/preproc_$captioned.py" -i "$raw/$captioned" -o "$data/$captioned"
+    step "features-$captioned" features "$captioned"
+done
+
+# ALBEF's part: image and text encoder, trained on questions that a single frame answers, nothing frozen.
+step train-albef train albef task_finetune_anetqa_mean toy data_root="$data/stills" freeze="[]" \
+    nframe=1 questions_per_video=2 max_epoch=20
+# From here on the image encoder is frozen, as in the recipes. All three have the same budget of fine-tuning.
+budget="max_epoch=10"
+name="$dataset"
+step "train-${name}_mean" train "${name}_mean" "task_finetune_${dataset}_mean" toy data_root="$data/$dataset" \
+    load_path="$checkpoints/albef.ckpt" "$budget"
+step "train-${name}_without_trm" train "${name}_without_trm" "task_finetune_$dataset" toy data_root="$data/$dataset" \
+    load_path="$checkpoints/albef.ckpt" "$budget"
+step train-trm train trm task_pretrain_trm toy data_root="$data" load_path="$checkpoints/albef.ckpt" \
+    batch_size=32 per_gpu_batchsize=32 max_steps=2500 val_check_interval=1250
+step "train-${name}_with_trm" train "${name}_with_trm" "task_finetune_$dataset" toy data_root="$data/$dataset" \
+    load_path="$checkpoints/trm.ckpt" "$budget"
+
+predictions=()
+for model in mean without_trm with_trm; do
+    recipe="task_finetune_$dataset"
+    [[ $model == mean ]] && recipe+="_mean"
+    step "predict-${name}_$model" predict "${name}_$model" "$recipe"
+    predictions+=("$result/${dataset}_by_${name}_$model.json")
+done
+
+echo
+"$PYTHON" eval.py "$evaluation" "${predictions[@]}" "$data/$dataset/$truth"
+echo "Questions of order: Motion and Temporal Relation (AGQA: sequencing, superlative, action-recognition); any single"
+echo "frame answers the others. $((SECONDS - began)) s in all; predictions in $result, TensorBoard logs beside them."

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# The test suite; makes .venv with everything in requirements-dev.txt the first time.
+#   [PYTHON=python of an environment that exists] bash scripts/test.sh [arguments of pytest …]
+# What takes longer than half a minute a test (kills at random moments, and the like): bash scripts/test.sh -m slow
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/environment.sh requirements-dev.txt
+
+echo "tests: $("$PYTHON" --version)"
+"$PYTHON" -m pytest "$@" || {
+    echo "FAILED: the tests (see above)" >&2
+    exit 1
+}
