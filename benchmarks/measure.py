@@ -1,0 +1,87 @@
+"""How the benchmarks measure: time, floating-point operations, memory, and what the machine could do at best."""
+
+import os
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+
+PRECISIONS = {"32": torch.float32, "bf16": torch.bfloat16}
+
+
+def machine() -> str:
+    """Processor, cores and library versions, in a line."""
+    model = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if "model name" in line]
+        model = names[0] if names else model
+    parts = [f"{model}, {os.cpu_count()} cores", f"Python {platform.python_version()}", f"torch {torch.__version__}"]
+    if torch.cuda.is_available():
+        parts.insert(1, torch.cuda.get_device_name())
+    return "; ".join(parts)
+
+
+def synchronize(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def seconds(function: Callable[[], Any], device: torch.device, repeats: int = 1) -> float:
+    """Shortest wall-clock time of a call."""
+    best = float("inf")
+    for _ in range(repeats):
+        synchronize(device)
+        start = time.perf_counter()
+        function()
+        synchronize(device)
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+def matmul_rate(device: torch.device, dtype: torch.dtype) -> float:
+    """The machine's measured rate: FLOP a second of its best large matrix product, out of several shapes."""
+    size = 8192 if device.type == "cuda" else 2048
+    rate = 0.0
+    for rows in (size, 4 * size):
+        left = torch.randn(rows, size, device=device, dtype=dtype)
+        right = torch.randn(size, size, device=device, dtype=dtype)
+        torch.nn.functional.linear(left, right)
+        rate = max(
+            rate, 2 * rows * size * size / seconds(lambda a=left, b=right: torch.nn.functional.linear(a, b), device, 5)
+        )
+    return rate
+
+
+def _cpu_attention_flops(query, key, value, *args, out_shape=None, **kwargs) -> int:
+    return sdpa_flop_count(query, key, value)
+
+
+def count_flops(function: Callable[[], Any]) -> int:
+    """Floating-point operations of the matrix products and attentions in a call (a multiply-add counts two)."""
+    # torch counts the attention kernels of GPUs by itself, but not the CPU's.
+    mapping = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _cpu_attention_flops}
+    with FlopCounterMode(display=False, custom_mapping=mapping) as counter:
+        function()
+    return counter.get_total_flops()
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    else:
+        Path("/proc/self/clear_refs").write_text("5")  # sets the high-water mark back to what is in use now
+
+
+def peak_memory(device: torch.device) -> float:
+    """GB: allocated on the GPU, or resident in memory, at the highest since `reset_peak_memory`."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e9
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024 / 1e9
+    return float("nan")

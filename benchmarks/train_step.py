@@ -1,0 +1,140 @@
+"""A training step against the naive way: `python -m benchmarks.train_step`.
+
+Published size, random weights, one run: forward, backward and optimiser step on a batch of questions, dropout as in the
+recipe. The naive way costs the same for every question but for the answers, and is timed on a few.
+"""
+
+import argparse
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch.nn import functional as F
+
+import modules  # noqa: F401  (before anything that imports torchvision)
+from modules.open_ended_qa import OpenEndedQA
+from modules.optimizer import build_optimizer
+
+from . import naive
+from .inference import naive_features
+from .measure import PRECISIONS, count_flops, machine, matmul_rate, peak_memory, reset_peak_memory, seconds
+from .workload import SHAPES, SMALL, ModelSizes, Shape, make_batch, make_task, to_device
+
+
+def naive_loss(task: OpenEndedQA, batch: dict, rows: list[int], image_tokens: torch.Tensor | None = None):
+    features = naive_features(task.model, batch, rows, image_tokens)
+    answers = naive.encode_answers(task.model, task.answer_ids, task.answer_mask)
+    return F.cross_entropy(features @ answers.T, batch["labels"][rows])
+
+
+def silent(task: OpenEndedQA) -> OpenEndedQA:
+    """Outside a Trainer there is nothing to log to."""
+    task.log = lambda *args, **kwargs: None
+    return task
+
+
+def gradient_difference(sizes: ModelSizes, shape: Shape, device: torch.device) -> tuple[float, float]:
+    """Relative differences of loss and gradients from the naive way's: two videos, two questions each, no dropout."""
+    task = silent(make_task(sizes, shape, drop_rate=0.0, questions_at_once=4)).to(device).train()
+    batch = to_device(make_batch(task.model, shape, [2, 2]), device)
+    tokens = naive.encode_frames(task.model, batch["frames"])  # frozen: the same for both
+    trainable = [parameter for parameter in task.parameters() if parameter.requires_grad]
+    losses, gradients = [], []
+    for loss in (task.training_step(batch, 0), naive_loss(task, batch, [0, 1, 2, 3], tokens)):
+        losses.append(loss.item())
+        gradients.append(torch.autograd.grad(loss, trainable))
+    difference = sum((a - b).square().sum() for a, b in zip(*gradients, strict=True)).sqrt()
+    norm = sum(b.square().sum() for b in gradients[1]).sqrt()
+    return abs(losses[0] - losses[1]) / losses[1], (difference / norm).item()
+
+
+def run(
+    sizes: ModelSizes,
+    shape: Shape,
+    precision: str,
+    frozen_precision: str,
+    device: torch.device,
+    num_questions: int,
+    questions_per_video: int,
+    naive_questions: int,
+) -> dict[str, float]:
+    """One comparison; the naive way runs in float32 whatever ours does."""
+    task = silent(make_task(sizes, shape, 0.1, num_questions, frozen_precision)).to(device).train()
+    batch = to_device(
+        make_batch(task.model, shape, [questions_per_video] * (num_questions // questions_per_video)), device
+    )
+    optimizer, _ = build_optimizer(task.model, task.optimizer_settings, total_steps=1000)
+    dtype = PRECISIONS[precision]
+
+    def step(loss_of) -> None:
+        loss_of().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    def ours() -> None:
+        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+            loss = task.training_step(batch, 0)
+        step(lambda: loss)
+
+    rate = matmul_rate(device, dtype)
+    if device.type == "cuda":  # kernels are chosen and memory is pooled in the first steps
+        ours()
+        ours()
+    reset_peak_memory(device)
+    own_time = seconds(ours, device)
+    memory = peak_memory(device)
+    flops = count_flops(ours)
+
+    rows = list(range(naive_questions))
+    naive_step = seconds(lambda: step(lambda: naive_loss(task, batch, rows)), device)
+    # The answers and the optimiser's step are paid once a batch: on `naive_questions` they weigh too much.
+    once = seconds(
+        lambda: step(lambda: naive.encode_answers(task.model, task.answer_ids, task.answer_mask).sum()), device
+    )
+    naive_time = (naive_step - once) / naive_questions + once / num_questions
+    return {
+        "ours": num_questions / own_time,
+        "naive": 1 / naive_time,
+        "gflop": flops / num_questions / 1e9,
+        "share": flops / own_time / max(rate, matmul_rate(device, dtype)),
+        "memory": memory,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--questions", type=int, default=16, help="per_gpu_batchsize")
+    parser.add_argument("--questions-per-video", type=int, action="append", help="k (default: 8 and 1)")
+    parser.add_argument("--precision", choices=PRECISIONS, default="32")
+    parser.add_argument("--frozen-precision", choices=("same", "bf16"), action="append", help="(default: both)")
+    parser.add_argument("--naive-questions", type=int, default=1, help="questions on which the naive way is timed")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--small", action="store_true", help="a small model: to see that the command works")
+    args = parser.parse_args()
+    device, shape = torch.device(args.device), SHAPES["anetqa"]
+    sizes = SMALL if args.small else ModelSizes()
+    loss, gradients = gradient_difference(sizes, shape, device)
+    table = Table(title=f"Training step of {args.questions} questions: questions a second", caption=machine())
+    for name in ("k", "precision", "frozen part", "naive (32)", "ours", "ratio", "GFLOP a question", "of matmul", "GB"):
+        table.add_column(name, justify="right")
+    for k in args.questions_per_video or (8, 1):
+        for frozen in args.frozen_precision or ("same", "bf16"):
+            found = run(sizes, shape, args.precision, frozen, device, args.questions, k, args.naive_questions)
+            table.add_row(
+                str(k),
+                args.precision,
+                frozen,
+                f"{found['naive']:.3g}",
+                f"{found['ours']:.3g}",
+                f"{found['ours'] / found['naive']:.1f}×",
+                f"{found['gflop']:.0f}",
+                f"{found['share']:.0%}",
+                f"{found['memory']:.1f}",
+            )
+    console = Console(width=None if Console().is_terminal else 120)
+    console.print(table)
+    console.print(f"against the naive way, without dropout: loss differs by {loss:.1e}, gradients by {gradients:.1e}")
+
+
+if __name__ == "__main__":
+    main()
