@@ -1,0 +1,1 @@
+import modules  # noqa: F401  (before anything that imports torchvision)

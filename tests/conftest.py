@@ -1,0 +1,28 @@
+"""What tests of every folder share."""
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def toy_world(tmp_path_factory) -> Path:
+    """A tiny toy world, as scripts/demo.sh makes it: ``raw/``, and ``data/`` with frames and clip features.
+
+    ``data/anetqa`` is whole; of ``data/vatex`` and ``data/tgif`` there are captions and features. Four videos a split.
+    """
+    # Imported here: most test runs have no need of it.
+    from preproc import extract_features, preproc_anetqa, preproc_tgif, preproc_vatex
+    from preproc.extract_frames import extract_frames
+    from preproc.make_toy import make_toy
+
+    folder = tmp_path_factory.mktemp("toy_world")
+    raw, data = folder / "raw", folder / "data"
+    make_toy(raw, scale=1e-3, size=64)
+    for name, step in (("anetqa", preproc_anetqa), ("vatex", preproc_vatex), ("tgif", preproc_tgif)):
+        step.preprocess(raw / name, data / name)
+        windows = ["--clip-len", "8", "--frame-interval", "1", "--window-interval", "8", "--size", "64"]
+        arguments = [str(raw / name / "videos"), str(data / name / f"{name}.h5"), "--dataset", name]
+        assert extract_features.main([*arguments, "--arch", "toy", "--random-start", "2", *windows]) == 0
+    extract_frames(raw / "anetqa" / "videos", data / "anetqa" / "frames", "anetqa")
+    return folder

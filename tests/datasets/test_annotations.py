@@ -1,0 +1,102 @@
+"""Vocabularies, the list of data sets, and rows of CSV and JSON files."""
+
+import json
+import pickle
+
+import pytest
+
+from datasets.annotations import SOURCE_NAMES, csv_rows, get_source, json_list_rows, json_object_rows, read_vocabulary
+from datasets.errors import InputError
+
+
+def test_vocabulary_in_order_of_index(tmp_path):
+    path = tmp_path / "vocab.json"
+    path.write_text('{"no": 1, "yes": 0, "": 2}')
+    assert read_vocabulary(path) == ["yes", "no", ""]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[]", "is not a JSON object of answer -> index"),
+        ("{}", "has no answers"),
+        ('{"a": 1}', "the index of 'a' is 1; 1 answers have the indices 0 to 0"),
+        ('{"a": 0, "b": 0}', "'a' and 'b' both have the index 0"),
+        ('{"a": 0, "b": 2, "c": 3}', "the index of 'c' is 3; 3 answers have the indices 0 to 2"),
+        ('{"a": -1}', "the index of 'a' is -1"),
+        ('{"a": true}', "the index of 'a' is True"),
+        ('{"a": "0"}', "the index of 'a' is '0'"),
+        ('{"a": 0', "is not valid JSON"),
+    ],
+)
+def test_a_bad_vocabulary_is_named(tmp_path, content, message):
+    path = tmp_path / "vocab.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match=message) as caught:
+        read_vocabulary(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", SOURCE_NAMES)
+def test_every_source_is_complete_and_can_be_sent_to_workers(name):
+    source = get_source(name)
+    assert source.name == name
+    assert set(source.split_files) == {"train", "val", "test"}
+    assert source.frame_directory.format(video_id="x").endswith("x")
+    assert source.feature_key.format(video_id="x").endswith("x")
+    assert pickle.loads(pickle.dumps(source)) == source
+
+
+def test_an_unknown_source_suggests_the_nearest():
+    with pytest.raises(
+        InputError, match=r"no .* data set named 'anet-qa' \(did you mean 'anetqa'\?\); there are anetqa, "
+    ):
+        get_source("anet-qa")
+
+
+def test_csv_rows(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text('﻿a,b\n1,"x\ny"\nNone,\n', encoding="utf-8")
+    expected = [("line 2", {"a": "1", "b": "x\ny"}), ("line 4", {"a": "None", "b": ""})]
+    assert list(csv_rows(path, ["b"])) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"x,y\n1,2\n", r"has no column 'a', 'b' \(it has 'x, y'\); is it of another data set\?"),
+        (b"a,b\n1,2\n1\n", "line 3: 1 fields instead of 2"),
+        (b"a,b\n1,2,3\n", "line 2: 3 fields instead of 2"),
+        (b'a,b\n1,"2\n', r"is not valid CSV: unexpected end of data \(near line 2\)"),
+        (b"a,b\n1,\xff\n", "is not UTF-8 text: invalid start byte"),
+        (b"a,b\n1," + b"x" * 200_000, "is not valid CSV: field larger than field limit"),
+    ],
+)
+def test_a_bad_csv_is_named(tmp_path, content, message):
+    path = tmp_path / "bad.csv"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        list(csv_rows(path, ["a", "b"]))
+    assert str(path) in str(caught.value)
+
+
+def test_csv_that_cannot_be_read(tmp_path):
+    with pytest.raises(InputError, match=r"cannot read .*Is a directory"):
+        list(csv_rows(tmp_path, ["a"]))
+
+
+def test_json_rows(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text('{"q1": {"x": 1}}')
+    assert list(json_object_rows(path)) == [("record 'q1'", {"x": 1, "qid": "q1"})]
+    path.write_text('[{"x": 1}]')
+    assert list(json_list_rows(path)) == [("item 0", {"x": 1})]
+
+
+@pytest.mark.parametrize(("content", "message"), [({}, "is not a JSON list"), ([{}, 3], "item 1: not an object")])
+def test_bad_json_lists_are_named(tmp_path, content, message):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=message):
+        list(json_list_rows(path))

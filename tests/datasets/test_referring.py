@@ -1,0 +1,94 @@
+import pickle
+
+import h5py
+import numpy as np
+import pytest
+
+from datasets.captions import CaptionTable
+from datasets.clips import ClipFeatures
+from datasets.errors import InputError
+from datasets.qa import Draw
+from datasets.referring import Collection, ReferringDataset
+from datasets.trm import QuestionMaker
+
+WIDTH = 3
+
+
+@pytest.fixture
+def collections(tmp_path):
+    """Two collections of 7 and 5 videos. The features of video v of the c-th are all 10 c + v."""
+    made = []
+    for number, size in enumerate((7, 5)):
+        path = tmp_path / f"{number}.h5"
+        with h5py.File(path, "w") as file:
+            for video in range(size):
+                file[f"v{video}"] = np.full((1 + video % 4, WIDTH), 10 * number + video, np.float32)
+        captions = CaptionTable({f"v{video}": [f"caption {number} {video}"] for video in range(size)})
+        made.append(Collection(QuestionMaker(captions, 3, f"toy{number}"), ClipFeatures(path, WIDTH), size))
+    return made
+
+
+def make(collections, training=True, seed=0, most=6):
+    return ReferringDataset(collections, most, seed, training)
+
+
+def same(first, second):
+    return first.question == second.question and first.qid == second.qid and np.array_equal(first.clips, second.clips)
+
+
+def test_features_stand_in_the_order_of_the_question(collections):
+    dataset = make(collections)
+    assert len(dataset) == 12
+    for sample in dataset.read([Draw(index, epoch) for epoch in range(5) for index in range(12)]):
+        number = 10 * int(sample.qid.startswith("toy1"))
+        shown = np.repeat(sample.question.videos, sample.clip_lengths) + number
+        assert sample.clips.shape == (sample.clip_lengths.sum(), WIDTH)
+        assert (sample.clips == shown[:, None]).all()
+        assert len(sample.clips) <= 6
+
+
+def test_an_epoch_asks_once_about_each_video(collections):
+    dataset = make(collections)
+    epochs = [[s.qid for s in dataset.read([Draw(index, epoch) for index in range(12)])] for epoch in range(3)]
+    for epoch, qids in enumerate(epochs):
+        assert set(qids) == {f"toy{c}/v{v}/{epoch}" for c, size in enumerate((7, 5)) for v in range(size)}
+
+
+def test_with_other_shares_every_video_has_its_turn_before_any_has_a_second(collections):
+    wanted = [Collection(own.maker, own.clips, count) for own, count in zip(collections, (3, 9), strict=True)]
+    dataset = make(wanted)
+    qids = [s.qid for epoch in range(7) for s in dataset.read([Draw(index, epoch) for index in range(12)])]
+    assert len(set(qids)) == len(qids) == 84
+    for name, size, turns in (("toy0", 7, 21), ("toy1", 5, 63)):
+        own = [qid for qid in qids if qid.startswith(name)]
+        assert len(own) == turns
+        assert {qid.rsplit("/", 1)[0] for qid in own[:size]} == {f"{name}/v{video}" for video in range(size)}
+
+
+def test_a_draw_does_not_depend_on_what_was_read_before(collections):
+    dataset, fresh = make(collections), pickle.loads(pickle.dumps(make(collections)))
+    requests = [Draw(index, epoch) for epoch in range(2) for index in range(12)]
+    for ours, theirs in zip(dataset.read(requests), fresh.read(requests[::-1])[::-1], strict=True):
+        assert same(ours, theirs)
+    other = make(collections, seed=1).read(requests)
+    assert not all(same(ours, theirs) for ours, theirs in zip(dataset.read(requests), other, strict=True))
+
+
+def test_validation_takes_the_middle_features(collections, tmp_path):
+    with h5py.File(tmp_path / "0.h5", "a") as file:
+        for video in range(7):
+            del file[f"v{video}"]
+            file[f"v{video}"] = np.arange(40, dtype=np.float32)[:, None].repeat(WIDTH, 1)
+    training, validation = make(collections[:1], most=6), make(collections[:1], training=False, most=6)
+    draws = [Draw(index) for index in range(7)]
+    joined = [s for s in validation.read(draws) if s.question.type]
+    assert joined
+    for sample in joined:  # 120 features, of which each clip keeps two
+        assert sample.clips[:, 0].tolist() == [9, 29] * 3
+    assert [s.question for s in training.read(draws)] == [s.question for s in validation.read(draws)]
+    assert any(s.clips[:, 0].tolist() != [9, 29] * 3 for s in training.read(draws) if s.question.type)
+
+
+def test_more_clips_than_positions_are_an_error(collections):
+    with pytest.raises(InputError, match="num_clips=3 clips do not fit into max_video_len=2"):
+        make(collections, most=2)

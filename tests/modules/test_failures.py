@@ -1,0 +1,53 @@
+import errno
+import os
+
+import pytest
+import torch
+
+from config import Config
+from datasets.errors import InputError
+from modules.failures import explain
+
+SETTINGS = vars(Config())
+
+
+def test_gpu_memory():
+    said = str(explain(torch.OutOfMemoryError("CUDA out of memory"), SETTINGS))
+    assert said == (
+        "the GPU's memory is full; lower per_gpu_batchsize (now 8; batch_size=64 is then reached by accumulation), "
+        "set grad_checkpointing=True, or lower nframe (now 16)"
+    )
+    said = str(explain(torch.OutOfMemoryError(), SETTINGS | {"test_only": True, "precision": 32, "objective": "trm"}))
+    assert said == "the GPU's memory is full; lower per_gpu_batchsize (now 8), or set precision=bf16"
+
+
+def test_memory():
+    assert "lower num_workers (now 8)" in str(explain(MemoryError(), SETTINGS))
+
+
+@pytest.mark.parametrize(("text", "cause"), [("killed by signal: Killed", "killed"), ("Bus error", "bus error")])
+def test_dead_loader_worker(text, cause):
+    error = RuntimeError(f"DataLoader worker (pid 7) is {text}")
+    assert str(explain(error, SETTINGS)).startswith(
+        f"a loader worker died ({cause}); if memory was short, lower num_wo"
+    )
+
+
+def test_disk():
+    error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "result/metrics.csv")
+    said = str(explain(error, SETTINGS))
+    assert said == "result/metrics.csv: No space left on device; what was whole before is whole still"
+
+
+def test_input_error_of_a_worker_is_its_last_line():
+    text = (
+        'Caught InputError in DataLoader worker process 0.\nOriginal Traceback:\n  File "x"\nInputError: a.png is cut'
+    )
+    assert str(explain(InputError(text), SETTINGS)) == "a.png is cut"
+    own = InputError("as it is")
+    assert explain(own, SETTINGS) is own
+
+
+def test_others_keep_their_traceback():
+    assert explain(RuntimeError("shape mismatch"), SETTINGS) is None
+    assert explain(KeyError("x"), SETTINGS) is None

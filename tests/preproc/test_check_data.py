@@ -1,0 +1,199 @@
+"""Every fault that a data root can have is found, and nothing else is."""
+
+import csv
+import json
+import shutil
+
+import cv2
+import h5py
+import numpy as np
+import pytest
+
+from datasets.errors import InputError
+from preproc import check_data as script
+from preproc.check_data import Check, check_qa, check_trm
+
+WIDTH = 8
+
+
+def write_questions(root, split: str, rows: list[tuple]) -> None:
+    with (root / f"{split}.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("qid", "question", "answer", "video_id", "type"), *rows])
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A data root of ActivityNet-QA without a fault: videos a, b (training), c (validation), d (test)."""
+    root = tmp_path / "anetqa"
+    draw = np.random.default_rng(0)
+    for video in "abcd":
+        (root / "frames" / f"v_{video}").mkdir(parents=True)
+        for number in range(1, 6):
+            frame = draw.integers(0, 256, (20, 30, 3), np.uint8)
+            cv2.imwrite(str(root / "frames" / f"v_{video}" / f"{number:04d}.png"), frame)
+    with h5py.File(root / "anetqa.h5", "w") as file:
+        for video in "abcd":
+            file[video] = draw.standard_normal((4, WIDTH)).astype(np.float32)
+    write_questions(root, "train", [("1", "what", "red", "a", 5), ("2", "what", "blue", "b", 5)])
+    write_questions(root, "val", [("3", "what", "red", "c", 5)])
+    write_questions(root, "test", [("4", "what", "green", "d", 5), ("5", "who", "red", "d", 5)])
+    (root / "vocab.json").write_text(json.dumps({"red": 0, "blue": 1}))
+    return root
+
+
+def found(checks: list[Check]) -> dict[str, list[tuple[str, str]]]:
+    return {check.name: check.problems for check in checks if check.problems}
+
+
+def test_a_root_without_a_fault(root, capsys):
+    checks = check_qa("anetqa", root, WIDTH)
+    assert found(checks) == {}
+    summary = {check.name: check.summary for check in checks}
+    assert summary["annotations"].startswith("train: 2 questions, 2 videos, val: 1")
+    assert summary["vocabulary"] == "answers covered: train 100.0%, val 100.0%, test 50.0%"
+    assert summary["frames"] == "5 to 5 frames a video, 5 in the middle"
+    assert summary["features"] == "4 to 4 clips a video, 4 in the middle"
+    assert script.main([str(root), "--task", "anetqa", "--width", str(WIDTH)]) == 0
+    assert (root / "problems.csv").read_text() == "check,error,what,problem\n"
+
+
+def remove_frames(root):
+    shutil.rmtree(root / "frames" / "v_c")
+
+
+def empty_directory(root):
+    remove_frames(root)
+    (root / "frames" / "v_c").mkdir()
+
+
+def truncate_frame(root):
+    path = root / "frames" / "v_a" / "0002.png"
+    path.write_bytes(path.read_bytes()[:300])
+
+
+def remove_a_frame(root):
+    (root / "frames" / "v_a" / "0002.png").unlink()
+
+
+def remove_all_frames(root):
+    shutil.rmtree(root / "frames")
+
+
+def change_features(root, video, value):
+    with h5py.File(root / "anetqa.h5", "a") as file:
+        del file[video]
+        if value is not None:
+            file[video] = value
+
+
+def unknown_answer(root):
+    write_questions(root, "train", [("1", "what", "red", "a", 5), ("2", "what", "mauve", "b", 5)])
+
+
+def share_a_question(root):
+    write_questions(root, "val", [("1", "what", "red", "c", 5)])
+
+
+@pytest.mark.parametrize(
+    ("break_it", "check", "thing", "message"),
+    [
+        (lambda r: (r / "val.csv").unlink(), "annotations", "val", "val.csv does not exist"),
+        (lambda r: (r / "test.csv").write_text("qid,answer\n"), "annotations", "test", "has no column 'question'"),
+        (lambda r: (r / "vocab.json").write_text('{"red": 1}'), "vocabulary", "vocab.json", "the index of 'red' is 1"),
+        (unknown_answer, "vocabulary", "'mauve'", "not in the vocabulary, answer of 1 training questions"),
+        (share_a_question, "question ids", "1", "a question of train and of val"),
+        (remove_frames, "frames", "v_c", "no directory"),
+        (empty_directory, "frames", "v_c", "no frames (*.png or *.jpg)"),
+        (truncate_frame, "frames", "v_a/0002.png", "not a whole png or jpg"),
+        (remove_a_frame, "frames", "v_a", "4 frames are numbered 1 to 5: some are missing"),
+        (remove_all_frames, "frames", "frames", "cannot list the frames"),
+        (lambda r: (r / "anetqa.h5").unlink(), "features", "anetqa.h5", "does not exist"),
+        (lambda r: (r / "anetqa.h5").write_bytes(b"no"), "features", "anetqa.h5", "not an HDF5 file that can be read"),
+        (lambda r: change_features(r, "b", None), "features", "b", "no features in"),
+        (lambda r: change_features(r, "b", np.ones((3, 5), "f4")), "features", "b", "instead of float [clips, 8]"),
+        (lambda r: change_features(r, "b", np.ones((0, 8), "f4")), "features", "b", "no clips"),
+        (lambda r: change_features(r, "b", np.full((2, 8), np.nan)), "features", "b", "NaN"),
+    ],
+)
+def test_a_fault(root, capsys, break_it, check, thing, message):
+    break_it(root)
+    problems = found([one for one in check_qa("anetqa", root, WIDTH) if one.fatal])
+    assert list(problems) == [check]
+    ((what, problem),) = problems[check]
+    assert what == thing and message in problem
+    assert script.main([str(root), "--task", "anetqa", "--width", str(WIDTH), "--list", str(root / "l.csv")]) == 1
+    with (root / "l.csv").open() as file:
+        assert [row["what"] for row in csv.DictReader(file) if row["error"] == "1"] == [thing]
+
+
+def test_what_is_only_noted(root):
+    write_questions(
+        root, "train", [("1", "what", "red", "a", 5), ("2", "what", "blue", "b", 5), ("6", "what", "red", "a", 5)]
+    )
+    shutil.copytree(root / "frames" / "v_a", root / "frames" / "v_more")
+    with h5py.File(root / "anetqa.h5", "a") as file:
+        file["more"] = np.ones((2, WIDTH), np.float32)
+    checks = check_qa("anetqa", root, WIDTH, max_len=3)
+    assert found(checks) == {
+        "repeated questions": [("6", "asks what 1 asks, with the same answer")],
+        "frames without questions": [("v_more", "nothing asks about it")],
+        "features without questions": [("more", "nothing asks about it")],
+    }
+    assert not any(check.failed for check in checks)
+    assert "100.0% have more than 3" in {check.name: check.summary for check in checks}["features"]
+
+
+def test_quick_decodes_few(root):
+    truncate_frame(root)
+    assert not found(check_qa("anetqa", root, WIDTH, quick=True))
+    (root / "frames" / "v_a" / "0005.png").write_bytes(b"")
+    assert found(check_qa("anetqa", root, WIDTH, quick=True))["frames"][0][0] == "v_a/0005.png"
+
+
+@pytest.fixture
+def captioned(tmp_path):
+    for name, records in {
+        "vatex": [{"videoID": f"{i}", "enCap": ["one", "two"]} for i in range(3)],
+        "tgif": [{"vid": f"{i}", "cap": "three"} for i in range(3)],
+    }.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "train.json").write_text(json.dumps(records[:2]))
+        (tmp_path / name / "val.json").write_text(json.dumps(records[2:]))
+        with h5py.File(tmp_path / name / f"{name}.h5", "w") as file:
+            for i in range(3):
+                file[str(i)] = np.ones((2, WIDTH), np.float32)
+    return tmp_path
+
+
+def test_captioned_collections(captioned):
+    checks = check_trm(captioned, width=WIDTH)
+    assert found(checks) == {}
+    assert checks[0].summary == "train: 2 videos, 4 captions, val: 1 videos, 2 captions"
+    assert len(check_trm(captioned / "tgif", width=WIDTH)) == len(checks) // 2
+    with h5py.File(captioned / "tgif" / "tgif.h5", "a") as file:
+        del file["1"]
+        file["more"] = np.ones((2, WIDTH), np.float32)
+    (captioned / "vatex" / "val.json").write_text(json.dumps([{"videoID": "1", "enCap": ["x"]}]))
+    assert found(check_trm(captioned, width=WIDTH)) == {
+        "vatex: videos in two splits": [("1", "in train and in val")],
+        "vatex: features without captions": [("2", "nothing asks about it")],
+        "tgif: features": [("1", f"no features in {captioned / 'tgif' / 'tgif.h5'}")],
+        "tgif: features without captions": [("more", "nothing asks about it")],
+    }
+
+
+def test_no_captioned_collection(tmp_path):
+    with pytest.raises(InputError, match="holds no folder vatex or tgif; give the folder that does"):
+        check_trm(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere", "--task", "anetqa"], "nowhere is not a folder; give the data root, e.g. data/anetqa"),
+        ([".", "--task", "anet"], "--task 'anet' (did you mean 'anetqa'?): known are anetqa, agqa, msrvttqa, trm"),
+    ],
+)
+def test_bad_arguments(capsys, arguments, message):
+    assert script.main(arguments) == 2
+    assert message in capsys.readouterr().err

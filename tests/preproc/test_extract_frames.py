@@ -1,0 +1,157 @@
+"""Frames against the plain ffmpeg command, and all that a large folder of videos can hold."""
+
+import csv
+import subprocess
+
+import cv2
+import numpy as np
+import pytest
+
+from datasets.errors import InputError
+from datasets.frames import FrameReader
+from preproc import extract_frames as script
+from preproc.extract_frames import FrameSettings, extract_frames
+from preproc.videos import find_ffmpeg
+
+from .video_files import ffmpeg, make_broken_videos, make_video
+
+
+def plain_frames(video, folder) -> dict[str, np.ndarray]:
+    """What the command of the published instructions gives."""
+    folder.mkdir()
+    subprocess.run([find_ffmpeg(), "-v", "error", "-i", video, "-vf", "fps=3", folder / "%04d.png"], check=True)
+    return read(folder)
+
+
+def read(folder) -> dict[str, np.ndarray]:
+    return {path.name: cv2.imread(str(path)) for path in folder.iterdir()}
+
+
+def snapshot(folder) -> dict[str, tuple]:
+    return {str(path): (path.stat().st_ino, path.stat().st_mtime_ns) for path in sorted(folder.rglob("*"))}
+
+
+@pytest.mark.parametrize("frames", (5, 12, 13, 25, 74, 75, 76))
+@pytest.mark.parametrize("rate", (25, 7))
+def test_frames_are_those_of_ffmpeg(tmp_path, frames, rate):
+    video = make_video(tmp_path / "videos" / "v_a.mp4", frames, rate=rate)
+    extract_frames(tmp_path / "videos", tmp_path / "frames", "anetqa")
+    expected = plain_frames(video, tmp_path / "plain")
+    found = read(tmp_path / "frames" / "v_a")
+    assert sorted(found) == sorted(expected) == [f"{i + 1:04d}.png" for i in range(len(expected))]
+    for name, frame in expected.items():
+        np.testing.assert_array_equal(found[name], frame)
+
+
+def test_variable_rate_late_start_and_turned(tmp_path):
+    folder = tmp_path / "videos"
+    make_video(folder / "vfr.mp4", 40, options=("-vf", "select='lt(n,20)+not(mod(n,9))'", "-fps_mode", "vfr"))
+    ffmpeg("-display_rotation", 90, "-i", make_video(tmp_path / "a.mp4", 50), "-c", "copy", folder / "turned.mp4")
+    ffmpeg("-itsoffset", 2, "-i", tmp_path / "a.mp4", "-c", "copy", folder / "late.mkv")
+    extract_frames(folder, tmp_path / "frames", "agqa")
+    for video in folder.iterdir():
+        expected = plain_frames(video, tmp_path / f"plain {video.stem}")
+        found = read(tmp_path / "frames" / video.stem)
+        assert sorted(found) == sorted(expected)
+        assert all((found[name] == expected[name]).all() for name in expected)
+
+
+def test_broken_videos_stop_nothing(tmp_path, capsys):
+    expected = make_broken_videos(tmp_path / "videos")
+    problems = extract_frames(tmp_path / "videos", tmp_path / "frames", "agqa", FrameSettings(short_side=32))
+    reasons = {problem.path.name: problem.reason for problem in problems}
+    assert reasons.keys() == {name for name, reason in expected.items() if reason}
+    assert all(expected[name] in reason for name, reason in reasons.items())
+    used = {name for name, reason in expected.items() if not reason or "used, but" in reason}
+    assert {path.name for path in (tmp_path / "frames").iterdir()} == {
+        ".extract_frames.json",
+        *(name.rpartition(".")[0] for name in used),
+    }
+    assert len(list((tmp_path / "frames" / "one frame").iterdir())) == 1
+    with (tmp_path / "frames.failed.csv").open() as file:
+        assert {(row["file"].rpartition("/")[2], row["reason"]) for row in csv.DictReader(file)} == set(reasons.items())
+    assert "the file is empty" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("size", "short_side", "expected"),
+    [("96x64", 32, (32, 48)), ("64x97", 32, (48, 32)), ("97x63", 40, (40, 61)), ("96x64", 200, (64, 96))],
+)
+def test_short_side(tmp_path, size, short_side, expected):
+    make_video(tmp_path / "videos" / "a.mp4", 30, size=size, options=("-pix_fmt", "yuv444p"))
+    extract_frames(tmp_path / "videos", tmp_path / "frames", "agqa", FrameSettings(format="jpg", short_side=short_side))
+    assert cv2.imread(str(tmp_path / "frames" / "a" / "0001.jpg")).shape[:2] == expected
+
+
+@pytest.mark.parametrize("colours", ("bt709", "smpte170m"))
+def test_jpg_is_close_and_its_quality_counts(tmp_path, colours):
+    options = ("-pix_fmt", "yuv444p", "-vf", f"scale=out_color_matrix={colours}", "-colorspace", colours)
+    make_video(tmp_path / "videos" / "a.mp4", 30, size="320x240", options=options)
+    for name, settings in {
+        "png": FrameSettings(),
+        "high": FrameSettings(format="jpg"),
+        "low": FrameSettings(format="jpg", quality=30),
+    }.items():
+        extract_frames(tmp_path / "videos", tmp_path / name, "agqa", settings)
+    png = FrameReader(tmp_path / "png", 2, image_size=240).read("a").astype(int)
+    error = {
+        name: np.abs(FrameReader(tmp_path / name, 2, image_size=240).read("a") - png).mean() for name in ("high", "low")
+    }
+    assert error["high"] < 1.5 < error["low"]
+
+
+def test_a_second_run_does_what_is_left(tmp_path, capsys):
+    make_video(tmp_path / "videos" / "a.mp4", 30)
+    extract_frames(tmp_path / "videos", tmp_path / "frames", "agqa")
+    before = snapshot(tmp_path / "frames" / "a")
+    make_video(tmp_path / "videos" / "b.mp4", 30)
+    extract_frames(tmp_path / "videos", tmp_path / "frames", "agqa")
+    assert snapshot(tmp_path / "frames" / "a") == before
+    assert "1 videos, 4 frames extracted" in capsys.readouterr().out.splitlines()[-1]
+    with pytest.raises(InputError, match="were made with short_side = None, and this run has 32"):
+        extract_frames(tmp_path / "videos", tmp_path / "frames", "agqa", FrameSettings(short_side=32))
+
+
+def test_a_decoder_that_is_interrupted_leaves_no_directory(tmp_path, monkeypatch):
+    """Ctrl-C reaches ffmpeg, too, which then ends its output in good order: too early."""
+    make_video(tmp_path / "videos" / "a.mp4", 30)
+    wrapper = tmp_path / "ffmpeg"
+    wrapper.write_text(f'#!/bin/sh\n"{find_ffmpeg()}" "$@"\nexit 255\n')
+    wrapper.chmod(0o755)
+    monkeypatch.setattr("preproc.videos.find_ffmpeg", lambda: str(wrapper))
+    (problem,) = extract_frames(tmp_path / "videos", tmp_path / "frames", "agqa")
+    assert problem.reason == "ffmpeg stopped with exit code 255"
+    assert [path.name for path in (tmp_path / "frames").iterdir()] == [".extract_frames.json"]
+
+
+def test_full_disk(tmp_path, monkeypatch):
+    make_video(tmp_path / "videos" / "a.mp4", 30)
+    wrapper = tmp_path / "ffmpeg"
+    wrapper.write_text("#!/bin/sh\necho 'av_interleaved_write_frame(): No space left on device' >&2\nexit 228\n")
+    wrapper.chmod(0o755)
+    monkeypatch.setattr("preproc.videos.find_ffmpeg", lambda: str(wrapper))
+    with pytest.raises(InputError, match=r"cannot write .*frames/a: No space left on device"):
+        extract_frames(tmp_path / "videos", tmp_path / "frames", "agqa")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--fps", "0"], "--fps 0.0 must be above 0; frames a second, 3 by default"),
+        (["--format", "bmp"], "--format 'bmp' must be png or jpg"),
+        (["--quality", "101"], "--quality 101 must be between 1 and 100"),
+        (["--short-side", "0"], "--short-side 0 must be at least 1 pixel"),
+        (["--jobs", "0"], "--jobs 0 must be at least 1"),
+        (["--dataset", "agq"], "did you mean 'agqa'?"),
+    ],
+)
+def test_bad_arguments(tmp_path, capsys, arguments, message):
+    assert script.main([str(tmp_path), str(tmp_path / "frames"), "--dataset", "agqa", *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_output_that_is_a_file(tmp_path, capsys):
+    make_video(tmp_path / "videos" / "a.mp4", 3)
+    (tmp_path / "frames").touch()
+    assert script.main([str(tmp_path / "videos"), str(tmp_path / "frames"), "--dataset", "agqa"]) == 2
+    assert f"cannot make the folder {tmp_path / 'frames'}" in capsys.readouterr().err

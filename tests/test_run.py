@@ -1,0 +1,358 @@
+"""The road through run.py on the smallest data and network: train, stop, resume, predict; and what goes wrong on it."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import run
+from config import run_command_line
+from modules.validation_schedule import ValidationSchedule
+
+from .small_world import make_small_world, settings
+
+ROOT = Path(run.__file__).parent
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Threads only get into each other's way on so small a network."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> Path:
+    return make_small_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="module")
+def trained(world) -> Path:
+    """The checkpoints of an uninterrupted run."""
+    assert run_command_line(settings(world, "exp_name=whole")) == 0
+    return world / "result" / "whole_seed0" / "version_0" / "checkpoints"
+
+
+def start(arguments: list[str], **environment: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "run.py", *arguments],
+        cwd=ROOT,
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return torch.load(path, weights_only=True)["state_dict"]
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    """Weights, optimizer and schedule equal to the last bit."""
+    first, second = (torch.load(path, weights_only=True) for path in (one, other))
+    assert first["global_step"] == second["global_step"]
+    for part in ("state_dict", "optimizer_states", "lr_schedulers"):
+        assert_equal(first[part], second[part])
+    scores = [next(iter(state["callbacks"].values())) for state in (first, second)]
+    assert scores[0] == scores[1]
+
+
+def assert_equal(one, other) -> None:
+    if isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for key in one:
+            assert_equal(one[key], other[key])
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(other)
+        for left, right in zip(one, other, strict=True):
+            assert_equal(left, right)
+    elif isinstance(one, torch.Tensor):
+        assert torch.equal(one, other)
+    else:
+        assert one == other
+
+
+class TestTraining:
+    def test_what_it_leaves(self, trained):
+        names = {path.name for path in trained.iterdir()}
+        assert names == {"best.ckpt", "last.ckpt", "previous.ckpt"}
+        assert (trained.parent / "metrics.csv").read_text().count("\n") >= 3
+        assert list(trained.parent.glob("events.out.tfevents.*"))
+
+    def test_checkpoint_bears_published_names_and_what_inference_needs(self, trained):
+        checkpoint = torch.load(trained / "last.ckpt", weights_only=True)
+        assert "frame_head.0.weight" in checkpoint["state_dict"]
+        metadata = checkpoint["dest"]
+        assert metadata["vocabulary"] == ["red", "green", "blue", "yes", "no"]
+        assert metadata["config"]["nframe"] == 2
+        assert metadata["sizes"]["hidden_size"] == 16
+        assert "[CLS]" in metadata["tokenizer_vocabulary"]
+
+    def test_next_version_for_the_next_run(self, world, trained):
+        assert run_command_line(settings(world, "exp_name=versions", "max_epoch=1")) == 0
+        assert run_command_line(settings(world, "exp_name=versions", "max_epoch=1")) == 0
+        assert (world / "result/versions_seed0/version_1/checkpoints/last.ckpt").exists()
+
+    def test_fast_dev_run_writes_nothing(self, world):
+        before = sorted((world / "result").rglob("*"))
+        assert run_command_line(settings(world, "exp_name=dev", "fast_dev_run=True")) == 0
+        assert sorted((world / "result").rglob("*")) == before
+
+    def test_validation_interval_in_optimizer_steps(self, world):
+        more = ("exp_name=interval", "val_check_interval=2", "max_steps=4", "max_epoch=None")
+        assert run_command_line(settings(world, *more)) == 0
+        metrics = (world / "result/interval_seed0/version_0/metrics.csv").read_text().splitlines()
+        step = metrics[0].split(",").index("step")
+        assert [line.split(",")[step] for line in metrics[1:]] == ["1", "3"]
+
+    @pytest.mark.parametrize("more", [["precision=bf16"], ["grad_checkpointing=True"], ["frozen_precision=bf16"]])
+    def test_ways_to_save_memory(self, world, more):
+        assert run_command_line(settings(world, "exp_name=ways", "max_epoch=1", *more)) == 0
+
+    def test_nothing_is_said_that_nobody_can_act_on(self, world, tmp_path):
+        arguments = [*settings(world, "exp_name=quiet", "max_epoch=1"), f"log_dir={tmp_path}"]
+        checkpoint = tmp_path / "quiet_seed0/version_0/checkpoints/best.ckpt"
+        for more in ([], ["test_only=True", f"load_path={checkpoint}"]):
+            done = subprocess.run(
+                [sys.executable, "run.py", *arguments, *more],
+                cwd=ROOT,
+                env=os.environ | {"OMP_NUM_THREADS": "1"},
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            assert done.stderr == ""
+            assert "Warning" not in done.stdout
+
+
+class TestValidationSchedule:
+    def test_share_of_an_epoch_ends_it(self):
+        schedule = ValidationSchedule(0.5)
+        assert [step for step in range(1, 16) if schedule.is_due(99, step, 15)] == [8, 15]
+        schedule = ValidationSchedule(1 / 3)
+        assert [step for step in range(1, 8) if schedule.is_due(99, step, 7)] == [3, 5, 7]
+        schedule = ValidationSchedule(1.0)
+        assert [step for step in range(1, 8) if schedule.is_due(99, step, 7)] == [7]
+
+    def test_more_shares_than_steps(self):
+        assert all(ValidationSchedule(0.01).is_due(99, step, 3) for step in (1, 2, 3))
+
+    def test_steps_go_on_over_epochs(self):
+        schedule = ValidationSchedule(4)
+        assert [step for step in range(1, 13) if schedule.is_due(step, 1, 7)] == [4, 8, 12]
+
+
+class StopAfter:
+    """Makes a run end as if killed, with no word to anyone, after so many batches."""
+
+    def __init__(self, monkeypatch, batches: int, hook: str = "training_step"):
+        from modules.open_ended_qa import OpenEndedQA
+
+        original, self.left = getattr(OpenEndedQA, hook), batches
+
+        def step(module, *arguments):
+            self.left -= 1
+            if self.left < 0:
+                raise KeyboardInterruptLike
+            return original(module, *arguments)
+
+        monkeypatch.setattr(OpenEndedQA, hook, step)
+
+
+class KeyboardInterruptLike(BaseException):
+    """Not an Exception, so that nothing on the way treats it as an error of the run."""
+
+
+class TestResume:
+    @pytest.mark.parametrize("interval", [0.5, 2])
+    @pytest.mark.parametrize(("hook", "batches"), [("training_step", 5), ("training_step", 8), ("validation_step", 14)])
+    def test_validations_amid_an_epoch_and_amid_accumulation(self, tmp_path, monkeypatch, interval, hook, batches):
+        world = make_small_world(tmp_path / "world", questions_each=3)  # 5 batches an epoch, thus 3 steps
+        more = (f"val_check_interval={interval}", "max_epoch=4", "checkpoint_steps=2")
+        assert run_command_line(settings(world, "exp_name=whole", *more)) == 0
+        whole = world / "result/whole_seed0/version_0/checkpoints"
+        self._killed(world, whole, monkeypatch, "killed", batches, hook, *more)
+
+    @pytest.mark.parametrize("batches", [1, 3, 6, 7])
+    def test_killed_in_training(self, world, trained, monkeypatch, batches):
+        self._killed(world, trained, monkeypatch, f"training{batches}", batches, "training_step")
+
+    @pytest.mark.parametrize("batches", [0, 4, 7])
+    def test_killed_in_validation(self, world, trained, monkeypatch, batches):
+        # One batch is the check before training.
+        self._killed(world, trained, monkeypatch, f"validation{batches}", batches + 1, "validation_step")
+
+    def _killed(self, world, trained, monkeypatch, name, batches, hook, *more):
+        arguments = settings(world, f"exp_name={name}", *(more or ["checkpoint_steps=1"]))
+        with monkeypatch.context() as patch:
+            StopAfter(patch, batches, hook)
+            with pytest.raises(KeyboardInterruptLike):
+                run_command_line(arguments)
+        folder = world / "result" / f"{name}_seed0"
+        if not list(folder.rglob("*.ckpt")):
+            assert run_command_line([*arguments, "resume_from=last"]) == 2  # too early: nothing to resume
+            return
+        assert run_command_line([*arguments, "resume_from=last"]) == 0
+        assert [path.name for path in folder.iterdir()] == ["version_0"]
+        assert_same_run(folder / "version_0/checkpoints/last.ckpt", trained / "last.ckpt")
+        assert_equal(weights(folder / "version_0/checkpoints/best.ckpt"), weights(trained / "best.ckpt"))
+        log, whole = (path / "metrics.csv" for path in (folder / "version_0", trained.parent))
+        assert log.read_text() == whole.read_text()
+
+    def test_damaged_newest_falls_back(self, world, trained, monkeypatch, capsys):
+        arguments = settings(world, "exp_name=damaged", "checkpoint_steps=1")
+        with monkeypatch.context() as patch:
+            StopAfter(patch, 9)
+            with pytest.raises(KeyboardInterruptLike):
+                run_command_line(arguments)
+        folder = world / "result/damaged_seed0/version_0/checkpoints"
+        newest = folder / "last.ckpt"
+        newest.write_bytes(newest.read_bytes()[:-1000])
+        with pytest.warns(UserWarning, match="last.ckpt is truncated or damaged.*going back to the checkpoint before"):
+            assert run_command_line([*arguments, "resume_from=last"]) == 0
+        assert_same_run(newest, trained / "last.ckpt")
+
+    def test_nothing_to_resume(self, world, capsys):
+        assert run_command_line(settings(world, "exp_name=never", "resume_from=last")) == 2
+        assert "nothing to resume in" in capsys.readouterr().err
+
+    def test_weights_alone_cannot_be_resumed(self, world, trained, tmp_path, capsys):
+        path = tmp_path / "weights.ckpt"
+        torch.save(weights(trained / "last.ckpt"), path)
+        assert run_command_line(settings(world, f"resume_from={path}")) == 2
+        assert f"give it as load_path={path}" in capsys.readouterr().err
+
+    def test_other_vocabulary_is_refused(self, world, trained, tmp_path, capsys):
+        other = make_small_world(tmp_path / "other")
+        vocabulary = json.loads((other / "data/vocab.json").read_text())
+        (other / "data/vocab.json").write_text(json.dumps(vocabulary | {"before": 5}))
+        assert run_command_line(settings(other, f"resume_from={trained / 'last.ckpt'}")) == 2
+        assert "was trained on 5 answers" in capsys.readouterr().err
+
+
+class TestSignals:
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+    def test_checkpoint_then_exit_75_then_resumed_as_if_nothing_had_been(self, world, trained, number):
+        name = f"exp_name=signal{number}"
+        process = start(settings(world, name), OMP_NUM_THREADS="1")
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if "logs and checkpoints" in line:
+                process.send_signal(number)
+        assert process.wait(600) == 75, "".join(lines)
+        assert "continue with the same command and resume_from=last" in lines[-1]
+        assert f"stopped by {number.name} after step" in lines[-1]
+        assert not any("Traceback" in line for line in lines)
+        assert run_command_line([*settings(world, name), "resume_from=last"]) == 0
+        folder = world / f"result/signal{number}_seed0/version_0/checkpoints"
+        assert_same_run(folder / "last.ckpt", trained / "last.ckpt")
+
+    def test_second_ctrl_c_stops_at_once(self):
+        code = (
+            "import os, signal, time; from modules.stopping import StopSignals; s = StopSignals(); s.install();"
+            "os.kill(os.getpid(), signal.SIGINT); print('alive', flush=True); os.kill(os.getpid(), signal.SIGINT);"
+            "print('still alive', flush=True)"
+        )
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=600)
+        assert (done.returncode, done.stdout) == (130, "alive\n")
+        assert "once more to stop at once" in done.stderr
+
+
+class TestFaults:
+    def test_loss_not_finite(self, world, monkeypatch, capsys):
+        from modules.open_ended_qa import OpenEndedQA
+
+        original = OpenEndedQA.training_step
+
+        def step(module, batch, batch_idx):
+            loss = original(module, batch, batch_idx)
+            return loss * float("nan") if module.global_step == 4 else loss
+
+        monkeypatch.setattr(OpenEndedQA, "training_step", step)
+        assert run_command_line(settings(world, "exp_name=nan", "checkpoint_steps=1")) == 2
+        error = capsys.readouterr().err
+        assert re.search(r"the loss is not finite at step 5 \(questions train\d_\d, .*\)", error)
+        last = world / "result/nan_seed0/version_0/checkpoints/last.ckpt"
+        assert f"the last good checkpoint is {last}" in error
+        saved = torch.load(last, weights_only=True)
+        assert saved["global_step"] == 4
+        assert all(tensor.isfinite().all() for tensor in saved["state_dict"].values())
+
+    @pytest.mark.parametrize("what", ["Disk", "Quota"])
+    def test_disk_full_leaves_what_was_whole(self, world, monkeypatch, capsys, what):
+        import errno
+
+        from modules import run_checkpoints
+
+        real, calls = run_checkpoints.torch.save, []
+        number = errno.ENOSPC if what == "Disk" else errno.EDQUOT
+
+        class Full:
+            def __init__(self, file):
+                self._file = file
+
+            def write(self, data):
+                raise OSError(number, os.strerror(number))
+
+            def __getattr__(self, name):
+                return getattr(self._file, name)
+
+        def save(checkpoint, file):
+            calls.append(1)
+            if len(calls) == 3:
+                file._file = Full(file._file)
+            real(checkpoint, file)
+
+        monkeypatch.setattr(run_checkpoints.torch, "save", save)
+        assert run_command_line(settings(world, f"exp_name=full{what}", "checkpoint_steps=1")) == 2
+        folder = world / f"result/full{what}_seed0/version_0/checkpoints"
+        assert f"cannot write {folder / 'next.ckpt'}: {os.strerror(number)}" in capsys.readouterr().err
+        assert sorted(path.name for path in folder.iterdir()) == ["last.ckpt", "previous.ckpt"]
+        for path in folder.iterdir():
+            torch.load(path, weights_only=True)
+
+
+class TestPredictions:
+    def test_each_question_once_in_order_and_never_overwritten_unasked(self, world, trained, capsys):
+        arguments = settings(world, "test_only=True", f"load_path={trained / 'best.ckpt'}")
+        assert run_command_line(arguments) == 0
+        path = world / "result/anetqa_by_whole_seed0_version_0_best.json"
+        output = capsys.readouterr().out
+        assert str(path) in output
+        records = json.loads(path.read_text())
+        assert [record["qid"] for record in records] == [f"test{v}_{q}" for v in range(6) for q in range(4)]
+        assert all(len(record["answer10"]) == 5 and record["answer10"][0] == record["answer"] for record in records)
+        assert re.search(r"24 questions, accuracy \d+\.\d\d %", output)
+        before = path.read_bytes()
+        assert run_command_line(arguments) == 2
+        assert "add overwrite=True to replace it" in capsys.readouterr().err
+        assert run_command_line([*arguments, "overwrite=True"]) == 0
+        assert path.read_bytes() == before
+
+    def test_checkpoint_needs_no_settings_but_the_data(self, world, trained, tmp_path):
+        machine = ["accelerator=cpu", "precision=32", "num_workers=0"]
+        data, log = f"data_root={world / 'data'}", f"log_dir={tmp_path}"
+        arguments = ["with", "test_only=True", f"load_path={trained / 'last.ckpt'}", data, log, *machine]
+        assert run_command_line(arguments) == 0
+        assert (tmp_path / "anetqa_by_whole_seed0_version_0_last.json").exists()
+
+    def test_two_processes_write_the_same_file(self, world, trained, tmp_path):
+        files = []
+        for processes in (1, 2):
+            folder = tmp_path / str(processes)
+            arguments = settings(world, "test_only=True", f"load_path={trained / 'best.ckpt'}", f"num_gpus={processes}")
+            done = start([*arguments, f"log_dir={folder}"], OMP_NUM_THREADS="1")
+            assert done.wait(600) == 0, done.stdout.read()
+            (path,) = folder.glob("*.json")
+            files.append(path.read_bytes())
+        assert files[0] == files[1]
