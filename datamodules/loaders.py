@@ -1,6 +1,9 @@
 """Loading batches in worker processes, in an order that a run can enter in the middle of an epoch."""
 
+import ctypes
+import functools
 import multiprocessing
+import multiprocessing.util
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -65,6 +68,9 @@ class EpochLoader:
         self._position = position
         self._saved_identity: dict[str, int] | None = None
         self._requests = _Requests(batches)
+        over = multiprocessing.get_context(multiprocessing_context).RawValue(ctypes.c_bool, False)
+        # Before multiprocessing, at the exit of this process, sends SIGTERM to the workers that are left and waits.
+        multiprocessing.util.Finalize(self, _set, (over,), exitpriority=10)
         self._loader = DataLoader(
             _BatchReader(dataset, collate),
             batch_size=None,  # a request already is a batch
@@ -73,7 +79,7 @@ class EpochLoader:
             num_workers=num_workers,
             pin_memory=pin_memory,
             persistent_workers=num_workers > 0,
-            worker_init_fn=init_worker,
+            worker_init_fn=functools.partial(init_worker, over=over),
             multiprocessing_context=multiprocessing_context if num_workers > 0 else None,
         )
 
@@ -113,12 +119,15 @@ class EpochLoader:
             )
 
 
-def init_worker(_: int) -> None:
+def init_worker(_: int, over: ctypes.c_bool) -> None:
     """Prepares a worker.
 
     The workers are the parallelism: nothing in them starts threads of its own. And to stop is for the process that
     trains: terminals and job schedulers signal all processes at once, and a worker that died of it would end the run
     before its last checkpoint. Workers end with their parent, whatever ends it.
+
+    Args:
+        over: shared with the parent: whether it has no more use for the worker, which then dies of SIGTERM.
     """
     try:
         os.kill(multiprocessing.parent_process().pid, 0)
@@ -127,8 +136,13 @@ def init_worker(_: int) -> None:
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+    for number in (signal.SIGINT, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0) if over.value else None)
+
+
+def _set(flag: ctypes.c_bool) -> None:
+    flag.value = True
 
 
 class _Requests:

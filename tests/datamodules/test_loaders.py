@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -54,6 +56,27 @@ def test_same_order_for_any_number_of_workers():
     orders = [list(loader(num_workers=workers)) for workers in (0, 1, 2)]
     assert orders[0] == orders[1] == orders[2]
     assert sorted(question for batch in orders[0] for question, _ in batch) == list(range(20))
+
+
+LEFT_RUNNING = f"""
+import sys, torch
+from datamodules.loaders import EpochLoader
+from datamodules.samplers import TrainingBatches
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from test_loaders import Numbers
+kept = iter(EpochLoader(Numbers(), list, TrainingBatches(torch.arange(20).numpy(), 4), num_workers=2))
+next(kept)
+torch.kept = kept  # a module lives until the very end, as what an error's traceback refers to may
+"""
+
+
+def test_a_process_ends_although_its_workers_still_wait_for_requests(tmp_path):
+    script = tmp_path / "left_running.py"
+    script.write_text(LEFT_RUNNING)
+    run = subprocess.run(
+        [sys.executable, script], env=os.environ | {"PYTHONPATH": os.getcwd()}, capture_output=True, timeout=100
+    )
+    assert (run.returncode, run.stderr) == (0, b"")
 
 
 def test_spawned_workers():
