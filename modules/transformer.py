@@ -129,18 +129,28 @@ class Layer(nn.Module):
         Returns:
             ``[M·Q, L, D]``.
         """
-        query = self.crossattention.self.query(hidden)
+        attention = self.crossattention
+        query = attention.self.query(hidden)
         num_memories = keys.shape[1]
+        # Videos with equally many questions attend in one call.
+        groups = [(keys, values, memory_mask, query)]
+        if len(set(counts)) > 1:
+            masks = [None] * len(counts) if memory_mask is None else memory_mask.split(1)
+            groups = zip(
+                keys.split(1), values.split(1), masks, query.split([num_memories * n for n in counts]), strict=True
+            )
         contexts = []
-        rows = query.split([num_memories * count for count in counts])
-        for video, (own, count) in enumerate(zip(rows, counts, strict=True)):
-            if count == 0:
+        for own_keys, own_values, own_mask, own in groups:
+            if len(own) == 0:
                 continue
-            own = self.crossattention.split_heads(own.reshape(num_memories, -1, own.shape[-1]))  # [M, H, n·L, D/H]
-            video_mask = None if memory_mask is None else memory_mask[video, None, None, None]  # [1, 1, 1, T]
-            context = self.crossattention.attend(own, (keys[video], values[video]), video_mask)
-            contexts.append(context.view(num_memories * count, *hidden.shape[1:]))
-        return self.feed_forward(self.crossattention.output(torch.cat(contexts), hidden))
+            own = own.reshape(len(own_keys) * num_memories, -1, own.shape[-1])  # [V·M, n·L, D]
+            if own_mask is not None:
+                own_mask = own_mask.repeat_interleave(num_memories, 0)[:, None, None]  # [V·M, 1, 1, T]
+            key_value = own_keys.flatten(0, 1), own_values.flatten(0, 1)
+            context = attention.attend(attention.split_heads(own), key_value, own_mask)
+            contexts.append(context.view(-1, *hidden.shape[1:]))
+        context = contexts[0] if len(contexts) == 1 else torch.cat(contexts)
+        return self.feed_forward(attention.output(context, hidden))
 
 
 class TransformerStack(nn.Module):

@@ -32,7 +32,7 @@ def ask(video: ToyVideo, random: np.random.Generator) -> list[dict[str, Any]]:
         _both(video, random),
         _record(
             video,
-            f"did the {events[one].actor} move before or after the {events[other].actor}",
+            f"did the {events[one].actor} act before or after the {events[other].actor}",
             "before" if one < other else "after",
             ["sequencing"],
             "action",
@@ -40,7 +40,7 @@ def ask(video: ToyVideo, random: np.random.Generator) -> list[dict[str, Any]]:
         ),
         _record(
             video,
-            f"which moved first, the {either[0].actor} or the {either[1].actor}",
+            f"which acted first, the {either[0].actor} or the {either[1].actor}",
             first.actor,
             ["sequencing", "superlative"],
             "object",
@@ -48,7 +48,7 @@ def ask(video: ToyVideo, random: np.random.Generator) -> list[dict[str, Any]]:
         ),
         _record(
             video,
-            f"what moved after {events[earlier].clause}",
+            f"what acted after {events[earlier].clause}",
             events[earlier + 1].actor,
             ["sequencing", "obj-act"],
             "object",
@@ -56,17 +56,17 @@ def ask(video: ToyVideo, random: np.random.Generator) -> list[dict[str, Any]]:
         ),
         _record(
             video,
-            f"what moved before {events[later].clause}",
+            f"what acted before {events[later].clause}",
             events[later - 1].actor,
             ["sequencing", "obj-act"],
             "object",
             "query",
         ),
-        _record(video, "what moved at the beginning", events[0].actor, ["superlative"], "object", "query"),
-        _record(video, "what moved at the end", events[last].actor, ["superlative"], "object", "query"),
+        _record(video, "what acted at the beginning", events[0].actor, ["superlative"], "object", "query"),
+        _record(video, "what acted at the end", events[last].actor, ["superlative"], "object", "query"),
         _record(
             video,
-            "how did it move at the beginning",
+            "how did it act at the beginning",
             events[0].action,
             ["action-recognition"],
             "action",

@@ -72,22 +72,7 @@ def draw_event(image: np.ndarray, event: Event, progress: float, shift: np.ndarr
         shift: of the actor from the middle of the stage.
         angle: that the actor is turned by.
     """
-    backwards = {"shrinks": "grows", "falls": "rises", "vanishes": "appears"}
-    if event.action in backwards:
-        action, progress = backwards[event.action], 1 - progress
-    else:
-        action = event.action
-    centre = STAGE + shift
-    if action == "grows":
-        draw_shape(image, event.shape, event.colour, centre, 0.09 + 0.18 * progress, angle)
-    elif action == "rises":
-        draw_shape(image, event.shape, event.colour, centre + np.array((0, 0.18 - 0.36 * progress)), 0.18, angle)
-    elif action == "appears":
-        seen = image.copy()
-        draw_shape(seen, event.shape, event.colour, centre, 0.23, angle)
-        cv2.addWeighted(seen, progress, image, 1 - progress, 0, dst=image)
-    else:
-        raise AssertionError(f"{action} is not drawn")
+    ACTION_DRAWERS[event.action](image, event, progress, STAGE + shift, angle)
 
 
 def draw_shape(
@@ -97,6 +82,43 @@ def draw_shape(
     cos, sin = np.cos(angle), np.sin(angle)
     points = OUTLINES[shape]() @ np.array([[cos, sin], [-sin, cos]]) * radius + centre
     _polygon(image, points, COLOURS[colour], LIGHT if colour == "black" else DARK)
+
+
+# --- what actors do: each leaves its own mark in the picture ----------------------------------------------------------
+
+
+def _grow(image: np.ndarray, event: Event, progress: float, centre: np.ndarray, angle: float) -> None:
+    draw_shape(image, event.shape, event.colour, centre, 0.22 + 0.06 * progress, angle)
+
+
+def _glow(image: np.ndarray, event: Event, progress: float, centre: np.ndarray, angle: float) -> None:
+    rays = _circle(24) * np.where(np.arange(24) % 2, 0.75, 1.1)[:, None]
+    _polygon(image, rays * (0.24 + 0.03 * progress) + centre, (255, 250, 225), (255, 225, 150))
+    draw_shape(image, event.shape, event.colour, centre, 0.19, angle)
+
+
+def _smoke(image: np.ndarray, event: Event, progress: float, centre: np.ndarray, angle: float) -> None:
+    for puff in range(4):
+        height = (puff / 4 + progress) % 1
+        at = centre + np.array((0.09 * (-1) ** puff, -0.05 - 0.24 * height))
+        _polygon(image, _circle() * (0.07 + 0.04 * height) + at, (95, 95, 95), (60, 60, 60))
+    draw_shape(image, event.shape, event.colour, centre + np.array((0, 0.08)), 0.19, angle)
+
+
+def _sink(image: np.ndarray, event: Event, progress: float, centre: np.ndarray, angle: float) -> None:
+    """Into a pool that hides its lower part."""
+    draw_shape(image, event.shape, event.colour, centre + np.array((0, 0.08 * progress - 0.08)), 0.22, angle)
+    _box(image, centre, 0.25, (-1, 0.4, 1, 1.1), (40, 190, 190))
+
+
+def _hide(image: np.ndarray, event: Event, progress: float, centre: np.ndarray, angle: float) -> None:
+    """Behind a fence, from side to side."""
+    draw_shape(image, event.shape, event.colour, centre + np.array((0.08 * progress - 0.04, 0)), 0.22, angle)
+    for post in range(4):
+        _box(image, centre + np.array((0.15 * post - 0.225, 0)), 0.25, (-0.1, -1, 0.1, 1), (190, 130, 80))
+
+
+ACTION_DRAWERS = {"grows": _grow, "glows": _glow, "smokes": _smoke, "sinks": _sink, "hides": _hide}
 
 
 # --- outlines, within a circle of radius 1 or so ---------------------------------------------------------------------

@@ -54,19 +54,19 @@ def ask_about_order(events: tuple[Event, ...], random: np.random.Generator) -> l
     """Questions that no set of frames answers without their order."""
     last = len(events) - 1
     questions = [
-        Question("what moved at the beginning", events[0].actor, TEMPORAL_RELATION),
-        Question("what moved at the end", events[last].actor, TEMPORAL_RELATION),
+        Question("what acted at the beginning", events[0].actor, TEMPORAL_RELATION),
+        Question("what acted at the end", events[last].actor, TEMPORAL_RELATION),
     ]
     for place in random.permutation(last)[:2]:
-        text = f"what moved after {events[place].clause}"
+        text = f"what acted after {events[place].clause}"
         questions.append(Question(text, events[place + 1].actor, TEMPORAL_RELATION))
     for place in 1 + random.permutation(last)[:2]:
-        text = f"what moved before {events[place].clause}"
+        text = f"what acted before {events[place].clause}"
         questions.append(Question(text, events[place - 1].actor, TEMPORAL_RELATION))
     earlier = int(random.integers(last))
     questions += [
-        Question("how did it move at the beginning", events[0].action, MOTION),
-        Question("how did it move at the end", events[last].action, MOTION),
-        Question(f"how did it move after {events[earlier].clause}", events[earlier + 1].action, MOTION),
+        Question("how did it act at the beginning", events[0].action, MOTION),
+        Question("how did it act at the end", events[last].action, MOTION),
+        Question(f"how did it act after {events[earlier].clause}", events[earlier + 1].action, MOTION),
     ]
     return questions

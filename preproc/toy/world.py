@@ -1,7 +1,7 @@
 """What there is in the toy world: scenes that stand still, and shapes that act in them one after the other.
 
-What stands still is for questions that a single frame answers. What the shapes do, and in which order, cannot be seen
-in any one frame: every action has another that shows the same pictures in reverse.
+What stands still is for questions that a single frame answers. In which order the shapes act, and so what is done first
+or next, cannot be seen in any one frame, nor in a set of frames without their order.
 """
 
 from dataclasses import dataclass
@@ -27,11 +27,10 @@ ACTORS = (
     ("green", "triangle"),
     ("yellow", "hexagon"),
     ("purple", "heart"),
-    ("black", "star"),
 )
 
-# In pairs: the second is the first in reverse, so that the frames of both are the same but for their order.
-ACTIONS = ("grows", "shrinks", "rises", "falls", "appears", "vanishes")
+# A frame shows which of them it is, as it shows the actor, but not what came before.
+ACTIONS = ("grows", "glows", "smokes", "sinks", "hides")
 
 PLACES = ("beach", "city", "desert", "lake", "meadow", "snow")
 SIGN_SHAPES = ("circle", "square", "triangle", "cross", "diamond")
