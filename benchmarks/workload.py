@@ -95,6 +95,7 @@ def make_batch(model: DeST, shape: Shape, counts: list[int], seed: int = 0) -> d
         "clip_mask": torch.ones(num_videos, shape.num_clips, dtype=torch.bool),
         "question_ids": ids,
         "question_mask": mask,
+        "question_lengths": mask.sum(1).tolist(),
         "video_index": torch.repeat_interleave(torch.arange(num_videos), torch.tensor(counts)),
         "questions_in_video": counts,
         "labels": torch.randint(0, shape.num_answers, (sum(counts),), generator=generator),

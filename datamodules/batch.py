@@ -7,6 +7,7 @@
     clip_mask           bool [V, S]   True = a clip, False = padding
     question_ids        int64 [Q, L]
     question_mask       int64 [Q, L]   1 = a token, 0 = padding
+    question_lengths    list of Q ints   tokens of each question; on the host, like questions_in_video
     video_index         int64 [Q]   the video a question asks about; non-decreasing: questions of a video are adjacent
     questions_in_video  list of V ints   how many ask about each video; on the host, so that no step waits for a device
     labels              int64 [Q]   index of the answer, IGNORE_INDEX outside the vocabulary
@@ -50,6 +51,7 @@ class QACollate:
             "frames": default_collate([sample.frames for sample in samples]),  # in a worker: into shared memory
             "question_ids": question_ids,
             "question_mask": question_mask,
+            "question_lengths": question_mask.sum(1).tolist(),
             "video_index": torch.repeat_interleave(torch.tensor(counts)),
             "questions_in_video": counts,
             "labels": torch.tensor([label for sample in samples for label in sample.labels]),

@@ -290,7 +290,7 @@ class DeST(nn.Module):
         """`question_features` of a whole batch, with memory bounded however many questions its videos have.
 
         Args:
-            batch: as in `forward`, grouped by video, with ``questions_in_video`` (counts on the host).
+            batch: as in `forward`, grouped by video, with ``questions_in_video`` and ``question_lengths`` (on the host).
             questions_at_once: the most questions in one pass.
         """
         ids, mask, counts = batch["question_ids"], batch["question_mask"], batch["questions_in_video"]
@@ -298,7 +298,7 @@ class DeST(nn.Module):
         if len(ids) <= questions_at_once:
             return self.question_features(ids, mask, memory, counts)
         # Within a video, questions of about the same length meet in a chunk, and padding beyond its longest goes.
-        lengths = mask.sum(1).tolist()
+        lengths = batch["question_lengths"]
         order: list[int] = []
         videos: list[int] = []
         for video, count in enumerate(counts):

@@ -24,7 +24,7 @@ def test_videos_and_questions_that_point_at_them():
     samples = [sample(1, 3, ["what is it", "dog"], [0, IGNORE_INDEX]), sample(2, 1, ["who runs"], [3])]
     batch = QACollate(load_tokenizer(WORDS))(samples)
     assert set(batch) == {
-        *("frames", "clips", "clip_mask", "question_ids", "question_mask"),
+        *("frames", "clips", "clip_mask", "question_ids", "question_mask", "question_lengths"),
         *("video_index", "questions_in_video", "labels", "qids"),
     }
     assert batch["frames"].shape == (2, 2, 3, 4, 4)
@@ -35,6 +35,7 @@ def test_videos_and_questions_that_point_at_them():
     assert batch["clip_mask"].tolist() == [[True, True, True], [True, False, False]]
     assert batch["question_ids"].tolist() == [[2, 5, 7, 8, 3], [2, 10, 3, 0, 0], [2, 6, 12, 3, 0]]
     assert batch["question_mask"].tolist() == [[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [1, 1, 1, 1, 0]]
+    assert batch["question_lengths"] == [5, 3, 4]
     assert batch["video_index"].tolist() == [0, 0, 1]
     assert batch["questions_in_video"] == [2, 1]
     assert batch["labels"].tolist() == [0, -100, 3]

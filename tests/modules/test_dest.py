@@ -56,12 +56,14 @@ def make_batch(counts: list[int], seed: int = 0) -> dict:
         return torch.randint(low, high, shape, generator=generator)
 
     clip_counts = integers(1, 6, num_videos)
+    question_lengths = integers(1, 8, num_questions, 1)
     return {
         "frames": integers(0, 256, num_videos, 2, 3, 32, 32).to(torch.uint8),
         "clips": torch.randn(num_videos, 5, 8, generator=generator),
         "clip_mask": torch.arange(5) < clip_counts[:, None],
         "question_ids": integers(1, 60, num_questions, 7),
-        "question_mask": (torch.arange(7) < integers(1, 8, num_questions, 1)).long(),
+        "question_mask": (torch.arange(7) < question_lengths).long(),
+        "question_lengths": question_lengths[:, 0].tolist(),
         "video_index": torch.repeat_interleave(torch.arange(num_videos), torch.tensor(counts)),
         "questions_in_video": counts,
         "answer_ids": integers(1, 60, 9, 6),
