@@ -106,6 +106,7 @@ class Config:
     warmup_steps: Annotated[int | float, Range(0)] = 0.1  # optimizer steps (int) or share of the run (float)
     decay_power: Annotated[float, Range(0, low_is_allowed=False)] = 1.0  # of the decay after warm-up; 1: linear
     end_lr: Amount = 0.0  # learning rate at the end of the decay
+    skip_bad_steps: Whole = 0  # steps without a finite loss to leave out before one ends the run
 
     # --- Machine
     accelerator: Literal["auto", "gpu", "cpu"] = "auto"  # auto: the GPU if there is one

@@ -10,7 +10,6 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,9 @@ from lightning_fabric.plugins.io import TorchCheckpointIO
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 from pytorch_lightning.trainer.states import TrainerFn
+from torch import Tensor
+from torch.nn.utils import get_total_norm
+from torch.optim import Optimizer
 
 from datasets.errors import InputError
 from datasets.files import atomic_write
@@ -74,14 +76,18 @@ class Checkpoints(Checkpoint):
       end, and when a signal asks to stop. Its predecessor stays as ``previous.ckpt``.
     - ``best.ckpt``: the best `monitor` so far.
 
+    An optimizer step whose loss or gradient is not finite on some rank is left out (weights, momentum and so on stay as
+    they are; the schedule goes on), up to `skip_bad_steps` times in a run. One more ends it.
+
     Raises, from within training:
         StoppedError: SIGTERM, SIGUSR1 or Ctrl-C came, on any rank.
-        InputError: the loss is not finite on some rank.
+        InputError: the loss is not finite on some rank, or the weights no longer are.
 
     Args:
         folder: where they are written.
         signals: what asks to stop.
         checkpoint_steps, checkpoint_minutes: see above; None: by steps alone.
+        skip_bad_steps: see above; not 0: every step waits for its loss.
         monitor: metric of the validation, higher is better.
     """
 
@@ -91,16 +97,20 @@ class Checkpoints(Checkpoint):
         signals: StopSignals | None = None,
         checkpoint_steps: int = 1000,
         checkpoint_minutes: float | None = None,
+        skip_bad_steps: int = 0,
         monitor: str = "val/accuracy",
     ):
         self.folder = Path(folder)
         self.every_steps = checkpoint_steps
         self.every_seconds = None if checkpoint_minutes is None else 60 * checkpoint_minutes
+        self.skip_bad_steps = skip_bad_steps
         self.monitor = monitor
+        self.skipped = 0
         self.best_score: float | None = None
         self.best_step: int | None = None
         self.signals = signals if signals is not None else StopSignals()
         self.losses = LossWatch()
+        self._qids: list[str] = []  # of the batch at hand
         self._saved_step = 0
         self._saved_time = time.monotonic()
         self._in_validation = False
@@ -109,10 +119,11 @@ class Checkpoints(Checkpoint):
     # --- state -------------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best_score": self.best_score, "best_step": self.best_step}
+        return {"best_score": self.best_score, "best_step": self.best_step, "skipped": self.skipped}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best_score, self.best_step = state_dict["best_score"], state_dict["best_step"]
+        self.skipped = state_dict.get("skipped", 0)  # checkpoints of earlier versions do not count
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -137,13 +148,35 @@ class Checkpoints(Checkpoint):
         # … and would ask rank 0 before every batch, which waits for the device each time. `_agree` sees to it.
         trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None
 
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        self._qids = batch["qids"]
+
+    def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor) -> None:
+        self.losses.add(trainer.global_step + 1, self._qids, loss)
+
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
+    ) -> None:
+        if not self.skip_bad_steps:
+            return
+        self.losses.settle()
+        # A float16 scaler sees to its gradients by itself: that some overflow is how it finds its scale.
+        scaled = getattr(trainer.precision_plugin, "scaler", None) is not None
+        gradients = [weight.grad for weight in pl_module.parameters() if weight.grad is not None]
+        bad_gradient = not scaled and not torch.isfinite(get_total_norm(gradients))
+        bad_loss, bad_gradient = self._agree(self.losses.bad is not None, bad_gradient)
+        if bad_loss or bad_gradient:
+            if self.skipped == self.skip_bad_steps:
+                self._report_bad_loss(trainer, "loss" if bad_loss else "gradient")
+            self._skip_step(trainer, optimizer, "loss" if bad_loss else "gradient")
+        pl_module.log("train/skipped", float(self.skipped), batch_size=1)
+
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        amid_accumulation = (batch_idx + 1) % trainer.accumulate_grad_batches != 0 and not trainer.is_last_batch
-        if isinstance(outputs, Mapping) and "loss" in outputs:
-            self.losses.add(trainer.global_step + amid_accumulation, batch["qids"], outputs["loss"])
-        if amid_accumulation:
+        if (batch_idx + 1) % trainer.accumulate_grad_batches != 0 and not trainer.is_last_batch:
             return  # no checkpoint holds the gradients so far
         self.losses.look()
         stop, late, bad = self._agree(
@@ -152,7 +185,7 @@ class Checkpoints(Checkpoint):
             self.losses.bad is not None,
         )
         if bad:
-            self._report_bad_loss()
+            self._report_bad_loss(trainer)
         if trainer.is_last_batch or self._validation_follows(trainer):
             return  # seen to at its start, or after the first step of the next epoch
         if stop or late or trainer.global_step - self._saved_step >= self.every_steps:
@@ -214,7 +247,10 @@ class Checkpoints(Checkpoint):
         self.losses.settle()
         (bad,) = self._agree(self.losses.bad is not None)
         if bad:
-            self._report_bad_loss()
+            self._report_bad_loss(trainer)
+        trained = [weight.detach() for weight in trainer.lightning_module.parameters() if weight.requires_grad]
+        if not torch.isfinite(get_total_norm(trained)):
+            self._end_badly(f"the weights are not finite after step {trainer.global_step}")
         self._saved_step, self._saved_time = trainer.global_step, time.monotonic()
         if trainer.fast_dev_run:
             return
@@ -231,19 +267,45 @@ class Checkpoints(Checkpoint):
         name = self.signals.received.name if self.signals.received is not None else "a signal to another rank"
         raise StoppedError(f"stopped by {name} after step {trainer.global_step}")
 
-    def _report_bad_loss(self) -> None:
+    def _skip_step(self, trainer: pl.Trainer, optimizer: Optimizer, what: str) -> None:
+        step, questions = self._bad_step(trainer)
+        self.skipped += 1
+        self.losses.bad = None
+        optimizer.zero_grad(set_to_none=True)  # an optimizer leaves alone what has no gradient
+        if trainer.is_global_zero:
+            say = trainer.progress_bar_callback.print if trainer.progress_bar_callback is not None else print
+            say(
+                f"step {step} is left out: its {what} is not finite{questions}; "
+                f"{self.skipped} of at most {self.skip_bad_steps} (skip_bad_steps)"
+            )
+
+    def _bad_step(self, trainer: pl.Trainer) -> tuple[int, str]:
+        """The first step whose loss is not finite, and in words the questions of the batches that it comes from."""
         found = [self.losses.bad]
         if dist.is_initialized() and dist.get_world_size() > 1:
             found = [None] * dist.get_world_size()
             dist.all_gather_object(found, self.losses.bad, group=self._host_group)
-        step, qids = min(entry for entry in found if entry is not None)
+        bad = [entry for entry in found if entry is not None]
+        if not bad:  # a gradient alone
+            return trainer.global_step + 1, ""
+        first = min(step for step, _ in bad)
+        qids = [qid for step, own in bad if step == first for qid in own]
         shown = ", ".join(qids[:8]) + (f" and {len(qids) - 8} more" if len(qids) > 8 else "")
+        return first, f" (questions {shown})"
+
+    def _report_bad_loss(self, trainer: pl.Trainer, what: str = "loss") -> None:
+        step, questions = self._bad_step(trainer)
+        before = f", after {self.skipped} that had been left out" if self.skipped else ""
+        self._end_badly(f"the {what} is not finite at step {step}{questions}{before}")
+
+    def _end_badly(self, what: str) -> None:
+        """Raises on every rank; called by all of them."""
         last = self.folder / "last.ckpt"
         checkpoint = f"the last good checkpoint is {last}" if last.exists() else "no checkpoint had been written yet"
-        message = (
-            f"the loss is not finite at step {step} (questions {shown}); {checkpoint}; "
-            "lower learning_rate, or use precision=bf16 or 32 instead of 16"
-        )
+        ways = "lower learning_rate, or use precision=bf16 or 32 instead of 16"
+        if not self.skip_bad_steps:
+            ways += "; skip_bad_steps=N leaves out up to N steps"
+        message = f"{what}; {checkpoint}; {ways}"
         if not dist.is_initialized() or dist.get_rank() == 0:
             raise InputError(message)
         raise StoppedError(message)  # rank 0 speaks for all

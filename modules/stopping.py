@@ -68,7 +68,8 @@ class LossWatch:
 
     def __init__(self):
         self._pending: deque[tuple[int, list[str], Tensor, torch.cuda.Event | None]] = deque()
-        self.bad: tuple[int, list[str]] | None = None  # optimizer step and question ids of the first bad loss
+        # Optimizer step of the first bad loss, and the question ids of its batches that have one.
+        self.bad: tuple[int, list[str]] | None = None
 
     def add(self, step: int, qids: Sequence[str], loss: Tensor) -> None:
         loss, arrived = loss.detach(), None
@@ -84,8 +85,12 @@ class LossWatch:
         """Looks at the losses that have arrived."""
         while self._pending and (self._pending[0][3] is None or self._pending[0][3].query()):
             step, qids, loss, _ = self._pending.popleft()
-            if self.bad is None and not torch.isfinite(loss):
+            if torch.isfinite(loss):
+                continue
+            if self.bad is None:
                 self.bad = (step, qids)
+            elif self.bad[0] == step:
+                self.bad[1].extend(qids)
 
     def settle(self) -> None:
         """Waits for all, and looks at them."""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import pytest
 import torch
 
@@ -268,6 +269,12 @@ class TestSignals:
         assert "once more to stop at once" in done.stderr
 
 
+def finite_without_gradient(module) -> torch.Tensor:
+    """0, whose gradient is not a number."""
+    weight = next(weight for weight in module.parameters() if weight.requires_grad)
+    return (0 * weight).sum().sqrt()
+
+
 class TestFaults:
     def test_loss_not_finite(self, world, monkeypatch, capsys):
         from modules.open_ended_qa import OpenEndedQA
@@ -287,6 +294,92 @@ class TestFaults:
         saved = torch.load(last, weights_only=True)
         assert saved["global_step"] == 4
         assert all(tensor.isfinite().all() for tensor in saved["state_dict"].values())
+
+    @pytest.mark.parametrize("what", ["loss", "gradient"])
+    def test_bad_steps_are_left_out_and_counted(self, world, monkeypatch, capsys, what):
+        from modules.open_ended_qa import OpenEndedQA
+
+        original, before = OpenEndedQA.training_step, []
+
+        def step(module, batch, batch_idx):
+            before.append({name: weight.clone() for name, weight in module.model.state_dict().items()})
+            loss = original(module, batch, batch_idx)
+            if batch_idx not in (1, 4):  # of the first step the second half, of the third step the first
+                return loss
+            return loss * float("nan") if what == "loss" else loss + finite_without_gradient(module)
+
+        monkeypatch.setattr(OpenEndedQA, "training_step", step)
+        arguments = settings(world, f"exp_name=skip_{what}", "max_epoch=1")
+        assert run_command_line([*arguments, "skip_bad_steps=2"]) == 0
+        said = capsys.readouterr().out
+        named = r" \(questions train\d_\d, .*\)" if what == "loss" else ""
+        for count, number in enumerate((1, 3), 1):
+            told = (
+                rf"step {number} is left out: its {what} is not finite{named}; {count} of at most 2 \(skip_bad_steps\)"
+            )
+            assert re.search(told, said), said
+        folder = world / f"result/skip_{what}_seed0/version_0"
+        assert len(before) == 6
+        assert_equal(before[2], before[0])
+        assert not torch.equal(before[4]["frame_head.0.weight"], before[2]["frame_head.0.weight"])
+        assert_equal(weights(folder / "checkpoints/last.ckpt"), dict(before[4]))
+        assert run_command_line([*arguments, "skip_bad_steps=1"]) == 2
+        told = rf"the {what} is not finite at step 3{named}, after 1 that had been left out; "
+        assert re.search(told, capsys.readouterr().err)
+
+    def test_number_of_bad_steps_is_that_of_the_whole_run(self, world, monkeypatch, capsys):
+        from modules.open_ended_qa import OpenEndedQA
+
+        original = OpenEndedQA.training_step
+
+        def step(module, batch, batch_idx):
+            return original(module, batch, batch_idx) * (float("nan") if module.global_step in (0, 4) else 1)
+
+        monkeypatch.setattr(OpenEndedQA, "training_step", step)
+        arguments = settings(world, "exp_name=skip_resumed", "skip_bad_steps=1", "checkpoint_steps=1")
+        assert run_command_line(arguments) == 2
+        assert "is not finite at step 5" in capsys.readouterr().err
+        assert run_command_line([*arguments, "resume_from=last"]) == 2
+        assert "is not finite at step 5" in capsys.readouterr().err
+        assert run_command_line([*arguments, "resume_from=last", "skip_bad_steps=2"]) == 0
+        assert "step 5 is left out" in capsys.readouterr().out
+
+    def test_ranks_leave_out_the_same_steps(self, tmp_path):
+        """A video whose features are so large that they overflow: the loss of one rank is not a number."""
+        world = make_small_world(tmp_path, num_videos=12, questions_each=2)
+        with h5py.File(world / "data/anetqa.h5", "r+") as features:
+            features["train3"][:] = 3e38
+        # Adam would blow up the rounding of gradients that are zero.
+        more = ("skip_bad_steps=9", "drop_rate=0.0", "optim_type=sgd", "learning_rate=0.01", "max_epoch=1")
+        process = start([*settings(world, *more, "exp_name=two", "num_gpus=2", "per_gpu_batchsize=2")])
+        assert run_command_line(settings(world, *more, "exp_name=one")) == 0
+        said = process.communicate()[0]
+        assert process.returncode == 0, said
+        one, two = (
+            torch.load(world / f"result/{name}_seed0/version_0/checkpoints/last.ckpt", weights_only=True)
+            for name in ("one", "two")
+        )
+        skipped = [next(iter(checkpoint["callbacks"].values()))["skipped"] for checkpoint in (one, two)]
+        assert skipped[0] == skipped[1] == said.count("is left out") > 0
+        assert skipped[0] < one["global_step"] == two["global_step"]
+        for name, weight in one["state_dict"].items():
+            torch.testing.assert_close(two["state_dict"][name], weight, rtol=1e-5, atol=1e-6, msg=name)
+
+    def test_no_checkpoint_of_weights_that_are_not_finite(self, world, monkeypatch, capsys):
+        from modules.open_ended_qa import OpenEndedQA
+
+        original = OpenEndedQA.training_step
+
+        def step(module, batch, batch_idx):
+            loss = original(module, batch, batch_idx)
+            return loss if module.global_step < 4 else loss + finite_without_gradient(module)
+
+        monkeypatch.setattr(OpenEndedQA, "training_step", step)
+        assert run_command_line(settings(world, "exp_name=nan_weights", "checkpoint_steps=1")) == 2
+        last = world / "result/nan_weights_seed0/version_0/checkpoints/last.ckpt"
+        said = f"the weights are not finite after step 5; the last good checkpoint is {last}; lower learning_rate"
+        assert said in capsys.readouterr().err
+        assert torch.load(last, weights_only=True)["global_step"] == 4
 
     @pytest.mark.parametrize("what", ["Disk", "Quota"])
     def test_disk_full_leaves_what_was_whole(self, world, monkeypatch, capsys, what):
