@@ -80,7 +80,8 @@ def main(_config: dict[str, Any], _run: Any) -> int:
     parts = (config["vit_config"], config["bert_config"], config["answer_config"])
     sizes = construct(ModelSizes, {"max_clips": config["max_pos_len"]}, *parts, config)
     model = construct(model_class, {"sizes": sizes, "optimizer": construct(OptimizerSettings, config)}, config, data)
-    model.metadata = make_metadata(sizes, config, getattr(data, "vocabulary", None), data.tokenizer.vocab)
+    vocabulary, preprocessing = (getattr(data, name, None) for name in ("vocabulary", "preprocessing"))
+    model.metadata = make_metadata(sizes, config, vocabulary, data.tokenizer.vocab, preprocessing)
     if resume_path is not None:
         check_resumable(resume_path, made_with, model.metadata["vocabulary"])
     else:

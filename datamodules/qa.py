@@ -116,6 +116,11 @@ class QADataModule(EpochDataModule):
         return self.source.num_answers_in_predictions
 
     @property
+    def preprocessing(self) -> dict[str, dict | None]:
+        """What the frames and the clip features were extracted with; None where their files do not say."""
+        return {"frames": self._frames.settings(), "clips": None if self._clips is None else self._clips.settings()}
+
+    @property
     def test_answers(self) -> dict[str, str]:
         """qid -> answer of the test split, in its order."""
         table = self._split["test"].table

@@ -1,5 +1,6 @@
 """The clip features of a video, from an HDF5 file."""
 
+import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -77,6 +78,19 @@ class ClipFeatures:
             raise InputError(f"{self.path} is damaged ({error}); extract the features again") from error
         finally:
             self.close()
+
+    def settings(self) -> dict | None:
+        """What preproc/extract_features.py made the features with; None for features from elsewhere.
+
+        Leaves the file closed, so that workers can fork. A file that is missing or damaged is for a reading to tell.
+        """
+        try:
+            settings = {name: json.loads(value) for name, value in self._open().attrs.items()}
+        except (InputError, *_H5_ERRORS):
+            return None
+        finally:
+            self.close()
+        return settings or None
 
     def close(self) -> None:
         """Closes the file; the next reading opens it again."""

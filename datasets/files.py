@@ -10,6 +10,8 @@ from typing import IO, Any
 
 from .errors import InputError
 
+FRAME_SETTINGS = ".extract_frames.json"  # in a folder of frames: what preproc/extract_frames.py made them with
+
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike, mode: str = "w") -> Iterator[IO]:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .errors import InputError
+from .files import FRAME_SETTINGS, read_json
 from .sampling import sample_frames
 
 _FRAME_NAME = re.compile(r"(?!\.)(?:.*\D)?(\d+)\.(?:png|jpe?g)", re.IGNORECASE)
@@ -94,6 +95,11 @@ class FrameReader:
                 f"cannot list the frames in {self.root}: {error.strerror}; preproc/extract_frames.py makes them"
             ) from error
         return [directory for directory in directories if directory not in present]
+
+    def settings(self) -> dict | None:
+        """What preproc/extract_frames.py made the frames with; None for frames from elsewhere."""
+        path = self.root / FRAME_SETTINGS
+        return read_json(path) if path.is_file() else None
 
     def _list(self, directory: str) -> list[str]:
         folder = self.root / directory

@@ -24,6 +24,7 @@ def make_metadata(
     config: Mapping[str, Any],
     vocabulary: Iterable[str] | None = None,
     tokenizer_vocabulary: Iterable[str] | None = None,
+    preprocessing: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What inference needs beside weights and data, in plain types alone, so that the strict reader takes it.
 
@@ -32,6 +33,8 @@ def make_metadata(
         config: the settings of the run.
         vocabulary: the answers, by index (question answering).
         tokenizer_vocabulary: the word pieces, by id.
+        preprocessing: what the frames and the clip features were extracted with, as `QADataModule.preprocessing` has
+            it, so that a video from elsewhere can be given the same.
     """
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
@@ -45,6 +48,7 @@ def make_metadata(
             "config": config,
             "vocabulary": None if vocabulary is None else list(vocabulary),
             "tokenizer_vocabulary": None if tokenizer_vocabulary is None else list(tokenizer_vocabulary),
+            "preprocessing": preprocessing,
             "versions": versions,
         }
     )

@@ -26,6 +26,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from datasets.errors import InputError, run_cli
+from datasets.files import FRAME_SETTINGS
 from preproc.videos import (
     DATASETS,
     Problem,
@@ -40,8 +41,6 @@ from preproc.videos import (
     list_videos,
     report_problems,
 )
-
-SETTINGS_FILE = ".extract_frames.json"
 
 
 @dataclass(frozen=True)
@@ -152,7 +151,7 @@ def extract_frames(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot make the folder {out}: {error.strerror}") from error
-    keep_settings(out / SETTINGS_FILE, asdict(settings), f"the frames in {out}")
+    keep_settings(out / FRAME_SETTINGS, asdict(settings), f"the frames in {out}")
     todo = {}
     for video in videos:
         directory = out / naming.frame_directory.format(video_id=video.video_id)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 
+import h5py
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -253,3 +254,21 @@ def test_trainer_validates_and_predicts_every_question_once(qa_settings, tmp_pat
     assert len(model.tested) == len(set(model.tested)) == sum(QUESTIONS["val"])
     predicted = [qid for qids in trainer(tmp_path).predict(model, data) for qid in qids]
     assert len(predicted) == len(set(predicted)) == sum(QUESTIONS["test"])
+
+
+class TestPreprocessing:
+    def test_what_frames_and_features_were_made_with(self, qa_settings, qa_root):
+        assert QADataModule(**qa_settings).preprocessing == {"frames": None, "clips": None}
+        (qa_root / "frames" / ".extract_frames.json").write_text('{"fps": 3.0, "format": "jpg"}')
+        with h5py.File(qa_root / "anetqa.h5", "a") as features:
+            features.attrs["arch"], features.attrs["clip_len"] = '"tiny"', "16"
+        found = {"frames": {"fps": 3.0, "format": "jpg"}, "clips": {"arch": "tiny", "clip_len": 16}}
+        assert QADataModule(**qa_settings).preprocessing == found
+        assert QADataModule(**qa_settings, temporal=False).preprocessing["clips"] is None
+
+    def test_features_that_are_missing_or_of_another_tool(self, qa_settings, qa_root):
+        with h5py.File(qa_root / "anetqa.h5", "a") as features:
+            features.attrs["made by"] = "hand"
+        assert QADataModule(**qa_settings).preprocessing["clips"] is None
+        (qa_root / "anetqa.h5").unlink()
+        assert QADataModule(**qa_settings).preprocessing["clips"] is None
