@@ -9,6 +9,7 @@ stand-in; nothing is imported for it. Any other name is refused.
 """
 
 import argparse
+import contextlib
 import json
 import pickle
 import pickletools
@@ -18,7 +19,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -122,6 +123,9 @@ STAND_INS = _stand_ins()
 
 # --- reading ---------------------------------------------------------------------------------------------------------
 
+# How a legacy file of pickle protocol 0 or 1, which have no opcode of their own in front, begins.
+_OLD_LEGACY = b"L%dL\n." % torch.serialization.MAGIC_NUMBER
+
 
 def read_checkpoint(path: str | Path) -> CheckpointFile:
     """Reads any checkpoint file; see the module's docstring for which, and for why this is safe.
@@ -138,9 +142,10 @@ def read_checkpoint(path: str | Path) -> CheckpointFile:
             content, kind = _torch_load(path, mmap=True), "zip"
         elif _is_safetensors(head, path.stat().st_size):
             return _read_safetensors(path)
-        elif head[:1] == pickle.PROTO:
+        elif head[:1] == pickle.PROTO or head.startswith(_OLD_LEGACY):
             content, kind = _torch_load(path, mmap=False), "legacy"
         else:
+            _refuse_code(path)
             raise InputError(f"{path} is not a checkpoint: {_describe_foreign(head)}")
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
@@ -183,6 +188,11 @@ def _verify_zip(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             if not any(Path(info.filename).name == "data.pkl" for info in archive.infolist()):
                 raise InputError(f"{path} is a zip file, but not one written by torch.save")
+            if any(Path(info.filename).name == "constants.pkl" for info in archive.infolist()):
+                raise InputError(
+                    f"{path} is a TorchScript program, not weights; save what it holds: "
+                    "torch.save(torch.jit.load(FILE).state_dict(), NEW_FILE)"
+                )
             # torch.serialization.set_crc32_options(False) leaves zeros
             has_checksums = any(info.CRC for info in archive.infolist())
             for info in archive.infolist():
@@ -207,15 +217,21 @@ def _torch_load(path: Path, mmap: bool) -> Any:
     except (OSError, MemoryError) as error:
         raise _damaged(path, str(error) or "it asks for more memory than there is") from error
     except Exception as error:  # torch raises whatever the broken part of the file leads to
-        foreign = next((name for name in _names_in_pickle(path) if not _is_allowed(name)), None)
-        if foreign is not None:
-            raise InputError(
-                f"{path} is refused: it asks for {foreign}, which is not among the names that weights need, and could "
-                "run code; if you trust its source, save its state_dict alone with torch.save"
-            ) from None
+        _refuse_code(path)
+        _refuse_other_pickles(path)
         # torch's last line is the reason, unless it points to torch's documentation
         reasons = [line for line in str(error).strip().splitlines() if "http" not in line]
         raise _damaged(path, reasons[-1] if reasons else "it ends early") from error
+
+
+def _refuse_code(path: Path) -> None:
+    """Raises InputError if a pickle in the file names anything that is not on the list."""
+    foreign = next((name for name in _names_in_pickle(path) if not _is_allowed(name)), None)
+    if foreign is not None:
+        raise InputError(
+            f"{path} is refused: it asks for {foreign}, which is not among the names that weights need, and could "
+            "run code; if you trust its source, save its state_dict alone with torch.save"
+        ) from None
 
 
 def _is_allowed(name: str) -> bool:
@@ -225,29 +241,67 @@ def _is_allowed(name: str) -> bool:
 def _names_in_pickle(path: Path) -> Iterator[str]:
     """The classes and functions that a torch file's pickles name, in order; parsed, never executed."""
     try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                names = (name for name in archive.namelist() if Path(name).name == "data.pkl")
-                with archive.open(next(names)) as file:
-                    yield from _names_in_stream(file)
-        else:
-            with path.open("rb") as file:
-                # Legacy files: magic number, protocol, system information, content, storage keys; one pickle each.
-                for _ in range(5):
-                    yield from _names_in_stream(file)
-    except (ValueError, StopIteration, OSError, zipfile.BadZipFile):
+        with _open_pickle(path) as file:
+            # Legacy files: magic number, protocol, system information, content, storage keys; one pickle each.
+            for _ in range(5):
+                yield from _names_in_stream(file)
+    except (ValueError, OSError, zipfile.BadZipFile):
         return
 
 
-def _names_in_stream(file: Any) -> Iterator[str]:
-    strings: list[str] = []
+def _refuse_other_pickles(path: Path) -> None:
+    """Raises InputError if the file is a pickle of another library, or of a protocol that torch's safe reader lacks."""
+    with _open_pickle(path) as file:
+        head = file.read(2)
+    protocol = head[1] if len(head) == 2 and head[:1] == pickle.PROTO else "0 or 1"
+    try:
+        with _open_pickle(path) as file:
+            from_torch = zipfile.is_zipfile(path) or any(
+                argument == torch.serialization.MAGIC_NUMBER for _, argument, _ in pickletools.genops(file)
+            )
+    except ValueError:  # it is damaged
+        from_torch = True
+    if not from_torch:
+        raise InputError(f"{path} is a pickle, but not one that torch.save wrote") from None
+    if protocol not in (2, 3):
+        raise InputError(
+            f"{path} was saved with pickle protocol {protocol}, which torch reads only in part without running code; "
+            "if you trust its source, load it by torch.load with weights_only=False, and save it again by torch.save"
+        ) from None
+
+
+@contextlib.contextmanager
+def _open_pickle(path: Path) -> Iterator[IO[bytes]]:
+    """Opens what a torch file says beside the numbers of its tensors."""
+    if not zipfile.is_zipfile(path):
+        with path.open("rb") as file:
+            yield file
+        return
+    with zipfile.ZipFile(path) as archive:
+        names = [name for name in archive.namelist() if Path(name).name == "data.pkl"]
+        with archive.open(names[0]) as file:
+            yield file
+
+
+def _names_in_stream(file: IO[bytes]) -> Iterator[str]:
+    """The names in one pickle, if it is whole: other files, too, may begin like one."""
+    names: list[str] = []
+    strings: list[str | None] = []  # what was pushed, in order; None for all that is no string
+    memo: dict[int, str | None] = {}
     for operation, argument, _ in pickletools.genops(file):
         if operation.name in ("GLOBAL", "INST"):
-            yield _modern_name(*argument.split(" ", 1))
-        elif operation.name == "STACK_GLOBAL" and len(strings) >= 2:
-            yield _modern_name(*strings[-2:])
-        elif isinstance(argument, str):
-            strings.append(argument)
+            names.append(_modern_name(*argument.split(" ", 1)))
+        elif operation.name == "STACK_GLOBAL" and len(strings) >= 2 and None not in strings[-2:]:
+            names.append(_modern_name(*strings[-2:]))
+        if operation.name == "MEMOIZE":
+            memo[len(memo)] = strings[-1] if strings else None
+        elif operation.name.endswith("PUT"):
+            memo[argument] = strings[-1] if strings else None
+        elif operation.name.endswith("GET"):
+            strings.append(memo.get(argument))
+        else:
+            strings.append(argument if isinstance(argument, str) else None)
+    yield from names
 
 
 def _modern_name(module: str, name: str) -> str:

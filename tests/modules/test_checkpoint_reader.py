@@ -181,8 +181,7 @@ def test_code_is_refused_and_does_not_run(tmp_path, form, place):
             torch.save(content, path, pickle_protocol=protocol, _use_new_zipfile_serialization=form != "legacy")
         message = refusal(path)
         assert not witness.exists(), name
-        if form != "pickle protocol 0":  # that one is text, and refused as such
-            assert "is refused: it asks for " in message, message
+        assert "is refused: it asks for " in message, message
 
 
 @pytest.mark.parametrize("form", ["zip", "legacy"])
@@ -293,6 +292,36 @@ def test_other_zip_files(tmp_path, whole):
         for name in source.namelist():
             target.writestr(name, source.read(name))
     assert "was compressed" in refusal(path)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize(("protocol", "called"), [(1, "0 or 1"), (4, "4"), (5, "5")])
+def test_other_pickle_protocols(tmp_path, legacy, protocol, called):
+    path = tmp_path / "x.pth"
+    torch.save(WEIGHTS, path, pickle_protocol=protocol, _use_new_zipfile_serialization=not legacy)
+    message = refusal(path)
+    assert f"was saved with pickle protocol {called}, which torch reads only in part" in message
+    # The way out that it names
+    torch.save(torch.load(path, weights_only=False), tmp_path / "new.pth")
+    assert_same(read_checkpoint(tmp_path / "new.pth").tensors)
+
+
+def test_other_pickles(tmp_path):
+    path = tmp_path / "x.pkl"
+    for protocol in (2, 4):
+        path.write_bytes(pickle.dumps({"a": [1, 2]}, protocol=protocol))
+        assert "is a pickle, but not one that torch.save wrote" in refusal(path)
+    path.write_bytes(b"config:\n  seed: 0\nepoch: 3\n")  # begins like a pickle that asks for a name
+    assert "it is a text file" in refusal(path)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+def test_torchscript(tmp_path):
+    path = tmp_path / "x.pt"
+    torch.jit.trace(torch.nn.Linear(2, 3), torch.zeros(1, 2)).save(path)
+    assert "is a TorchScript program, not weights" in refusal(path)
+    torch.save(torch.jit.load(path).state_dict(), tmp_path / "new.pth")
+    assert sorted(read_checkpoint(tmp_path / "new.pth").tensors) == ["bias", "weight"]
 
 
 def test_no_weights(tmp_path):
