@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from .questions import yes_no
-from .world import COLOURS, THINGS, ToyVideo
+from .world import SIGN_SHAPES, THINGS, ToyVideo
 
 # Flags of AGQA's further test splits, which the toy world does not have.
 _FLAGS = ("novel_comp", "more_steps", "nc_seq", "nc_sup", "nc_dur", "nc_objrel", "i_obj", "i_rel", "i_act", "i_temp")
@@ -15,8 +15,8 @@ def ask(video: ToyVideo, random: np.random.Generator) -> list[dict[str, Any]]:
     """All records about a video."""
     scene, events = video.scene, video.events
     last = len(events) - 1
-    has_thing = yes_no("does a {} stand in the picture", scene.thing, THINGS, random)
-    has_colour = yes_no("is the sign {}", scene.sign_colour, tuple(COLOURS), random)
+    has_thing = yes_no("is there a {}", scene.thing, THINGS, random)
+    many_stones = "yes" if scene.stones > 2 else "no"
     earlier = int(random.integers(last))
     later = int(random.integers(1, last + 1))
     one, other = random.permutation(len(events))[:2]
@@ -28,7 +28,7 @@ def ask(video: ToyVideo, random: np.random.Generator) -> list[dict[str, Any]]:
         _record(video, "what color is the sign", scene.sign_colour, ["obj-rel"], "object", "query"),
         _record(video, "what is below the sign", scene.item, ["obj-rel"], "relation", "query"),
         _record(video, has_thing.text, has_thing.answer, ["exists", "obj-rel"], "object", "verify"),
-        _record(video, has_colour.text, has_colour.answer, ["exists"], "relation", "verify"),
+        _record(video, "are there more than two stones", many_stones, ["exists"], "relation", "verify"),
         _both(video, random),
         _record(
             video,
@@ -79,14 +79,14 @@ def _both(video: ToyVideo, random: np.random.Generator) -> dict[str, Any]:
     """Whether two statements are true; one of them alone, as often as both, would do for neither answer."""
     scene = video.scene
     things = [thing for thing in THINGS if thing != scene.thing]
-    colours = [colour for colour in COLOURS if colour != scene.sign_colour]
-    thing, colour = scene.thing, scene.sign_colour
+    shapes = [shape for shape in SIGN_SHAPES if shape != scene.sign_shape]
+    thing, shape = scene.thing, scene.sign_shape
     holds = random.random() < 0.5
     if not holds:
         wrong = random.integers(3)  # the first, the second, both
         thing = thing if wrong == 1 else things[random.integers(len(things))]
-        colour = colour if wrong == 0 else colours[random.integers(len(colours))]
-    text = f"does a {thing} stand in the picture and is the sign {colour}"
+        shape = shape if wrong == 0 else shapes[random.integers(len(shapes))]
+    text = f"is there a {thing} and is the sign a {shape}"
     return _record(video, text, "yes" if holds else "no", ["exists", "obj-rel"], "object", "logic")
 
 
