@@ -31,6 +31,7 @@ Count = Annotated[int, Range(1)]
 Whole = Annotated[int, Range(0)]
 Share = Annotated[float, Range(0, 1)]
 Amount = Annotated[float, Range(0)]
+Tokens = Annotated[int, Range(3)]  # [CLS], a word, [SEP]
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Config:
     trim: Annotated[float, Range(0, 1, low_is_allowed=False)] = 1.0  # share of the video's frames kept, at its centre
     image_size: Count = 384  # pixels, side of the square frame
     max_video_len: Count = 100  # clip features a video at most; more are sampled down
-    max_text_len: Count | None = None  # tokens a text at most (trm: +5 for questions and captions); None: not cut
+    max_text_len: Tokens | None = None  # tokens a text at most (trm: +5 for questions and captions); None: not cut
     num_clips: Annotated[int, Range(2)] = 8  # trm: captioned clips joined to one video, and choices a question
     val_questions: Count = 5000  # trm: questions about each data set in validation and test
     questions_per_video: Count = 1  # questions of one video that meet in a training batch; 1: as published
@@ -98,7 +99,7 @@ class Config:
     max_steps: Count | None = None  # optimizer steps; None: max_epoch decides
     val_check_interval: int | float = 1.0  # between validations: optimizer steps (int) or share of an epoch (float)
     optim_type: Literal["adamw", "adam", "sgd"] = "adamw"  # optimizer; betas 0.9, 0.98 (sgd: momentum 0.9)
-    learning_rate: Amount = 2e-5  # peak, of parameters without a multiplier
+    learning_rate: Annotated[float, Range(0, low_is_allowed=False)] = 2e-5  # peak, of parameters without a multiplier
     lr_mult_head: Amount = 50.0  # learning rate of the heads: learning_rate × this
     lr_mult_ans: Amount = 1.0  # of the answer encoder: × this
     lr_time: Amount = 10.0  # of the temporal stream: × this

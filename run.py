@@ -73,7 +73,7 @@ def main(_config: dict[str, Any], _run: Any) -> int:
     if made_with.get("vocabulary") and config["test_only"]:
         brought["vocabulary"] = made_with["vocabulary"]
     data_class, model_class = map(locate, OBJECTIVES[config["objective"]])
-    data = construct(data_class, brought, config)
+    data = construct(data_class, brought, config, config["bert_config"])
     check_tokenizer(data.tokenizer.vocab_size, config)
 
     # Model

@@ -16,7 +16,7 @@ from .base import EpochDataModule
 from .batch import QACollate
 from .loaders import EpochLoader
 from .samplers import InferenceBatches, TrainingBatches
-from .tokenization import TextTokenizer, load_tokenizer
+from .tokenization import MAX_POSITIONS, TextTokenizer, load_tokenizer
 
 
 class QADataModule(EpochDataModule):
@@ -39,6 +39,7 @@ class QADataModule(EpochDataModule):
         image_size: int = 384,
         max_video_len: int = 100,
         max_text_len: int | None = None,
+        max_text_positions: int = MAX_POSITIONS,
         input_video_embed_size: int = 1024,
         tokenizer: str | Path | Sequence[str] = "bert-base-uncased",
         questions_per_video: int = 1,
@@ -56,7 +57,8 @@ class QADataModule(EpochDataModule):
             trim: share of a video's frames that is kept, around its middle.
             image_size: side of the square frames, in pixels.
             max_video_len: clip features a video at most; more are sampled down.
-            max_text_len: tokens a question at most; None: not cut (but to BERT's 512 positions).
+            max_text_len: tokens a question at most; None: not cut (but to `max_text_positions`).
+            max_text_positions: of the text and the answer encoder, which know no longer texts.
             input_video_embed_size: width of a clip feature.
             tokenizer: name, folder or vocabulary of a BERT tokenizer.
             questions_per_video: questions of a video that meet in a training batch.
@@ -74,7 +76,8 @@ class QADataModule(EpochDataModule):
         self.data_root = Path(data_root)
         self.per_gpu_batchsize = per_gpu_batchsize
         self.seed = seed
-        self.max_text_len = max_text_len
+        self.max_text_len = min(max_text_len or max_text_positions, max_text_positions)
+        self.max_text_positions = max_text_positions
         self.questions_per_video = questions_per_video
         self._tokenizer_source = tokenizer
         self._vocabulary = vocabulary
@@ -98,7 +101,7 @@ class QADataModule(EpochDataModule):
 
     @cached_property
     def _answers(self) -> tuple[Tensor, Tensor]:
-        return self.tokenizer.encode(self.vocabulary)
+        return self.tokenizer.encode(self.vocabulary, self.max_text_positions)
 
     @property
     def answer_ids(self) -> Tensor:

@@ -284,6 +284,11 @@ def _check_training(config: Mapping[str, Any]) -> None:
             f"questions_per_video={config['questions_per_video']} do not fit into per_gpu_batchsize={per_gpu}; "
             f"lower it to at most {per_gpu}"
         )
+    if config["end_lr"] >= config["learning_rate"]:
+        raise InputError(
+            f"end_lr={config['end_lr']:g} is not below learning_rate={config['learning_rate']:g}, from which the rate "
+            "comes down to it; lower end_lr"
+        )
     warmup, steps = config["warmup_steps"], config["max_steps"]
     if isinstance(warmup, float) and warmup > 1:
         raise InputError(

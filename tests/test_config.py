@@ -225,6 +225,8 @@ VALUES = {
     ],
     "precision": [(8, "precision must be one of 32, 16, bf16; got precision=8"), ("16", "got precision='16'")],
     "drop_rate": [(1, "drop_rate must be a number ≥ 0 and < 1; got drop_rate=1"), (float("nan"), "got drop_rate=nan")],
+    "learning_rate": [(0, "learning_rate must be a number > 0; got learning_rate=0")],
+    "max_text_len": [(2, "max_text_len must be a whole number ≥ 3, or None; got max_text_len=2")],
     "trim": [(0, "trim must be a number > 0 and ≤ 1; got trim=0")],
     "temporal": [("false", "temporal must be True or False; got temporal='false' (write temporal=False)")],
     "load_path": [
@@ -281,6 +283,7 @@ COMBINATIONS = [
     ),
     ({"num_gpus": 3}, "3 GPUs need a batch_size that they divide, as batch_size=72"),
     ({"questions_per_video": 16}, "do not fit into per_gpu_batchsize=8; lower it to at most 8"),
+    ({"end_lr": 2e-5}, "end_lr=2e-05 is not below learning_rate=2e-05, from which the rate comes down to it; lower"),
     ({"warmup_steps": 500.0}, "for steps write warmup_steps=500"),
     ({"warmup_steps": 500, "max_steps": 100}, "is not below max_steps=100: the rate would never come down"),
     ({"val_check_interval": 400.0}, "for optimizer steps write a whole number, as val_check_interval=400"),

@@ -415,6 +415,20 @@ class TestFaults:
             torch.load(path, weights_only=True)
 
 
+class TestLongTexts:
+    def test_are_cut_to_the_positions_there_are(self, tmp_path):
+        world = make_small_world(tmp_path)
+        long = "red " * 40  # the network has 16 positions
+        for split in ("train", "val", "test"):
+            path = world / f"data/{split}.csv"
+            path.write_text(path.read_text().replace("is the shape red", long))
+        vocabulary = json.loads((world / "data/vocab.json").read_text())
+        (world / "data/vocab.json").write_text(json.dumps(vocabulary | {long: len(vocabulary)}))
+        assert run_command_line(settings(world, "max_epoch=1", "exp_name=long")) == 0
+        checkpoint = world / "result/long_seed0/version_0/checkpoints/last.ckpt"
+        assert run_command_line(settings(world, "test_only=True", f"load_path={checkpoint}")) == 0
+
+
 class TestPredictions:
     def test_each_question_once_in_order_and_never_overwritten_unasked(self, world, trained, capsys):
         arguments = settings(world, "test_only=True", f"load_path={trained / 'best.ckpt'}")
