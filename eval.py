@@ -2,6 +2,7 @@
 
     python eval.py anet result/anetqa_by_best.json data/anetqa/test.csv
     python eval.py agqa result/agqa_by_a.json result/agqa_by_b.json data/agqa/test.json --json scores.json
+    python eval.py anet result/A.json result/B.json data/anetqa/test.csv --report out.html --frames data/anetqa/frames
 
 A prediction file is a list of {"qid", "answer"} and, where ten answers are predicted, "answer10", the best first. It
 answers every question of GROUNDTRUTH, the test split as preprocessed, exactly once. Answers are compared as they are.
@@ -9,7 +10,7 @@ answers every question of GROUNDTRUTH, the test split as preprocessed, exactly o
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,8 @@ class Report:
         table: the true answers.
         names: of the prediction files, distinct.
         outcomes: one for each prediction file.
+        predictions: what they answer.
+        members: title of a breakdown -> label -> bool [N], as `memberships` gives it.
         groups: title of a breakdown -> categories, as `break_down` gives it.
     """
 
@@ -87,6 +90,8 @@ class Report:
     table: QuestionTable
     names: list[str]
     outcomes: list[Correctness]
+    predictions: list[Predictions]
+    members: dict[str, dict[str, np.ndarray]]
     groups: dict[str, list[Category]]
 
     @property
@@ -147,12 +152,11 @@ def evaluate(
 ) -> Report:
     """Scores prediction files. Raises InputError when a file cannot be used; see `judge`."""
     table = source.read_questions(Path(truth_file))
-    outcomes = [
-        judge(table, read_predictions(file, source.num_answers_in_predictions), allow_missing)
-        for file in prediction_files
-    ]
+    predictions = [read_predictions(file, source.num_answers_in_predictions) for file in prediction_files]
+    outcomes = [judge(table, answered, allow_missing) for answered in predictions]
     names = _distinct_names([Path(file) for file in prediction_files])
-    return Report(source, table, names, outcomes, break_down(source, table, outcomes))
+    members = memberships(source, table)
+    return Report(source, table, names, outcomes, predictions, members, break_down(members, outcomes))
 
 
 def judge(table: QuestionTable, predictions: Predictions, allow_missing: bool = False) -> Correctness:
@@ -185,17 +189,23 @@ def judge(table: QuestionTable, predictions: Predictions, allow_missing: bool = 
     return Correctness(counts > 0, correct, correct_at_k)
 
 
-def break_down(source: QASource, table: QuestionTable, outcomes: Sequence[Correctness]) -> dict[str, list[Category]]:
-    """Scores by every breakdown of the data set that has categories, then overall: title -> categories."""
+def memberships(source: QASource, table: QuestionTable) -> dict[str, dict[str, np.ndarray]]:
+    """Title -> label -> bool [N], for every breakdown of the data set that has categories, then overall."""
     groups = {breakdown.title: breakdown.members(table) for breakdown in source.breakdowns}
     groups["overall"] = {"all": np.ones(len(table), dtype=bool)}
+    return {title: categories for title, categories in groups.items() if categories}
+
+
+def break_down(
+    members: Mapping[str, Mapping[str, np.ndarray]], outcomes: Sequence[Correctness]
+) -> dict[str, list[Category]]:
+    """Scores for each of the `memberships`: title -> categories."""
     return {
         title: [
-            Category(label, int(np.count_nonzero(members)), [_score(members, outcome) for outcome in outcomes])
-            for label, members in categories.items()
+            Category(label, int(np.count_nonzero(mask)), [_score(mask, outcome) for outcome in outcomes])
+            for label, mask in categories.items()
         ]
-        for title, categories in groups.items()
-        if categories
+        for title, categories in members.items()
     }
 
 
@@ -249,7 +259,20 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("groundtruth", metavar="GROUNDTRUTH", help="the test split, e.g. data/anetqa/test.csv")
     parser.add_argument("--json", metavar="FILE", help="write the same numbers to FILE, too")
     parser.add_argument("--allow-missing", action="store_true", help="score the questions that were answered")
+    parser.add_argument("--plot", metavar="FILE", help="draw a bar chart with intervals: .png, .pdf or .svg")
+    page = parser.add_argument_group("a page to look at, and to search for examples")
+    page.add_argument("--report", metavar="FILE", help="write the page, one HTML file that stands for itself")
+    page.add_argument("--frames", metavar="FOLDER", help="show the videos' frames, e.g. of data/anetqa/frames")
+    page.add_argument("--log", metavar="RUN", action="append", default=[], help="folder of a run: draw its curves")
+    page.add_argument("--train", metavar="FILE", help="the training split: count in it how often an answer was seen")
     options = parser.parse_intermixed_args(arguments)
+    for name in ("frames", "log", "train"):
+        if getattr(options, name) and not options.report:
+            raise InputError(f"--{name} is for the page; add --report FILE, such as --report report.html")
+    if options.plot:
+        from modules.report.plot import check_format, write_plot  # slow to import, and of no use to the table
+
+        check_format(options.plot)
     source = get_source(PUBLISHED_NAMES.get(options.dataset, options.dataset))
     report = evaluate(source, options.predictions, options.groundtruth, options.allow_missing)
     _print(report.as_table())
@@ -260,6 +283,15 @@ def main(arguments: list[str] | None = None) -> None:
             print(f"{name}: {share} are missing; its accuracies are over the others")
     if options.json:
         write_json(options.json, report.as_data(), indent=1)
+    if options.plot:
+        write_plot(options.plot, report)
+        print(f"plot: {options.plot}")
+    if options.report:
+        from modules.report.page import write_page
+
+        training = source.read_questions(Path(options.train)) if options.train else None
+        write_page(options.report, report, options.frames, options.log, training)
+        print(f"report: {options.report}")
 
 
 if __name__ == "__main__":

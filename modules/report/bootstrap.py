@@ -1,0 +1,84 @@
+"""How far accuracies can be trusted: the percentile bootstrap over videos, and McNemar's test between two models.
+
+Letters: N questions · V videos · K counts · B resamples.
+
+Questions about one video are not independent: what makes a video hard makes all its questions hard. So whole videos are
+drawn, each with all of its questions; to draw questions singly would make the intervals too narrow.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+RESAMPLES = 2000
+CONFIDENCE = 95  # percent
+_AT_ONCE = 100  # resamples whose weights are in memory together
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The middle `CONFIDENCE` percent of the resamples."""
+
+    low: float
+    high: float
+
+
+def sums_by_video(values: np.ndarray, video_codes: np.ndarray, num_videos: int) -> np.ndarray:
+    """Adds up what belongs to the same video.
+
+    Args:
+        values: bool or int [N].
+        video_codes: int [N], the video of each question.
+        num_videos: V.
+
+    Returns:
+        float64 [V].
+    """
+    return np.bincount(video_codes, weights=values, minlength=num_videos)
+
+
+def resampled_sums(counts: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+    """Draws V of the V videos with replacement, again and again, and adds their counts up.
+
+    All counts see the same draws, so that what is computed from several of them is paired.
+
+    Args:
+        counts: float [V, K].
+        resamples: B.
+        seed: of the draws.
+
+    Returns:
+        float64 [B, K].
+    """
+    num_videos, num_counts = counts.shape
+    generator = np.random.default_rng(seed)
+    sums = np.empty((resamples, num_counts))
+    for start in range(0, resamples, _AT_ONCE):
+        times_drawn = generator.multinomial(
+            num_videos, np.full(num_videos, 1 / num_videos), size=min(_AT_ONCE, resamples - start)
+        )
+        sums[start : start + _AT_ONCE] = times_drawn @ counts
+    return sums
+
+
+def ratio_interval(hits: np.ndarray, totals: np.ndarray, num_videos: int) -> Interval | None:
+    """The interval of 100 · hits / totals; None when fewer than two videos have a question, which tells nothing.
+
+    Args:
+        hits, totals: float [B], sums of resamples. Those without a question (a total of 0) are left out.
+        num_videos: how many videos have a question.
+    """
+    if num_videos < 2:
+        return None
+    drawn = totals > 0
+    margin = (100 - CONFIDENCE) / 2
+    low, high = np.percentile(100 * hits[drawn] / totals[drawn], [margin, 100 - margin])
+    return Interval(float(low), float(high))
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """Exact two-sided p-value that two models are equally good, from the questions that only one of them has right."""
+    from scipy.stats import binomtest  # takes a second to import
+
+    discordant = only_first + only_second
+    return float(binomtest(only_first, discordant).pvalue) if discordant else 1.0

@@ -1,0 +1,135 @@
+"""Accuracy of each model, and differences between any two, by category and with intervals."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from datasets.question_table import QuestionTable
+
+from .bootstrap import Interval, mcnemar, ratio_interval, resampled_sums, sums_by_video
+
+Members = Mapping[str, Mapping[str, np.ndarray]]  # title -> label -> bool [N]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A share of questions in percent, or a difference of two in points, with its interval; None where unknown."""
+
+    value: float | None
+    interval: Interval | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A category and what is estimated about it: one `Estimate` for each model."""
+
+    label: str
+    questions: int
+    estimates: list[Estimate]
+
+
+@dataclass(frozen=True)
+class Flips:
+    """How two models compare on the questions of a category that both have answered.
+
+    Attributes:
+        both, only_first, only_second, neither: how many questions they have right.
+        difference: accuracy of the second - accuracy of the first, in points.
+    """
+
+    both: int
+    only_first: int
+    only_second: int
+    neither: int
+    difference: Estimate
+
+    @property
+    def questions(self) -> int:
+        return self.both + self.only_first + self.only_second + self.neither
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two models side by side.
+
+    Attributes:
+        first, second: their places among the models.
+        overall: on all questions.
+        p_value: of McNemar's exact test on all questions.
+        groups: title -> label -> a comparison.
+    """
+
+    first: int
+    second: int
+    overall: Flips
+    p_value: float
+    groups: dict[str, dict[str, Flips]]
+
+
+class Comparison:
+    """Models on the same questions. All intervals come from the same resamples of videos; see `bootstrap`."""
+
+    def __init__(self, table: QuestionTable, answered: Sequence[np.ndarray], correct: Sequence[np.ndarray]):
+        """
+        Args:
+            table: the N questions.
+            answered, correct: bool [N] for each model; what is not answered is not correct.
+        """
+        self.video_codes, self.num_videos = table.video_codes, len(table.video_ids)
+        self.answered, self.correct = list(answered), list(correct)
+
+    def rows(self, members: Members) -> dict[str, list[Row]]:
+        """Accuracy of each model in each category: title -> a row for each label."""
+        models = list(zip(self.answered, self.correct, strict=True))
+        masks = [mask for categories in members.values() for mask in categories.values()]
+        estimates = iter(
+            self._estimate((mask & correct, mask & answered) for mask in masks for answered, correct in models)
+        )
+        return {
+            title: [
+                Row(label, int(np.count_nonzero(mask)), [next(estimates) for _ in models])
+                for label, mask in categories.items()
+            ]
+            for title, categories in members.items()
+        }
+
+    def pairs(self, members: Members) -> list[Pair]:
+        """Every model with every one that follows it, in the same categories."""
+        return [self._pair(first, second, members) for first, second in combinations(range(len(self.correct)), 2)]
+
+    def _pair(self, first: int, second: int, members: Members) -> Pair:
+        answered = self.answered[first] & self.answered[second]
+        one, other = self.correct[first], self.correct[second]
+        gain = other.astype(np.int8) - one  # 1: right in the second alone; -1: in the first alone
+        masks = [np.ones(len(gain), dtype=bool), *(mask for labels in members.values() for mask in labels.values())]
+        differences = self._estimate((np.where(mask & answered, gain, 0), mask & answered) for mask in masks)
+        flips = iter(
+            Flips(
+                *(
+                    int(np.count_nonzero(mask & answered & (one == in_one) & (other == in_other)))
+                    for in_one, in_other in ((True, True), (True, False), (False, True), (False, False))
+                ),
+                difference,
+            )
+            for mask, difference in zip(masks, differences, strict=True)
+        )
+        overall = next(flips)
+        groups = {title: {label: next(flips) for label in labels} for title, labels in members.items()}
+        return Pair(first, second, overall, mcnemar(overall.only_first, overall.only_second), groups)
+
+    def _estimate(self, ratios: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[Estimate]:
+        """100 · sum of hits / number of questions, for pairs of hits (int or bool [N]) and questions (bool [N])."""
+        values, counts = [], []
+        for hits, questions in ratios:
+            total = int(np.count_nonzero(questions))
+            values.append(100 * int(hits.sum()) / total if total else None)
+            counts += [sums_by_video(kind, self.video_codes, self.num_videos) for kind in (hits, questions)]
+        sums = resampled_sums(np.stack(counts, axis=1))
+        return [
+            Estimate(
+                value, ratio_interval(sums[:, place], sums[:, place + 1], int(np.count_nonzero(counts[place + 1])))
+            )
+            for place, value in zip(range(0, len(counts), 2), values, strict=True)
+        ]

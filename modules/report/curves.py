@@ -1,0 +1,87 @@
+"""Learning curves, from the CSV log of a run."""
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from datasets.errors import InputError, did_you_mean
+
+LOG = "metrics.csv"
+MOST_POINTS = 200  # a curve
+
+
+@dataclass(frozen=True)
+class Run:
+    """The log of a training run.
+
+    Attributes:
+        names: of the experiment's folder and the run's, or of the file's folder alone.
+        metrics: name -> (optimizer step, value) in order of steps, finite values only.
+    """
+
+    names: tuple[str, ...]
+    metrics: dict[str, list[tuple[int, float]]]
+
+
+def read_run(path: Path) -> Run:
+    """Reads ``metrics.csv``, given as a file or by the folder of its run.
+
+    Raises:
+        InputError: there is none, or it is no log of a run; of an experiment's folder, the runs in it are named.
+    """
+    file = path / LOG if path.is_dir() else path
+    if not file.is_file():
+        versions = sorted(found.parent.name for found in path.glob(f"*/{LOG}"))
+        neighbours = [found.name for found in path.parent.iterdir()] if path.parent.is_dir() else []
+        hint = f"; it has the runs {', '.join(versions)}" if versions else did_you_mean(path.name, neighbours)
+        reason = f"holds no {LOG}" if path.is_dir() else "does not exist"
+        raise InputError(f"{path} {reason}{hint}; give the folder of a run, such as result/anetqa_seed0/version_0")
+    metrics: dict[str, dict[int, float]] = {}
+    try:
+        with file.open(newline="", encoding="utf-8") as lines:
+            reader = csv.DictReader(lines)
+            if "step" not in (reader.fieldnames or ()):
+                raise InputError(f"{file} has no column 'step'; it is not the log of a run")
+            for row in reader:
+                if not (row["step"] or "").isdigit():
+                    continue  # cut short when the run was killed
+                for name, value in row.items():
+                    number = _number(value)
+                    if name not in (None, "step", "epoch") and number is not None:
+                        metrics.setdefault(name, {})[int(row["step"]) + 1] = number
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{file} is not a CSV file: {error}") from None
+    return Run(_names(file.resolve()), {name: sorted(values.items()) for name, values in sorted(metrics.items())})
+
+
+def run_names(runs: Sequence[Run]) -> list[str]:
+    """Names that tell the runs apart: of the experiment where that is enough, else with the version."""
+    for length in (1, 2):
+        names = ["/".join(run.names[:length]) for run in runs]
+        if len(set(names)) == len(names):
+            return names
+    return [f"{name} ({number})" for number, name in enumerate(names, 1)]
+
+
+def thin_out(points: list[tuple[int, float]], most: int = MOST_POINTS) -> list[tuple[int, float]]:
+    """At most so many points: each the mean of as many neighbours, at the last one's step."""
+    size = math.ceil(len(points) / most)
+    groups = [points[start : start + size] for start in range(0, len(points), size)]
+    return [(group[-1][0], sum(value for _, value in group) / len(group)) for group in groups]
+
+
+def _number(text: object) -> float | None:
+    try:
+        value = float(text)
+    except (TypeError, ValueError):
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _names(file: Path) -> tuple[str, ...]:
+    folder = file.parent
+    return (folder.parent.name, folder.name) if folder.name.startswith("version_") else (folder.name,)

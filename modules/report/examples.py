@@ -1,0 +1,155 @@
+"""Which questions the page lists, and pictures of their videos."""
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from datasets.annotations import QASource
+from datasets.errors import InputError
+from datasets.question_table import QuestionTable
+
+from .answers import Answers
+
+MOST_QUESTIONS = 10_000  # listed
+MOST_VIDEOS = 240  # with pictures, …
+MOST_PICTURE_BYTES = 5_000_000  # … and fewer if these are full
+FRAMES_A_VIDEO = 6  # in two rows
+FRAME_SIZE = 112  # pixels, side of a square
+_JPG_QUALITY = 70
+_GAP, _GAP_SHADE = 4, 128  # between frames: pixels, grey
+
+
+def choose_evenly(strata: Sequence[np.ndarray], most: int, seed: int = 0) -> np.ndarray:
+    """Draws questions so that rare kinds are shown as well as frequent ones.
+
+    The first question of every kind comes first, in random order, then the second of every kind, and so on.
+
+    Args:
+        strata: int [N] each; questions that agree in all of them are of one kind.
+        most: how many to draw.
+        seed: of the order.
+
+    Returns:
+        int64 [min(N, most)], indices of questions.
+    """
+    _, kinds = np.unique(np.stack(strata, axis=1), axis=0, return_inverse=True)
+    order = np.random.default_rng(seed).permutation(len(kinds))
+    by_kind = order[np.argsort(kinds[order], kind="stable")]
+    starts = np.flatnonzero(np.diff(kinds[by_kind], prepend=-1))
+    rank = np.empty(len(kinds), dtype=np.int64)
+    rank[by_kind] = np.arange(len(kinds)) - np.repeat(starts, np.diff(starts, append=len(kinds)))
+    return order[np.argsort(rank[order], kind="stable")][:most]
+
+
+def pack_questions(
+    table: QuestionTable,
+    chosen: np.ndarray,
+    members: Mapping[str, Mapping[str, np.ndarray]],
+    answers: Sequence[Answers],
+) -> dict[str, Any]:
+    """Questions for the page's script, each text once.
+
+    Returns:
+        ``texts``, a list that all other numbers point into or index; ``categories``, a list of [title, label]; and one
+        list an attribute of the questions: ``qid``, ``question``, ``video``, ``truth`` (numbers), ``in`` (lists of
+        indices into ``categories``); for each model ``given`` (numbers, -1 = missing) and ``best`` (lists of numbers,
+        null without).
+    """
+    places: dict[str, int] = {}
+
+    def place(text: str) -> int:
+        return places.setdefault(text, len(places))
+
+    categories = [(title, label, mask) for title, labels in members.items() for label, mask in labels.items()]
+    belongs = np.stack([mask[chosen] for _, _, mask in categories]) if categories else np.zeros((0, len(chosen)))
+    indices = chosen.tolist()
+    packed = {
+        "qid": [table.qid(index) for index in indices],
+        "question": [place(table.question(index)) for index in indices],
+        "video": [place(table.video_ids[table.video(index)]) for index in indices],
+        "truth": [place(table.answer(index)) for index in indices],
+        "in": [np.flatnonzero(column).tolist() for column in belongs.T],
+        "given": [],
+        "best": [],
+    }
+    for model in answers:
+        packed["given"].append([place(model.texts[code]) if code >= 0 else -1 for code in model.codes[chosen].tolist()])
+        lists = [None] * len(indices) if model.best is None else model.best.take(chosen).to_pylist()
+        packed["best"].append([None if best is None else [place(text) for text in best] for best in lists])
+    return {"texts": list(places), "categories": [[title, label] for title, label, _ in categories], **packed}
+
+
+@dataclass(frozen=True)
+class Videos:
+    """What is known of the videos on disk.
+
+    Attributes:
+        num_frames: video id -> how many frames there are.
+        pictures: video id -> a jpg of a few frames, in rows, as a data URI.
+    """
+
+    num_frames: dict[str, int]
+    pictures: dict[str, str]
+
+
+def look_at_videos(source: QASource, table: QuestionTable, folder: Path, wanted: Iterable[int]) -> Videos:
+    """Counts the frames of all videos, and makes pictures of some.
+
+    Frames are chosen and cropped as the model sees them. Videos without frames, or with damaged ones, are left out.
+
+    Args:
+        source: the data set, which names the folders of the frames.
+        table: the questions.
+        folder: holds a folder of frames a video.
+        wanted: videos to make pictures of (places in `table.video_ids`; repeated ones count once), the most wanted
+            first. There are pictures of as many as `MOST_VIDEOS` and `MOST_PICTURE_BYTES` allow.
+
+    Raises:
+        InputError: not one video has frames there.
+    """
+    import cv2
+
+    from datasets.frames import FrameReader
+
+    reader = FrameReader(folder, FRAMES_A_VIDEO, image_size=FRAME_SIZE)
+    directories = {video_id: source.frame_directory.replace("{video_id}", video_id) for video_id in table.video_ids}
+    missing = set(reader.missing(directories.values()))
+    num_frames = {}
+    for video_id, directory in directories.items():
+        if directory not in missing:
+            try:
+                num_frames[video_id] = len(reader.names(directory))
+            except InputError:
+                continue
+    if not num_frames:
+        example = next(iter(directories.values()))
+        raise InputError(
+            f"{folder} has frames of none of the {len(directories):,} videos, such as {example}/; "
+            f"give the folder that preproc/extract_frames.py wrote, e.g. data/{source.name}/frames"
+        )
+
+    def draw(video_id: str) -> tuple[str, str] | None:
+        try:
+            frames = reader.read(directories[video_id])  # [F, 3, S, S]
+        except InputError:
+            return None
+        frames = np.pad(frames, ((0, 0), (0, 0), (0, _GAP), (0, _GAP)), constant_values=_GAP_SHADE)
+        rows = [np.concatenate(list(row), axis=2) for row in np.split(frames, 2)]  # [3, S, 3 S] each
+        picture = np.concatenate(rows, axis=1)[::-1, :-_GAP, :-_GAP].transpose(1, 2, 0)  # [2 S, 3 S, 3], BGR
+        _, jpg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _JPG_QUALITY])
+        return video_id, "data:image/jpeg;base64," + base64.b64encode(jpg.tobytes()).decode()
+
+    video_ids = [table.video_ids[video] for video in dict.fromkeys(wanted)]
+    video_ids = [video_id for video_id in video_ids if video_id in num_frames][:MOST_VIDEOS]
+    pictures, size = {}, 0
+    with ThreadPoolExecutor() as pool:  # decoding releases the interpreter
+        for found in pool.map(draw, video_ids):
+            if found is not None and size + len(found[1]) <= MOST_PICTURE_BYTES:
+                pictures[found[0]] = found[1]
+                size += len(found[1])
+    return Videos(num_frames, pictures)
