@@ -1,5 +1,6 @@
 """What tests of every folder share."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -26,3 +27,17 @@ def toy_world(tmp_path_factory) -> Path:
         assert extract_features.main([*arguments, "--arch", "toy", "--random-start", "2", *windows]) == 0
     extract_frames(raw / "anetqa" / "videos", data / "anetqa" / "frames", "anetqa")
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Headless Chromium, as Playwright drives it; skips the test where none is installed."""
+    from playwright.sync_api import sync_playwright
+
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        pytest.skip("no Chromium on the path (Debian and Ubuntu: apt install chromium)")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=found, args=["--disable-gpu", "--disable-quic"])
+        yield chromium
+        chromium.close()
