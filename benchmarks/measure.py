@@ -70,6 +70,14 @@ def count_flops(function: Callable[[], Any]) -> int:
     return counter.get_total_flops()
 
 
+def seconds_and_flops(function: Callable[[], Any], device: torch.device) -> tuple[float, int]:
+    """`seconds` and `count_flops` of one call on a CPU, where counting is nothing beside the work, of two on a GPU."""
+    if device.type != "cpu":
+        return seconds(function, device), count_flops(function)
+    flops: list[int] = []
+    return seconds(lambda: flops.append(count_flops(function)), device), flops[0]
+
+
 def reset_peak_memory(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)

@@ -17,7 +17,7 @@ from modules.optimizer import build_optimizer
 
 from . import naive
 from .inference import naive_features
-from .measure import PRECISIONS, count_flops, machine, matmul_rate, peak_memory, reset_peak_memory, seconds
+from .measure import PRECISIONS, machine, matmul_rate, peak_memory, reset_peak_memory, seconds, seconds_and_flops
 from .workload import SHAPES, SMALL, ModelSizes, Shape, make_batch, make_task, to_device
 
 
@@ -81,9 +81,8 @@ def run(
         ours()
         ours()
     reset_peak_memory(device)
-    own_time = seconds(ours, device)
+    own_time, flops = seconds_and_flops(ours, device)
     memory = peak_memory(device)
-    flops = count_flops(ours)
 
     rows = list(range(naive_questions))
     naive_step = seconds(lambda: step(lambda: naive_loss(task, batch, rows)), device)

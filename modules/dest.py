@@ -290,7 +290,7 @@ class DeST(nn.Module):
         """`question_features` of a whole batch, with memory bounded however many questions its videos have.
 
         Args:
-            batch: as in `forward`, grouped by video, with ``questions_in_video`` and ``question_lengths`` (on the host).
+            batch: as in `forward`, grouped by video, with ``questions_in_video``, ``question_lengths`` (on the host).
             questions_at_once: the most questions in one pass.
         """
         ids, mask, counts = batch["question_ids"], batch["question_mask"], batch["questions_in_video"]

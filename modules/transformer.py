@@ -20,6 +20,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from .attention import attend
+from .precision import rounded_once
+
 KeyValue = tuple[Tensor, Tensor]
 
 
@@ -62,6 +65,7 @@ class Attention(nn.Module):
 
     def project_memory(self, memory: Tensor) -> KeyValue:
         """Keys and values of what is attended to: ``[..., T, D]`` -> two of ``[..., H, T, D/H]``."""
+        memory = rounded_once(memory)
         return self.split_heads(self.self.key(memory)), self.split_heads(self.self.value(memory))
 
     def attend(self, query: Tensor, key_value: KeyValue, mask: Tensor | None) -> Tensor:
@@ -76,14 +80,15 @@ class Attention(nn.Module):
             ``[B, L, D]``.
         """
         dropout = self.dropout if self.training else 0.0
-        context = F.scaled_dot_product_attention(query, *key_value, attn_mask=mask, dropout_p=dropout)
+        context = attend(query, *key_value, mask, dropout)
         return context.transpose(1, 2).flatten(2)
 
     def forward(self, hidden: Tensor, mask: Tensor | None, num_queries: int | None = None) -> Tensor:
         """Self-attention: ``[B, L, D]``, mask as in `attend` -> ``[B, num_queries or L, D]`` (the first tokens ask)."""
         asking = hidden if num_queries is None else hidden[:, :num_queries]
-        query = self.split_heads(self.self.query(asking))
-        return self.output(self.attend(query, self.project_memory(hidden), mask), asking)
+        rounded = rounded_once(hidden)
+        query = self.split_heads(self.self.query(rounded[:, : asking.shape[1]].contiguous()))
+        return self.output(self.attend(query, self.project_memory(rounded), mask), asking)
 
 
 class Intermediate(nn.Module):
@@ -203,6 +208,7 @@ class TransformerStack(nn.Module):
 
         Lazy, so that a single pass holds those of one layer at a time. Several passes over one memory: make it a list.
         """
+        memory = rounded_once(memory)
         for layer in self.fusion_layers:
             yield layer.crossattention.project_memory(memory)
 

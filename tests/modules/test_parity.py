@@ -125,6 +125,55 @@ def test_questions_of_one_video_in_any_order(qa, batch):
         assert relative_error(qa(shuffled), theirs[order]) < FLOAT32
 
 
+def several_about_each(batch, order):
+    """Questions `order`, sorted by video, as a data module hands them over."""
+    rows = torch.tensor(order)
+    questions = {name: batch[name][rows] for name in ("question_ids", "question_mask")}
+    counts = torch.bincount(rows, minlength=2).tolist()
+    lengths = questions["question_mask"].sum(1).tolist()
+    return {**batch, **questions, "questions_in_video": counts, "question_lengths": lengths}
+
+
+@pytest.mark.parametrize("questions_at_once", [8, 3, 1])
+def test_inference_in_chunks(qa, batch, questions_at_once):
+    order = [0, 0, 0, 1, 1]
+    theirs = arrays("anetqa_expected")["logits"][order]
+    with torch.inference_mode():
+        features = qa.question_features_in_chunks(several_about_each(batch, order), questions_at_once)
+        ours = qa.score(features, qa.encode_answers(batch["answer_ids"], batch["answer_mask"]))
+    assert relative_error(ours, theirs) < FLOAT32
+
+
+def test_the_pass_of_training(qa, batch):
+    """With gradients, several questions a video. The stacks train, their dropout does not."""
+    order = [0, 0, 1]
+    given = several_about_each(batch, order)
+    stacks = (qa.text_encoder.encoder, qa.temporal_encoder.encoder)
+    try:
+        for stack in stacks:
+            stack.training = True
+        memory = qa.project_videos(qa.encode_videos(given))
+        features = qa.question_features(
+            given["question_ids"], given["question_mask"], memory, given["questions_in_video"]
+        )
+        ours = qa.score(features, qa.encode_answers(batch["answer_ids"], batch["answer_mask"]))
+    finally:
+        for stack in stacks:
+            stack.training = False
+    assert ours.requires_grad
+    assert relative_error(ours.detach(), arrays("anetqa_expected")["logits"][order]) < FLOAT32
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", FLOAT32), ("bfloat16", BFLOAT16)])
+def test_compiled(batch, precision, tolerance):
+    network = load(DeST(ModelSizes()), "anetqa")
+    network.compile_encoders()
+    theirs = {name: array for name, array in arrays("anetqa_expected").items() if not name.endswith("_published")}
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+        assert_close(qa_arrays(network, batch), theirs, tolerance)
+
+
 def test_anetqa_mean(mean_baseline, batch, image_tokens):
     assert_close(qa_arrays(mean_baseline, batch, image_tokens), arrays("anetqa_mean_expected"), FLOAT32)
 
