@@ -13,7 +13,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
     """`F.scaled_dot_product_attention`; on a CPU in bfloat16, where no gradient is needed, in two thirds of its time.
 
     There torch's kernel multiplies blocks that are too small for the processor's bfloat16 instructions, and takes
-    longer than in float32. Products of whole heads do not (python -m benchmarks.attention).
+    longer than in float32. Products of whole heads do not (measured with 12 heads of 577 tokens).
 
     Args:
         query: ``[B, H, L, D/H]``.
