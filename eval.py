@@ -125,7 +125,7 @@ class Report:
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
         table.add_column(self.source.name)
         table.add_column("questions", justify="right")
-        for name, outcome in zip(self.names, self.outcomes, strict=True):
+        for name, outcome in zip(_what_differs(self.names), self.outcomes, strict=True):
             above = f"{name}\n" if len(self.names) > 1 else ""
             table.add_column(Text(f"{above}accuracy"), justify="right")
             if outcome.correct_at_k is not None:
@@ -237,6 +237,13 @@ def _distinct_names(paths: list[Path]) -> list[str]:
         if len(set(names)) == len(names):
             return names
     return [f"{path} ({number})" for number, path in enumerate(paths, 1)]
+
+
+def _what_differs(names: list[str]) -> list[str]:
+    """Names without the words that all of them begin with: anetqa_by_mean, anetqa_by_trm -> mean, trm."""
+    shared = os.path.commonprefix(names)
+    begins = shared.rfind("_") + 1
+    return [name[begins:] for name in names] if all(len(name) > begins for name in names) else names
 
 
 def _percent(accuracy: float | None) -> str:

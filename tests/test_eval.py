@@ -192,6 +192,25 @@ def test_names_of_predictions_are_distinct(anet, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (["anetqa_by_mean", "anetqa_by_with_trm"], ["mean", "with_trm"]),
+        (["anetqa_by_mean", "agqa_by_mean"], ["anetqa_by_mean", "agqa_by_mean"]),
+        (["by_", "by_a"], ["by_", "by_a"]),  # nothing would be left of the first
+        (["p"], ["p"]),
+    ],
+)
+def test_a_table_names_what_differs(anet, tmp_path, names, shown):
+    truth, predictions = anet
+    report = evaluation.evaluate(
+        anetqa.SOURCE, [write(tmp_path / f"{name}.json", predictions) for name in names], truth
+    )
+    headers = [str(column.header) for column in report.as_table().columns]
+    expected = [f"{name}\naccuracy" for name in shown] if len(shown) > 1 else ["accuracy"]
+    assert [header for header in headers if header.endswith("accuracy")] == expected
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda rows: rows[1:], "1 missing ('a'); --allow-missing scores the others"),
