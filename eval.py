@@ -241,9 +241,10 @@ def _distinct_names(paths: list[Path]) -> list[str]:
 
 def _what_differs(names: list[str]) -> list[str]:
     """Names without the words that all of them begin with: anetqa_by_mean, anetqa_by_trm -> mean, trm."""
-    shared = os.path.commonprefix(names)
-    begins = shared.rfind("_") + 1
-    return [name[begins:] for name in names] if all(len(name) > begins for name in names) else names
+    words = [name.split("_") for name in names]
+    while len({own[0] for own in words}) == 1 and all(len(own) > 1 and any(own[1:]) for own in words):
+        words = [own[1:] for own in words]
+    return ["_".join(own) for own in words] if len(names) > 1 else names
 
 
 def _percent(accuracy: float | None) -> str:

@@ -328,7 +328,7 @@ def test_outcomes_of_single_questions(anet, tmp_path):
 
 def test_command_reads_well_in_a_pipe_and_needs_no_torch(anet, tmp_path):
     truth, predictions = anet
-    paths = [write(tmp_path / f"{'long_name_' * 6}{index}.json", predictions) for index in range(5)]
+    paths = [write(tmp_path / f"{index}{'_long_name' * 6}.json", predictions) for index in range(5)]
     code = "import sys, runpy; runpy.run_path('eval.py', run_name='__main__')"
     check = f"import atexit, sys; atexit.register(lambda: print('torch' in sys.modules)); {code}"
     done = subprocess.run(
