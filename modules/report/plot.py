@@ -22,8 +22,11 @@ FORMATS = (".png", ".pdf", ".svg")
 # Okabe and Ito: told apart with every kind of colour blindness; the first four also in grey.
 _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#f0e442", "#cc79a7", "#56b4e9", "#d55e00", "#000000")
 _WIDTH = 7.0  # inches, the text of a page in most styles
-_ROW_HEIGHT = 2.1
-_MOST_IN_A_ROW = 11  # categories
+_LINE_HEIGHT = 2.1
+_LINE = 11.5  # categories that fit beside each other; …
+_MARGIN = 0.2  # … a panel is that much wider than its own, …
+_GAP = 0.4  # … and as far from the next
+_LETTERS = 10  # of a label, on a category's width
 _STYLE = {
     "font.size": 7,
     "axes.linewidth": 0.6,
@@ -69,19 +72,27 @@ def write_plot(path: str | os.PathLike, report: "Report") -> None:
 def draw(groups: dict[str, list[Row]], names: list[str]) -> Figure:
     """A panel for each breakdown, side by side while they fit."""
     lines: list[list[str]] = [[]]
-    for title, rows in groups.items():
-        if lines[-1] and sum(len(groups[other]) for other in lines[-1]) + len(rows) > _MOST_IN_A_ROW:
+    widths = {title: len(rows) + _MARGIN for title, rows in groups.items()}
+
+    def width(line: list[str]) -> float:
+        return sum(widths[title] + _GAP for title in line)
+
+    for title in groups:
+        if lines[-1] and width([*lines[-1], title]) > _LINE:
             lines.append([])
         lines[-1].append(title)
-    figure = Figure(figsize=(_WIDTH, 0.3 + _ROW_HEIGHT * len(lines)), layout="constrained")
-    legend = None
+    widest = max(map(width, lines))
+    figure = Figure(figsize=(_WIDTH, 0.3 + _LINE_HEIGHT * len(lines)), layout="constrained")
     for line, subfigure in zip(lines, figure.subfigures(len(lines), 1, squeeze=False)[:, 0], strict=True):
-        widths = [len(groups[title]) for title in line]
-        panels = subfigure.subplots(1, len(line), sharey=True, squeeze=False, width_ratios=widths)[0]
+        taken = [widths[title] for title in line]
+        rest = [widest - width(line)] if widest - width(line) > _GAP else []  # so that all bars are equally wide
+        panels = subfigure.subplots(1, len(taken + rest), sharey=True, squeeze=False, width_ratios=taken + rest)[0]
         panels[0].set_ylabel("accuracy (%)")
-        for title, panel in zip(line, panels, strict=True):
-            legend = _draw_panel(panel, title, groups[title], len(names))
-    figure.legend(legend, names, loc="outside upper center", ncols=min(len(names), 4), frameon=False)
+        for title, panel in zip(line, panels[: len(line)], strict=True):
+            bars = _draw_panel(panel, title, groups[title], len(names))
+        for panel in panels[len(line) :]:
+            panel.set_axis_off()
+    figure.legend(bars, names, loc="outside upper center", ncols=min(len(names), 4), frameon=False)
     return figure
 
 
@@ -108,12 +119,16 @@ def _draw_panel(panel: Axes, title: str, rows: list[Row], num_models: int) -> li
             capsize=1.5,
             capthick=0.7,
         )
-    labels = [f"{textwrap.fill(row.label, 10, break_long_words=False)}\n({row.questions:,})" for row in rows]
-    panel.set_xticks(range(len(rows)), labels)
+    labels = [f"{_wrap(row.label, _LETTERS)}\n({row.questions:,})" for row in rows]
+    panel.set_xticks(range(len(rows)), labels, fontsize=6)
     panel.tick_params(axis="x", length=0)
-    panel.set_xlim(-0.6, len(rows) - 0.4)
+    panel.set_xlim(-(1 + _MARGIN) / 2, len(rows) - (1 - _MARGIN) / 2)
     panel.set_ylim(0, 100)
-    panel.set_title(title)
+    panel.set_title(_wrap(title, _LETTERS * len(rows) + 4), fontsize=7)
     panel.grid(axis="y", color="#dddddd", linewidth=0.5)
     panel.set_axisbelow(True)
     return bars
+
+
+def _wrap(text: str, letters: int) -> str:
+    return textwrap.fill(text, letters, break_long_words=False)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -266,10 +267,11 @@ def contrast(one: str, other: str) -> float:
 def test_eight_thousand_questions_and_three_models(tmp_path):
     """Below 10 MB and 30 seconds, with the most pictures there can be."""
     truth, files = make_results(tmp_path, num_videos=800, questions_each=10)
+    Image.effect_noise((683, 384), 80).save(tmp_path / "noise.jpg")
     for video in range(examples.MOST_VIDEOS):
         (tmp_path / "frames" / f"v_video{video}").mkdir(parents=True)
-        for frame in range(60):
-            Image.effect_noise((455, 256), 80).save(tmp_path / "frames" / f"v_video{video}" / f"{frame}.jpg")
+        for frame in range(6):
+            shutil.copy(tmp_path / "noise.jpg", tmp_path / "frames" / f"v_video{video}" / f"{frame}.jpg")
     start = time.process_time()
     report = evaluation.evaluate(anetqa.SOURCE, files, truth)
     page.write_page(tmp_path / "page.html", report, tmp_path / "frames")
