@@ -121,6 +121,13 @@ class Config:
     checkpoint_steps: Count = 1000  # optimizer steps between two checkpoints, beside those at each validation
     checkpoint_minutes: Amount | None = None  # and minutes; None: by steps alone
 
+    # --- Asking about a video (`python run.py ask with …`)
+    video: str | None = None  # video file
+    question: list[str] = field(default_factory=list)  # one, or a list of them
+    question_file: str | None = None  # text file of more questions, one a line
+    swin_path: str | None = None  # Video Swin checkpoint that the training's clip features were made with
+    save: str | None = None  # picture of where and when the answer was found: .png, .pdf or .svg
+
 
 ex.add_config(asdict(Config()))
 

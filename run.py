@@ -7,7 +7,14 @@ from typing import Any
 
 from config import Config, ex, run_command_line
 from datasets.errors import run_cli
-from modules.config_checks import check_combinations, check_paths, check_tokenizer, check_values
+from modules.config_checks import (
+    check_asked,
+    check_combinations,
+    check_paths,
+    check_tokenizer,
+    check_values,
+    choose_precision,
+)
 
 # Objective -> the class that makes its batches, the class that learns from them.
 OBJECTIVES = {
@@ -144,6 +151,43 @@ def main(_config: dict[str, Any], _run: Any) -> int:
         if explained is None:
             raise
         raise explained from error
+    return 0
+
+
+@ex.command(unobserved=True)
+@run_cli
+def ask(_config: dict[str, Any], _run: Any) -> int:
+    """Answer questions about a video file; with save=FILE, show where and when the answer was found."""
+    import torch
+    from rich.console import Console
+
+    from modules.ask.asking import Asker, read_questions
+    from modules.ask.picture import picture_paths, save_picture
+    from modules.ask.table import answer_table, times_line
+    from modules.progress import quiet_libraries
+
+    quiet_libraries()
+    config = check_values(_config, Config)
+    given = _run.meta_info["config_updates"]
+    check_asked(config)
+    questions = config["question"] + read_questions(config["question_file"])
+    pictures = picture_paths(config["save"], len(questions))
+    device, precision = choose_precision(config, given, torch.cuda.device_count())
+
+    asker = Asker.open(config["load_path"], config["swin_path"], config, given, device, precision)
+    console = Console(highlight=False)
+    for note in asker.notes:
+        console.print(f"note: {note}")
+    look = asker.look(config["video"])
+    if look.seen.damage:
+        console.print(f"note: {config['video']} is damaged ({look.seen.damage}); what could be decoded was used")
+    answers = asker.ask(look, questions, with_maps=bool(pictures))
+    for answer in answers:
+        console.print(answer_table(answer), "")
+    for path, answer in zip(pictures, answers, strict=False):
+        save_picture(path, look, answer)
+        console.print(f"picture: {path}", soft_wrap=True)
+    console.print(times_line(asker.seconds), soft_wrap=True)
     return 0
 
 

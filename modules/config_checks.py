@@ -8,7 +8,7 @@ import os
 import re
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -336,6 +336,19 @@ def check_paths(config: Mapping[str, Any]) -> None:
         raise InputError(f"log_dir={config['log_dir']!r}: {existing} cannot be written to; choose another log_dir")
 
 
+def check_asked(config: Mapping[str, Any]) -> None:
+    """Checks what `ask` needs: files that exist, and something to ask."""
+    if config["video"] is None:
+        raise InputError("video is not set: add video=FILE, the video to ask about")
+    for key in ("video", "load_path", "swin_path", "question_file"):
+        if config[key] is not None:
+            check_exists(key, config[key], Path.is_file, "a file")
+    if not config["question"] and config["question_file"] is None:
+        raise InputError('nothing is asked: add question="what is the person doing", or question_file=FILE')
+    if not all(question.strip() for question in config["question"]):
+        raise InputError('question is empty: write what is asked in quotes, question="what is the person doing"')
+
+
 def check_exists(key: str, path: str, is_right_kind: Callable[[Path], bool], kind: str) -> None:
     """Raises InputError unless `path` is of that kind; the message names the closest folder that exists."""
     if is_right_kind(Path(path)):
@@ -356,6 +369,14 @@ def check_exists(key: str, path: str, is_right_kind: Callable[[Path], bool], kin
 
 def _closest_existing(path: Path) -> Path:
     return next((parent for parent in (path, *path.parents) if parent.exists()), Path())
+
+
+def choose_precision(config: Mapping[str, Any], given: Collection[str], num_gpus_here: int) -> tuple[str, int | str]:
+    """Device and precision of a command that uses one device; on the CPU, float32 unless another precision is given."""
+    on_gpu = config["accelerator"] != "cpu" and num_gpus_here > 0
+    precision = config["precision"] if on_gpu or "precision" in given else 32
+    _check_machine(config | {"num_gpus": 1, "num_nodes": 1, "precision": precision}, num_gpus_here, {})
+    return "cuda" if on_gpu else "cpu", precision
 
 
 def _check_machine(config: Mapping[str, Any], num_gpus_here: int, environment: Mapping[str, str]) -> None:

@@ -239,3 +239,19 @@ def load_video_swin(path: str | Path, arch: str = "base") -> VideoSwin:
         raise InputError(f"{path} does not hold Video Swin {arch}: it has {unknown[0]} ({len(unknown)} too many)")
     model.load_state_dict(weights, strict=False)  # the buffers stay as they are
     return model
+
+
+def find_arch(path: str | Path) -> str:
+    """The architecture whose weights a checkpoint file holds, told by their names and widths.
+
+    Raises:
+        InputError: the file cannot be read, or holds the weights of no known one.
+    """
+    weights = from_published(read_checkpoint(path).tensors)
+    found = {name: weight.shape for name, weight in weights.items()}
+    for arch, sizes in ARCHITECTURES.items():
+        with torch.device("meta"):
+            wanted = VideoSwin(sizes).named_parameters()
+        if found == {name: weight.shape for name, weight in wanted}:
+            return arch
+    raise InputError(f"{path} holds the weights of no Video Swin that is known ({', '.join(ARCHITECTURES)})")

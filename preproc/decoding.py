@@ -18,6 +18,7 @@ class Decoded:
     batch: WindowBatch | None = None
     failure: str = ""  # why the video cannot be used
     damage: str = ""  # what is wrong with it although it is used
+    num_frames: int = 0  # of the whole video, at its end
 
 
 def decode_ahead(
@@ -53,7 +54,7 @@ def decode_ahead(
                     put(Decoded(video, batch))
                     if stop.is_set():
                         return
-                put(Decoded(video, damage=frames.damage))
+                put(Decoded(video, damage=frames.damage, num_frames=frames.count))
             except VideoError as error:
                 put(Decoded(video, failure=str(error)))
             except BaseException as error:  # not the video's fault: the one who takes the batches raises it

@@ -156,12 +156,14 @@ class VideoFrames:
     The iteration raises VideoError when nothing could be decoded, or the decoder gave up before the end.
 
     Attributes:
+        count: the frames so far.
         damage: after the iteration, the first error that the decoder met and went on after; "" for none.
     """
 
     def __init__(self, path: Path, threads: int = 0):
         self.path = path
         self.threads = threads
+        self.count = 0
         self.damage = ""
 
     def __iter__(self) -> Iterator[np.ndarray]:
@@ -171,10 +173,10 @@ class VideoFrames:
         with tempfile.TemporaryFile() as errors:
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, bufsize=1 << 20)
             try:
-                count = 0
+                self.count = 0
                 while (frame := _read_ppm(process.stdout)) is not None:
                     yield frame
-                    count += 1
+                    self.count += 1
                 code = process.wait()
             finally:
                 process.kill()
@@ -182,7 +184,7 @@ class VideoFrames:
                 process.wait()
             errors.seek(0)
             stderr = errors.read()
-        if count == 0 or code != 0:
+        if self.count == 0 or code != 0:
             raise VideoError(explain(self.path, code, stderr))
         self.damage = first_error(stderr)
 

@@ -304,6 +304,13 @@ PATHS = [
     ({"resume_from": "nowhere.ckpt"}, "resume_from='nowhere.ckpt' does not exist"),
     ({"log_dir": __file__}, "is a file; choose a folder"),
 ]
+ASKED = [
+    ({"video": None}, "video is not set: add video=FILE"),
+    ({"video": "nowhere.mp4"}, "video='nowhere.mp4' does not exist"),
+    ({"swin_path": HERE}, "is not a file"),
+    ({"question": []}, "nothing is asked: add question="),
+    ({"question": ["what is it", " "]}, "question is empty: write what is asked in quotes"),
+]
 
 
 class TestMessages:
@@ -359,6 +366,11 @@ class TestMessages:
         settings = recipe("task_finetune_anetqa", **{"data_root": HERE, **changes})
         assert said in self._message(check_paths, settings)
 
+    @pytest.mark.parametrize(("changes", "said"), ASKED)
+    def test_asked(self, changes, said):
+        asked = {"video": __file__, "question": ["what is it"], **changes}
+        assert said in self._message(config_checks.check_asked, DEFAULTS | asked)
+
     def test_log_folder_without_permission(self, tmp_path, monkeypatch):
         monkeypatch.setattr(config_checks.os, "access", lambda path, mode: False)  # root may write anywhere
         settings = recipe("task_finetune_anetqa", data_root=HERE, log_dir=str(tmp_path / "new"))
@@ -380,6 +392,20 @@ class TestMessages:
                 num_gpus_here=2,
                 environment={"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "4"},
             )
+
+
+class TestChoosePrecision:
+    def test_float32_on_a_cpu_if_nothing_else_is_given(self):
+        assert config_checks.choose_precision(DEFAULTS, [], num_gpus_here=0) == ("cpu", 32)
+        given = DEFAULTS | {"precision": "bf16", "num_gpus": 8}
+        assert config_checks.choose_precision(given, ["precision", "num_gpus"], num_gpus_here=0) == ("cpu", "bf16")
+        assert config_checks.choose_precision(DEFAULTS, [], num_gpus_here=1) == ("cuda", 16)
+
+    def test_what_a_machine_cannot_do(self):
+        with pytest.raises(InputError, match="precision=16 needs a GPU"):
+            config_checks.choose_precision(DEFAULTS, ["precision"], num_gpus_here=0)
+        with pytest.raises(InputError, match="PyTorch finds no GPU here"):
+            config_checks.choose_precision(DEFAULTS | {"accelerator": "gpu"}, [], num_gpus_here=0)
 
 
 class TestCommandLine:
