@@ -99,7 +99,14 @@ for model in mean without_trm with_trm; do
     predictions+=("$result/${dataset}_by_${name}_$model.json")
 done
 
+page=(--report "$toy/${dataset}_report.html" --frames "$data/$dataset/frames")
+page+=(--train "$data/$dataset/${truth/test/train}")
+for run in "${name}_mean" "${name}_without_trm" "${name}_with_trm" trm; do
+    folder="$result/${run}_seed$seed/version_0"
+    if [[ -e "$folder/metrics.csv" ]]; then page+=(--log "$folder"); fi
+done
 echo
-"$PYTHON" eval.py "$evaluation" "${predictions[@]}" "$data/$dataset/$truth"
+"$PYTHON" eval.py "$evaluation" "${predictions[@]}" "$data/$dataset/$truth" "${page[@]}"
 echo "Questions of order: Motion and Temporal Relation (AGQA: sequencing, superlative, action-recognition); any single"
 echo "frame answers the others. $((SECONDS - began)) s in all; predictions in $result, TensorBoard logs beside them."
+echo "To look at, in a browser: $toy/${dataset}_report.html"
