@@ -14,11 +14,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Literal
 
 from datasets.errors import run_cli
-from modules.config_checks import Range, check_values, check_words, describe_type
+from modules.config_checks import Range, check_updates, check_values, check_words, describe_type
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # sacred imports pkg_resources, which announces its own end
     from sacred import SETTINGS, Experiment
+    from sacred.arg_parser import get_config_updates
 
 SETTINGS.CAPTURE_MODE = "no"  # Sacred's capture of the output breaks progress bars and the ranks of a distributed run
 SETTINGS.CONFIG.READ_ONLY_CONFIG = False
@@ -251,7 +252,11 @@ def toy():
 @run_cli
 def run_command_line(arguments: Sequence[str]) -> int:
     """Runs ``[COMMAND] [with …]`` after every name in it has been checked; returns the exit code."""
-    check_words(arguments, asdict(Config()), ex.named_configs, ex.commands)
+    defaults = asdict(Config())
+    check_words(arguments, defaults, ex.named_configs, ex.commands)
+    if "with" in arguments:
+        given, _ = get_config_updates(arguments[arguments.index("with") + 1 :])
+        check_updates(given, defaults, Config)
     run = ex.run_commandline(["run.py", *arguments])
     return (run.result if run is not None else None) or 0
 

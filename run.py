@@ -64,7 +64,8 @@ def main(_config: dict[str, Any], _run: Any) -> int:
     checkpoint = read_checkpoint(source) if source is not None else None
     made_with = (checkpoint.metadata if checkpoint is not None else None) or {}
     continues = config["test_only"] or resume_path is not None
-    config |= settings_of_checkpoint(made_with.get("config", {}), continues, given, recipes)
+    config |= settings_of_checkpoint(made_with.get("config") or {}, continues, given, recipes)
+    config = check_values(config, Config, found_in=source)
     check_combinations(config, torch.cuda.device_count(), os.environ)
     if config["test_only"]:
         predictions = construct(predictions_path, config)
@@ -90,7 +91,7 @@ def main(_config: dict[str, Any], _run: Any) -> int:
     vocabulary, preprocessing = (getattr(data, name, None) for name in ("vocabulary", "preprocessing"))
     model.metadata = make_metadata(sizes, config, vocabulary, data.tokenizer.vocab, preprocessing)
     if resume_path is not None:
-        check_resumable(resume_path, made_with, model.metadata["vocabulary"])
+        check_resumable(resume_path, made_with, model.metadata["vocabulary"], config)
     else:
         needed = None if config["test_only"] else NEEDED_TO_TRAIN
         start_weights(model.model, checkpoint, needed, config["answer_encoder"])
@@ -147,7 +148,7 @@ def main(_config: dict[str, Any], _run: Any) -> int:
             print(f"{stopped}; continue with the same command and resume_from=last", flush=True)
         return STOPPED_EXIT_CODE if trainer.is_global_zero else 0
     except Exception as error:
-        explained = explain(error, config)
+        explained = explain(error, config, resume_path)
         if explained is None:
             raise
         raise explained from error

@@ -5,12 +5,21 @@ import sys
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
+_LONGEST = 1200  # characters of a message
+
 
 class InputError(ValueError):
     """Bad input: a file, a value or a combination of settings that cannot be used.
 
-    The message is one line: it names what was received and says the way out.
+    The message is one line: it names what was received and says the way out. The middle of a very long one, that would
+    quote a whole file, is left out.
     """
+
+    def __init__(self, message: object):
+        text = " ".join(str(message).splitlines())
+        if len(text) > _LONGEST:
+            text = f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
+        super().__init__(text)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -38,6 +38,18 @@ SETTINGS_OF_INFERENCE = (
 SETTINGS_OF_TASK = ("objective", "datasets", "exp_name")
 
 
+# Settings that live on in a checkpoint's optimizer: those of a resumed run would be passed over.
+SETTINGS_OF_OPTIMIZER = (
+    "optim_type",
+    "learning_rate",
+    "lr_mult_head",
+    "lr_mult_ans",
+    "lr_time",
+    "weight_decay",
+    "freeze",
+)
+
+
 def construct(function: Callable, *sources: Any) -> Any:
     """Calls a class or a function whose arguments are found, by name, in the first source that has each.
 
@@ -98,11 +110,28 @@ def start_weights(
         network.ans_encoder.start_from(answer_encoder)
 
 
-def check_resumable(path: Path, made_with: Mapping[str, Any], vocabulary: Sequence[str] | None) -> None:
-    """Raises InputError when the data have another answer vocabulary than the run that is to be continued."""
+def check_resumable(
+    path: Path, made_with: Mapping[str, Any], vocabulary: Sequence[str] | None, config: Mapping[str, Any]
+) -> None:
+    """Raises InputError when the data have another answer vocabulary, or the optimizer other settings, than the run
+    that is to be continued.
+
+    Args:
+        path: of the checkpoint.
+        made_with: its metadata.
+        vocabulary: of the data.
+        config: the settings now.
+    """
     before = made_with.get("vocabulary")
     if (before is None) != (vocabulary is None) or list(before or ()) != list(vocabulary or ()):
         raise InputError(
             f"{path} was trained on {len(before or ())} answers, and data_root has {len(vocabulary or ())} or others; "
             "resume with the data of that run, or start a new one with load_path instead of resume_from"
         )
+    settings = made_with.get("config") or {}
+    for key in SETTINGS_OF_OPTIMIZER:
+        if key in settings and settings[key] != config[key]:
+            raise InputError(
+                f"{key} is {settings[key]!r} in the run of {path} and {config[key]!r} here; resume it with "
+                f"{key}={settings[key]!r}, or start a new run from its weights with load_path instead of resume_from"
+            )

@@ -16,6 +16,7 @@ import pickletools
 import struct
 import warnings
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -359,6 +360,9 @@ def _checked_metadata(path: Path, metadata: Any) -> dict[str, Any] | None:
             )
         if isinstance(value, list) and not all(isinstance(word, str) for word in value):
             raise InputError(f"{path}: its entry {METADATA_KEY}.{key} holds something that is not text")
+        if isinstance(value, list) and len(set(value)) != len(value):
+            twice = next(word for word, count in Counter(value).items() if count > 1)
+            raise InputError(f"{path}: its entry {METADATA_KEY}.{key} lists {twice!r} twice")
     return metadata
 
 

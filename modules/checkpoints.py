@@ -193,6 +193,13 @@ def _fit_part(
         return {}, f"{len(weights[wrong[0]])} wide in the file, {len(parameters[wrong[0]])} here"
     if wrong:
         raise InputError(_explain_shapes(file, kind, wrong, weights, parameters))
+    # A sum is as good as a look at each number, and makes no copy.
+    bad = [name for name, tensor in fitted.items() if not torch.isfinite(tensor.sum(dtype=torch.float32))]
+    if bad:
+        raise InputError(
+            f"{file.path}: {_first(bad, 1)} holds numbers that are not finite; its training had gone wrong: "
+            "take an earlier checkpoint"
+        )
     return fitted, ""
 
 

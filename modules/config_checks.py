@@ -90,12 +90,13 @@ def _check_key(key: str, defaults: Mapping[str, Any]) -> None:
 # --- one value -------------------------------------------------------------------------------------------------------
 
 
-def check_values(config: Mapping[str, Any], schema: type) -> dict[str, Any]:
+def check_values(config: Mapping[str, Any], schema: type, found_in: str | os.PathLike | None = None) -> dict[str, Any]:
     """Checks type and range of every value.
 
     Args:
         config: key -> value.
         schema: a dataclass with a field for each key; its annotations are the types, `Range` in `Annotated` the range.
+        found_in: the checkpoint that some of the values come from, for messages.
 
     Returns:
         The same with exact types: an int where a float is meant becomes a float, a single name a list of one.
@@ -104,15 +105,32 @@ def check_values(config: Mapping[str, Any], schema: type) -> dict[str, Any]:
     for key in config:
         if key not in hints:
             _check_key(key, hints)
-    checked = {}
-    for key, hint in hints.items():
-        accepted, value = _fit(config[key], hint)
-        if not accepted:
-            raise InputError(
-                f"{key} must be {describe_type(hint)}; got {key}={config[key]!r}{_meant(key, config[key], hint)}"
-            )
-        checked[key] = value
-    return checked
+    return {key: _check_value(key, config[key], hint, found_in) for key, hint in hints.items()}
+
+
+def check_updates(updates: Mapping[str, Any], defaults: Mapping[str, Any], schema: type) -> None:
+    """Checks the settings that a command line gives, before they are merged with anything.
+
+    Args:
+        updates: key -> value; of a setting with parts, a dict of those that are given.
+        defaults: key -> value.
+        schema: as for `check_values`.
+    """
+    hints = typing.get_type_hints(schema, include_extras=True)
+    for key, value in updates.items():
+        if isinstance(value, Mapping) and isinstance(defaults[key], Mapping):
+            for part in value:
+                _check_key(f"{key}.{part}", defaults)
+        _check_value(key, value, hints[key])
+
+
+def _check_value(key: str, value: Any, hint: Any, found_in: str | os.PathLike | None = None) -> Any:
+    """The value as exactly the type that the hint says."""
+    accepted, fitted = _fit(value, hint)
+    if not accepted:
+        where = "" if found_in is None else f" (as {found_in} has it, unless the command line does)"
+        raise InputError(f"{key} must be {describe_type(hint)}; got {key}={value!r}{_meant(key, value, hint)}{where}")
+    return fitted
 
 
 def _meant(key: str, value: Any, hint: Any) -> str:

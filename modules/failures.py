@@ -1,20 +1,24 @@
 """Errors of libraries that a user can do something about, in the user's words."""
 
 import re
+import traceback
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
+from pytorch_lightning.trainer.connectors import checkpoint_connector
 
 from datasets.errors import InputError
 
 
-def explain(error: Exception, config: Mapping[str, Any]) -> InputError | None:
+def explain(error: Exception, config: Mapping[str, Any], resumed: Path | None = None) -> InputError | None:
     """The error as one line with the way out, or None if it is none of those known here.
 
     Args:
         error: what ended the run.
         config: its settings.
+        resumed: the checkpoint that it was to go on from.
     """
     text = str(error)
     if isinstance(error, InputError):
@@ -34,7 +38,19 @@ def explain(error: Exception, config: Mapping[str, Any]) -> InputError | None:
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         return InputError(f"{where}{error.strerror}; what was whole before is whole still")
+    if resumed is not None and _is_of_restoring(error):
+        return InputError(
+            f"{resumed} cannot be continued: the state of its training does not fit this network and these settings "
+            f"({type(error).__name__}: {text}); resume with the settings of that run, or start a new one from its "
+            f"weights with load_path={resumed}"
+        )
     return None
+
+
+def _is_of_restoring(error: Exception) -> bool:
+    """Whether it was raised while Lightning gave loops, optimizer, schedule and callbacks their state back."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return any(Path(frame.filename) == Path(checkpoint_connector.__file__) for frame in frames)
 
 
 def _lower_memory(config: Mapping[str, Any]) -> str:

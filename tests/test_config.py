@@ -24,7 +24,14 @@ from modules.assembly import (
     settings_of_checkpoint,
 )
 from modules.checkpoint_metadata import make_metadata
-from modules.config_checks import check_combinations, check_paths, check_tokenizer, check_values, check_words
+from modules.config_checks import (
+    check_combinations,
+    check_paths,
+    check_tokenizer,
+    check_updates,
+    check_values,
+    check_words,
+)
 from modules.dest import ModelSizes
 from modules.optimizer import OptimizerSettings
 from modules.run_checkpoints import Checkpoints
@@ -337,6 +344,18 @@ class TestMessages:
         else:
             assert said in self._message(check_values, DEFAULTS | {key: value}, Config)
 
+    @pytest.mark.parametrize(
+        ("given", "said"),
+        [
+            ({"seed": ""}, "seed must be a whole number ≥ 0; got seed=''"),
+            ({"val_questions": {"a": 1}}, "val_questions must be a whole number ≥ 1; got val_questions={'a': 1}"),
+            ({"vit_config": {"vit_depht": 1}}, "vit_config has no part called 'vit_depht' (did you mean 'vit_depth'?)"),
+            ({"vit_config": {"vit_depth": {"a": 1}}}, "vit_config must be a dict, each value a whole number ≥ 1; got"),
+        ],
+    )
+    def test_what_a_command_line_gives(self, given, said):
+        assert said in self._message(check_updates, given, DEFAULTS, Config)
+
     def test_key_that_a_program_misspells(self):
         message = self._message(check_values, DEFAULTS | {"sed": 1}, Config)
         assert "no setting is called 'sed' (did you mean 'seed'?)" in message
@@ -424,6 +443,11 @@ class TestCommandLine:
     def test_print_keys(self, capsys):
         assert run_command_line(["print_keys"]) == 0
         assert capsys.readouterr().out.strip() == markdown_table()
+
+    @pytest.mark.parametrize("word", ["seed=", "seed=x", "val_questions={'a':1}", "hidden_size.a=1"])
+    def test_values_that_sacred_would_stumble_over(self, word, capsys):
+        assert run_command_line(["print_config", "with", word]) == 2
+        assert capsys.readouterr().err.startswith(f"error: {word.split('=')[0].split('.')[0]} ")
 
     def test_error_has_no_traceback(self, capsys):
         assert run_command_line(["with", "task_finetune_anetqa", f"data_root={HERE}/nowhere"]) == 2

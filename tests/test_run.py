@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -232,6 +233,37 @@ class TestResume:
         assert run_command_line(settings(world, f"resume_from={path}")) == 2
         assert f"give it as load_path={path}" in capsys.readouterr().err
 
+    @pytest.mark.parametrize(
+        ("word", "was"),
+        [("learning_rate=0.5", "2e-05"), ("optim_type=sgd", "'adamw'"), ("freeze=[]", "['visual_encoder")],
+    )
+    def test_settings_that_would_be_passed_over_are_refused(self, world, trained, capsys, word, was):
+        assert run_command_line(settings(world, f"resume_from={trained / 'last.ckpt'}", word)) == 2
+        error = capsys.readouterr().err
+        assert error.startswith(f"error: {word.split('=')[0]} is {was}")
+        assert "in the run of" in error and error.count("\n") == 1
+
+    def test_state_of_another_training_is_refused(self, world, trained, tmp_path, capsys):
+        checkpoint = torch.load(trained / "last.ckpt", weights_only=True)
+        checkpoint["optimizer_states"][0]["param_groups"].pop()
+        path = tmp_path / "other.ckpt"
+        torch.save(checkpoint, path)
+        assert run_command_line(settings(world, f"resume_from={path}")) == 2
+        error = capsys.readouterr().err
+        assert f"{path} cannot be continued: the state of its training does not fit this network" in error
+        assert f"load_path={path}" in error and error.count("\n") == 1
+
+    def test_settings_of_a_checkpoint_are_checked(self, world, trained, tmp_path, capsys):
+        checkpoint = torch.load(trained / "last.ckpt", weights_only=True)
+        checkpoint["dest"]["config"]["nframe"] = "many"
+        path = tmp_path / "odd.ckpt"
+        torch.save(checkpoint, path)
+        assert run_command_line(settings(world, "test_only=True", f"load_path={path}", "nframe=2")) == 0
+        arguments = [word for word in settings(world, "test_only=True", f"load_path={path}") if "nframe" not in word]
+        assert run_command_line(arguments) == 2
+        said = f"nframe must be a whole number ≥ 1; got nframe='many' (as {path} has it, unless the command line does)"
+        assert said in capsys.readouterr().err
+
     def test_other_vocabulary_is_refused(self, world, trained, tmp_path, capsys):
         other = make_small_world(tmp_path / "other")
         vocabulary = json.loads((other / "data/vocab.json").read_text())
@@ -452,6 +484,21 @@ class TestPredictions:
         arguments = ["with", "test_only=True", f"load_path={trained / 'last.ckpt'}", data, log, *machine]
         assert run_command_line(arguments) == 0
         assert (tmp_path / "anetqa_by_whole_seed0_version_0_last.json").exists()
+
+    def test_files_of_training_are_not_needed(self, world, trained, tmp_path):
+        """Nor the tokenizer's: the checkpoint brings all that the test split and its videos do not."""
+        arguments = ["with", "test_only=True", "accelerator=cpu", "precision=32", "num_workers=0"]
+        data = tmp_path / "elsewhere/data"
+        for frames in (world / "data/frames").glob("v_test*"):
+            shutil.copytree(frames, data / "frames" / frames.name)
+        for name in ("test.csv", "anetqa.h5"):
+            shutil.copy(world / "data" / name, data)
+        checkpoint = shutil.copy(trained / "best.ckpt", tmp_path / "mine.ckpt")
+        for root in (data, world / "data"):
+            more = (f"data_root={root}", f"log_dir={tmp_path / root.parent.name}", f"load_path={checkpoint}")
+            assert run_command_line([*arguments, *more]) == 0
+        there, here = (tmp_path / name / "anetqa_by_mine.json" for name in ("elsewhere", world.name))
+        assert there.read_bytes() == here.read_bytes()
 
     def test_two_processes_write_the_same_file(self, world, trained, tmp_path):
         files = []

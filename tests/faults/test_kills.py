@@ -2,14 +2,19 @@
 
 import os
 import random
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
 
 import run
+from config import run_command_line
+from tests import test_run_trm
+from tests.captioned_world import WORDS, make_captioned_world
 from tests.small_world import make_small_world, settings
 from tests.test_run import assert_same_run
 
@@ -17,65 +22,120 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(run.__file__).parent
 KILLS = 20
-STEPS = 60  # of about 0.1 s each
 
 
-def start(arguments: list[str]) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "run.py", *arguments],
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """So that processes can be forked from this one, which has loaded all libraries."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
-def run_with_kills(arguments: list[str], folder: Path, kills: int, seed: int) -> int:
+class Life:
+    """A training run in a process of its own (and its children), from its start to a kill or its end."""
+
+    def __init__(self, arguments: list[str], log: Path, forked: bool):
+        self.log = log
+        with log.open("wb") as file:
+            self.pid = self._fork(arguments, file.fileno()) if forked else self._start(arguments, file)
+
+    def _fork(self, arguments: list[str], output: int) -> int:
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                os.setsid()
+                os.dup2(output, 1)
+                os.dup2(output, 2)
+                sys.stdout = sys.stderr = open(1, "w", closefd=False)  # noqa: SIM115
+                code = run_command_line(arguments)
+            finally:
+                sys.stdout.flush()
+                os._exit(code)
+        return pid
+
+    def _start(self, arguments: list[str], output) -> int:
+        return subprocess.Popen(
+            [sys.executable, "run.py", *arguments],
+            cwd=ROOT,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        ).pid
+
+    def wait_for(self, line: str) -> None:
+        while line not in self.log.read_text() and not self.wait(0.01):
+            pass
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it has ended within that time; if so, in order."""
+        deadline = time.monotonic() + seconds
+        while True:
+            ended, status = os.waitpid(self.pid, os.WNOHANG)
+            if ended:
+                assert os.waitstatus_to_exitcode(status) == 0, self.log.read_text()
+                return True
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.005)
+
+    def kill(self) -> None:
+        os.killpg(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+
+
+def run_with_kills(arguments: list[str], folder: Path, kills: int, seed: int, forked: bool) -> int:
     """Starts the run, kills it with all its processes after a random time, resumes it, and so on; counts the kills."""
     moments = random.Random(seed)
-    killed = 0
-    while True:
+    for killed in range(kills):
         resume = ["resume_from=last"] if list(folder.rglob("*.ckpt")) else []
-        process = start([*arguments, *resume])
-        for line in process.stdout:
-            if "logs and checkpoints" in line:
-                break
-        if killed < kills:
-            try:
-                process.wait(moments.uniform(0.0, 1.5))
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, 9)
-                process.wait()
-                killed += 1
-                continue
-        output = process.stdout.read()
-        assert process.wait(900) == 0, output
-        return killed
+        life = Life([*arguments, *resume], folder.with_suffix(".log"), forked)
+        life.wait_for("logs and checkpoints")
+        if life.wait(moments.uniform(0.0, 1.0)):
+            return killed
+        life.kill()
+    assert Life([*arguments, "resume_from=last"], folder.with_suffix(".log"), forked).wait(900)
+    return kills
 
 
-@pytest.mark.parametrize(("processes", "kills"), [(1, KILLS), (2, 4)])
-def test_ends_where_the_uninterrupted_run_ends(tmp_path, processes, kills):
-    world = make_small_world(tmp_path / "world", num_videos=12, questions_each=10)
-    arguments = settings(
-        world,
-        f"num_gpus={processes}",
-        f"per_gpu_batchsize={4 // processes}",
-        "max_epoch=4",
-        "val_check_interval=0.5",
-        "checkpoint_steps=2",
-    )
-    whole = start([*arguments, "exp_name=whole"])
-    output = whole.communicate(timeout=900)[0]
-    assert whole.returncode == 0, output
-    killed = run_with_kills([*arguments, "exp_name=killed"], world / "result/killed_seed0", kills, seed=processes)
-    assert killed == kills, "the run was over before it was killed often enough"
+def compare(result: Path, predict: list[str], exact: bool) -> None:
+    """The runs "killed" and "whole" have the same weights, state of training and predictions."""
     # A run that was killed before its first checkpoint leaves a folder without any.
-    (last,) = (world / "result/killed_seed0").rglob("last.ckpt")
-    (expected,) = (world / "result/whole_seed0").rglob("last.ckpt")
-    if processes == 1:
+    (last,), (expected,) = (list((result / f"{name}_seed0").rglob("last.ckpt")) for name in ("killed", "whole"))
+    if exact:
         assert_same_run(last, expected)
     one, other = (torch.load(path, weights_only=True)["state_dict"] for path in (last, expected))
     for name in one:
         torch.testing.assert_close(one[name], other[name], rtol=1e-6, atol=1e-6)
+    for path in (last, expected):
+        assert run_command_line([*predict, "test_only=True", f"load_path={path}"]) == 0
+    killed, whole = sorted(result.glob("*_by_*_last.json"))
+    assert killed.read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.parametrize(("processes", "kills"), [(1, KILLS), (2, 4)])
+def test_fine_tuning(tmp_path, processes, kills):
+    world = make_small_world(tmp_path / "world", num_videos=12, questions_each=10)
+    alone = settings(world, "max_epoch=4", "val_check_interval=0.5", "checkpoint_steps=2")
+    arguments = [*alone, f"num_gpus={processes}", f"per_gpu_batchsize={4 // processes}"]
+    forked = processes == 1
+    (world / "result").mkdir()
+    assert Life([*arguments, "exp_name=whole"], tmp_path / "whole.log", forked).wait(900)
+    folder = world / "result/killed_seed0"
+    assert run_with_kills([*arguments, "exp_name=killed"], folder, kills, seed=processes, forked=forked) == kills
+    compare(world / "result", alone, exact=processes == 1)
+
+
+def test_pre_training(tmp_path):
+    world = make_captioned_world(tmp_path)
+    (world / "tokenizer").mkdir()
+    (world / "tokenizer" / "vocab.txt").write_text("\n".join(WORDS))
+    arguments = test_run_trm.settings(world, "max_steps=120", "val_check_interval=10", "checkpoint_steps=2")
+    (world / "result").mkdir()
+    assert Life([*arguments, "exp_name=whole"], tmp_path / "whole.log", forked=True).wait(900)
+    folder = world / "result/killed_seed0"
+    assert run_with_kills([*arguments, "exp_name=killed"], folder, KILLS, seed=0, forked=True) == KILLS
+    compare(world / "result", arguments, exact=True)

@@ -336,6 +336,7 @@ def test_no_weights(tmp_path):
         ({"state_dict": WEIGHTS, "dest": [1]}, "'dest' is a list, not a dict"),
         ({"state_dict": WEIGHTS, "dest": {"config": []}}, "dest.config is a list, not a dict"),
         ({"state_dict": WEIGHTS, "dest": {"vocabulary": [1]}}, "dest.vocabulary holds something that is not text"),
+        ({"state_dict": WEIGHTS, "dest": {"vocabulary": ["a", "a"]}}, "dest.vocabulary lists 'a' twice"),
     ):
         torch.save(content, path)
         assert said in refusal(path)

@@ -122,6 +122,16 @@ def test_names_that_occur_twice(qa):
     assert "holds frame_head.0.bias twice" in refusal(DeST(SMALL), {**qa, "model.frame_head.0.bias": torch.ones(32)})
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_weights_that_are_not_finite(qa, number):
+    network = DeST(SMALL)
+    before = network.frame_head[0].weight.clone()
+    broken = {**qa, "frame_head.0.weight": qa["frame_head.0.weight"].clone()}
+    broken["frame_head.0.weight"][3, 4] = number
+    assert "frame_head.0.weight holds numbers that are not finite" in refusal(network, broken)
+    assert torch.equal(network.frame_head[0].weight, before)
+
+
 def test_pre_training_from_albef(albef, qa):
     network = ReferringDeST(TRM_SIZES)
     tau, proj = network.tau.clone(), network.vision_proj.weight.clone()

@@ -1,0 +1,140 @@
+"""However a run with loader workers ends, it ends soon, with the code that says how, and leaves no process behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import psutil
+import pytest
+
+import run
+from tests.small_world import make_small_world, settings
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(run.__file__).parent
+SECONDS = 30  # to end in
+
+
+class Run:
+    """run.py in a session of its own, as a terminal or a scheduler starts it."""
+
+    def __init__(self, world: Path, *more: str):
+        self.output = world / "output"
+        with self.output.open("w") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "run.py", *settings(world, "num_workers=2", "max_epoch=500", *more)],
+                cwd=ROOT,
+                env=os.environ | {"OMP_NUM_THREADS": "1"},
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def wait_for(self, line: str) -> None:
+        while line not in self.said and self.process.poll() is None:
+            time.sleep(0.02)
+
+    @property
+    def said(self) -> str:
+        return self.output.read_text()
+
+    def signal_all(self, number: int) -> None:
+        """As a terminal does on Ctrl-C, and many a scheduler."""
+        os.killpg(self.process.pid, number)
+
+    def end(self) -> int:
+        """The exit code. Nothing that it started may be left."""
+        try:
+            code = self.process.wait(SECONDS)
+            deadline = time.monotonic() + SECONDS
+            while self._left() and time.monotonic() < deadline:
+                time.sleep(0.1)
+            assert not self._left(), self.said
+        finally:
+            for process in self._left():
+                process.kill()
+        return code
+
+    def _left(self) -> list[psutil.Process]:
+        left = []
+        for process in psutil.process_iter():
+            try:
+                if os.getsid(process.pid) == self.process.pid and process.status() != psutil.STATUS_ZOMBIE:
+                    left.append(process)
+            except (ProcessLookupError, psutil.NoSuchProcess):
+                continue
+        return left
+
+
+@pytest.fixture
+def world(tmp_path) -> Path:
+    return make_small_world(tmp_path / "world", num_videos=12, questions_each=4)
+
+
+def test_training_is_over(world):
+    ended = Run(world, "max_epoch=1")
+    assert ended.end() == 0
+    assert "validation after step" in ended.said
+
+
+@pytest.mark.parametrize("to_all", [False, True])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal(world, number, to_all):
+    stopped = Run(world)
+    stopped.wait_for("validation after step")
+    if to_all:
+        stopped.signal_all(number)
+    else:
+        stopped.process.send_signal(number)
+    assert stopped.end() == 75, stopped.said
+    assert "continue with the same command and resume_from=last" in stopped.said.splitlines()[-1]
+    assert "Traceback" not in stopped.said
+
+
+def test_second_ctrl_c(world):
+    stopped = Run(world)
+    stopped.wait_for("validation after step")
+    stopped.signal_all(signal.SIGSTOP)  # so that the second comes before the step is finished
+    for _ in range(2):
+        stopped.signal_all(signal.SIGINT)
+        stopped.process.send_signal(signal.SIGCONT)
+        time.sleep(0.05)
+        stopped.process.send_signal(signal.SIGSTOP) if stopped.process.poll() is None else None
+    stopped.signal_all(signal.SIGCONT)
+    assert stopped.end() in (130, 75)
+
+
+def test_killed(world):
+    killed = Run(world)
+    killed.wait_for("validation after step")
+    killed.process.kill()
+    assert killed.end() == -signal.SIGKILL
+
+
+def test_loss_is_not_finite(world):
+    with h5py.File(world / "data/anetqa.h5", "r+") as features:
+        features["train3"][:] = 3e38
+    ended = Run(world)
+    assert ended.end() == 2
+    assert "error: the loss is not finite" in ended.said.splitlines()[-1]
+
+
+def test_bad_frame(world):
+    for path in (world / "data/frames/v_train3").iterdir():
+        path.write_bytes(b"no picture")
+    ended = Run(world)
+    assert ended.end() == 2
+    assert "is not a whole png or jpg image" in ended.said.splitlines()[-1]
+    assert "Traceback" not in ended.said
+
+
+def test_two_ranks(world):
+    stopped = Run(world, "num_gpus=2", "per_gpu_batchsize=2")
+    stopped.wait_for("validation after step")
+    stopped.signal_all(signal.SIGTERM)
+    assert stopped.end() == 75, stopped.said
