@@ -56,6 +56,7 @@ def make_task(
     sizes: ModelSizes, shape: Shape, drop_rate: float, questions_at_once: int, frozen_precision: str = "same"
 ) -> OpenEndedQA:
     """A model with random weights, large enough for answers to differ, and a random vocabulary."""
+    torch.manual_seed(0)  # of the weights that are not drawn below
     generator = torch.Generator().manual_seed(0)
     # Most answers are one or two words: three or four tokens with CLS and SEP; a few have eight.
     ids, mask = texts(shape.num_answers, (3, 5), sizes.vocab_size, generator)
