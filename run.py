@@ -50,6 +50,7 @@ def main(_config: dict[str, Any], _run: Any) -> int:
         run_folder_of,
         run_loggers,
     )
+    from modules.run_log import RunLog
     from modules.stopping import STOPPED_EXIT_CODE, StoppedError, StopSignals
     from modules.validation_schedule import ValidationSchedule
 
@@ -111,6 +112,7 @@ def main(_config: dict[str, Any], _run: Any) -> int:
         callbacks += [RunSummary(config), schedule, construct(Checkpoints, to_checkpoints, config)]
         if not config["fast_dev_run"]:
             loggers = run_loggers(folder, LogPosition.of(checkpoint.others) if resume_path is not None else None)
+            callbacks.append(RunLog(config))
 
     # Trainer
     devices = config["num_gpus"] * config["num_nodes"]

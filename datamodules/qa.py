@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
+import pyarrow.compute as pc
 from torch import Tensor
 
 from datasets.annotations import QASource, QuestionTable, get_source, read_vocabulary
@@ -128,6 +129,12 @@ class QADataModule(EpochDataModule):
         """qid -> answer of the test split, in its order."""
         table = self._split["test"].table
         return {table.qid(index): table.answer(index) for index in range(len(table))}
+
+    def validation_texts(self, qid: str) -> tuple[str, str]:
+        """Question and true answer of a question of the validation split."""
+        table = self._split["val"].table
+        index = pc.index(table.column("qid"), qid).as_py()
+        return table.question(index), table.answer(index)
 
     def setup(self, stage: str) -> None:
         """Opens the splits of a stage ("fit", "validate", "test" or "predict").

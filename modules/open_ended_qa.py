@@ -10,6 +10,7 @@ from torchmetrics import MeanMetric
 from .dest import DeST, ModelSizes
 from .objective import Objective
 from .optimizer import OptimizerSettings
+from .run_log import GUESSES, Example
 
 IGNORE_INDEX = -100  # label of an answer outside the vocabulary
 
@@ -104,7 +105,7 @@ class OpenEndedQA(Objective):
         features = self.model.question_features_in_chunks(batch, self.questions_at_once)
         return self.model.score(features, self.answer_features)
 
-    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         logits, labels = self.score(batch), batch["labels"]
         known = labels != IGNORE_INDEX
         losses = F.cross_entropy(logits, labels, ignore_index=IGNORE_INDEX, reduction="none")
@@ -112,6 +113,23 @@ class OpenEndedQA(Objective):
         self.val_accuracy.update((logits.argmax(1) == labels).float())  # outside the vocabulary: wrong
         self.log("val/loss", self.val_loss, prog_bar=True, batch_size=len(labels))
         self.log("val/accuracy", self.val_accuracy, prog_bar=True, batch_size=len(labels))
+        return {"logits": logits}
+
+    def example(self, batch: dict[str, Any], outputs: dict[str, Tensor], data: Any, index: int) -> Example:
+        """A question of a validation batch with the best answers, to look at.
+
+        Args:
+            batch, outputs: of `validation_step`.
+            data: the data module, which knows the texts.
+            index: of the question.
+        """
+        best = outputs["logits"][index].softmax(0).topk(min(GUESSES, len(self.vocabulary)))
+        guesses = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        return Example(
+            *data.validation_texts(batch["qids"][index]),
+            guesses=[(self.vocabulary[answer], share) for answer, share in guesses],
+            frames=batch["frames"][batch["video_index"][index]],
+        )
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[dict[str, Any]]:
         """One record a question, as ``result/*.json`` has it: ``qid, answer`` and, if asked for, the best ten."""

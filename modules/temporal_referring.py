@@ -19,6 +19,7 @@ from .alignment import alignment_loss, count_on_all_ranks
 from .dest import DeST, ModelSizes, init_linear
 from .objective import Objective
 from .optimizer import OptimizerSettings
+from .run_log import GUESSES, Example
 
 PROJECTION_WIDTH = 256  # P
 TAU = 0.07  # the temperature at the start, and …
@@ -166,7 +167,7 @@ class TemporalReferring(Objective):
         self.log("train/loss", loss, prog_bar=True, batch_size=num_questions)
         return loss
 
-    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         found, labels = self.model.refer(batch), batch["labels"]
         self.val_choice_loss.update(F.cross_entropy(found.logits, labels, reduction="none"))
         # Among the clips of the batch: ranks may have different numbers of batches, so none waits for another here.
@@ -174,6 +175,25 @@ class TemporalReferring(Objective):
             alignment_loss(found.clips, found.captions, self.model.tau), weight=len(found.clips)
         )
         self.val_accuracy.update(batch["types"], found.logits.argmax(1) == labels)
+        return {"logits": found.logits}
+
+    def example(self, batch: dict[str, Any], outputs: dict[str, Tensor], data: Any, index: int) -> Example:
+        """A question of a validation batch with the best choices, to look at.
+
+        Args:
+            batch, outputs: of `validation_step`.
+            data: the data module, whose tokenizer gives the texts back.
+            index: of the question.
+        """
+        logits = outputs["logits"][index]
+        choices = data.tokenizer.decode(batch["choice_ids"].view(-1, len(logits), batch["choice_ids"].shape[1])[index])
+        best = logits.softmax(0).topk(min(GUESSES, len(logits)))
+        guesses = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        return Example(
+            question=data.tokenizer.decode(batch["question_ids"][index : index + 1])[0],
+            answer=choices[int(batch["labels"][index])],
+            guesses=[(choices[choice], share) for choice, share in guesses],
+        )
 
     def on_validation_epoch_end(self) -> None:
         choice, alignment = self.val_choice_loss.compute(), self.val_alignment_loss.compute()
