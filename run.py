@@ -99,7 +99,7 @@ def main(_config: dict[str, Any], _run: Any) -> int:
 
     # Callbacks, loggers
     signals = StopSignals()
-    callbacks = [progress_callback()]
+    callbacks = [RunSummary(config), progress_callback()]
     loggers = []
     if config["test_only"]:
         folder = Path(config["log_dir"])
@@ -109,7 +109,7 @@ def main(_config: dict[str, Any], _run: Any) -> int:
         folder = folder or construct(new_run_folder, config)
         to_checkpoints = {"folder": folder / CHECKPOINTS, "signals": signals}
         schedule = construct(ValidationSchedule, config)
-        callbacks += [RunSummary(config), schedule, construct(Checkpoints, to_checkpoints, config)]
+        callbacks += [schedule, construct(Checkpoints, to_checkpoints, config)]
         if not config["fast_dev_run"]:
             loggers = run_loggers(folder, LogPosition.of(checkpoint.others) if resume_path is not None else None)
             callbacks.append(RunLog(config))

@@ -1,9 +1,11 @@
 """What a run says while it runs: a bar on a terminal, lines in a log file, nothing that cannot be acted on."""
 
 import logging
+import os
 import sys
 import time
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
@@ -40,16 +42,37 @@ def quiet_libraries() -> None:
 
 def progress_callback() -> LightningProgressBar:
     """A bar for people at a terminal, lines for log files."""
-    return ProgressBar() if sys.stderr.isatty() else ProgressLines()
+    return ProgressBar() if sys.stdout.isatty() and _terminal_width() else ProgressLines()
+
+
+def _terminal_width() -> int:
+    """Columns; some terminals that no window belongs to have none."""
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns
+    except OSError:
+        return 0
+
+
+def describe(what: str, metrics: Mapping[str, float]) -> str:
+    """A line of a log: what happened, and numbers."""
+    return what + "".join(f"  {name} {value:.4g}" for name, value in metrics.items())
+
+
+def metrics_of(trainer: pl.Trainer, stage: str) -> dict[str, float]:
+    """What is to be shown of "train" or "val"."""
+    return {name: value for name, value in trainer.progress_bar_metrics.items() if name.startswith(f"{stage}/")}
 
 
 class ProgressBar(TQDMProgressBar):
-    """Lightning's bar with loss and accuracy."""
+    """Lightning's bar with loss and accuracy, and above it a line for each validation."""
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
-        metrics = super().get_metrics(trainer, pl_module)
-        metrics.pop("v_num", None)
-        return metrics
+        return metrics_of(trainer, "train")
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        super().on_validation_end(trainer, pl_module)
+        if not trainer.sanity_checking:
+            self.print(describe(f"validation after step {trainer.global_step}", metrics_of(trainer, "val")))
 
 
 class ProgressLines(LightningProgressBar):
@@ -80,16 +103,12 @@ class ProgressLines(LightningProgressBar):
             batches = trainer.num_training_batches
             self._say(
                 f"epoch {trainer.current_epoch}  batch {batch_idx + 1}/{batches}  step {trainer.global_step}",
-                {name: value for name, value in trainer.progress_bar_metrics.items() if not name.startswith("val/")},
+                metrics_of(trainer, "train"),
             )
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not trainer.sanity_checking:
-            metrics = trainer.progress_bar_metrics
-            self._say(
-                f"validation after step {trainer.global_step}",
-                {name: value for name, value in metrics.items() if name.startswith("val/")},
-            )
+            self._say(f"validation after step {trainer.global_step}", metrics_of(trainer, "val"))
 
     def on_predict_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: Any
@@ -106,9 +125,8 @@ class ProgressLines(LightningProgressBar):
         return True
 
     @rank_zero_only
-    def _say(self, what: str, metrics: dict[str, float]) -> None:
-        values = "".join(f"  {name} {value:.4g}" for name, value in metrics.items() if name != "v_num")
-        print(what + values, flush=True)
+    def _say(self, what: str, metrics: Mapping[str, float]) -> None:
+        print(describe(what, metrics), flush=True)
 
 
 class RunSummary(Callback):
@@ -131,9 +149,9 @@ class RunSummary(Callback):
         trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
         whole = sum(parameter.numel() for parameter in parameters)
         print(f"{whole:,} parameters, {trained:,} of them trained")
+        devices = f" on each of {trainer.world_size} devices" if trainer.world_size > 1 else ""
         print(
-            f"{trainer.num_training_batches} batches an epoch on each of {trainer.world_size} device(s), "
-            f"{trainer.accumulate_grad_batches} to a step; "
+            f"{trainer.num_training_batches} batches an epoch{devices}, {trainer.accumulate_grad_batches} to a step; "
             f"{int(trainer.estimated_stepping_batches)} steps in all"
             + (f", continuing after step {trainer.global_step}" if trainer.global_step else "")
         )

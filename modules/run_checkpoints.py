@@ -229,6 +229,12 @@ class Checkpoints(Checkpoint):
         if trainer.global_step > self._saved_step:
             self._save_last(trainer)
 
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.is_global_zero and self.best_step is not None and not trainer.fast_dev_run:
+            print(
+                f"best {self.monitor} {self.best_score:.4g}, after step {self.best_step}: {self.folder / 'best.ckpt'}"
+            )
+
     # --- parts -------------------------------------------------------------------------------------------------------
 
     def _agree(self, *flags: bool) -> list[bool]:

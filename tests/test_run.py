@@ -1,12 +1,16 @@
 """The road through run.py on the smallest data and network: train, stop, resume, predict; and what goes wrong on it."""
 
+import contextlib
+import fcntl
 import json
 import os
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import h5py
@@ -134,6 +138,40 @@ class TestTraining:
             )
             assert done.stderr == ""
             assert "Warning" not in done.stdout
+
+    def test_log_reads_from_top_to_bottom(self, world, capsys):
+        assert run_command_line(settings(world, "exp_name=log")) == 0
+        folder = re.escape(str(world / "result/log_seed0/version_0"))
+        expected = [
+            "no load_path: random weights",
+            "20,816 parameters, 12,688 of them trained",
+            "6 batches an epoch, 2 to a step; 6 steps in all",
+            f"logs and checkpoints: {folder}",
+            r"epoch 0  batch 6/6  step 3  train/loss \S+  train/accuracy \S+",
+            r"validation after step 3  val/loss \S+  val/accuracy \S+",
+            r"epoch 1  batch 6/6  step 6  train/loss \S+  train/accuracy \S+",
+            r"validation after step 6  val/loss \S+  val/accuracy \S+",
+            rf"best val/accuracy \S+, after step \d: {folder}/checkpoints/best.ckpt",
+        ]
+        assert re.fullmatch("\n".join(expected) + "\n", capsys.readouterr().out)
+
+    def test_lines_and_a_bar_on_a_terminal(self, world):
+        screen, terminal = os.openpty()
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+        command = [sys.executable, "run.py", *settings(world, "exp_name=terminal", "max_epoch=1")]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=terminal, stderr=terminal)
+        os.close(terminal)
+        shown = b""
+        with contextlib.suppress(OSError):  # the other end is closed
+            while piece := os.read(screen, 1 << 16):
+                shown += piece
+        assert process.wait(600) == 0
+        lines = re.split(r"[\r\n]+", shown.decode())
+        for line in ("20,816 parameters, 12,688 of them trained", "6 batches an epoch, 2 to a step; 3 steps in all"):
+            assert line in lines
+        assert any(re.search(r"^Epoch 0: 100%.*6/6.*train/loss=", line) for line in lines)
+        assert any(re.fullmatch(r"validation after step 3  val/loss \S+  val/accuracy \S+", line) for line in lines)
+        assert any(line.startswith("best val/accuracy") for line in lines)
 
 
 class TestValidationSchedule:
