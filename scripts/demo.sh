@@ -31,15 +31,31 @@ step() {
         printf '%-28s done before\n' "$name"
         return
     fi
-    printf '%-28s ' "$name"
     if ! "$@" >"$logs/$name.log" 2>&1; then
-        echo "FAILED"
+        printf '%-28s FAILED\n' "$name"
         tr '\r' '\n' <"$logs/$name.log" | tail -n 15 >&2
         echo "FAILED: the step '$name' of the demo (log: $logs/$name.log)" >&2
         exit 1
     fi
     touch "$logs/$name.done"
-    printf '%4d s\n' $((SECONDS - start))
+    printf '%-28s %4d s\n' "$name" $((SECONDS - start))
+}
+
+# together FUNCTION FUNCTION: both at a time, each with half of the processors, which networks as small as these use
+# better than all of them. If one fails, or the demo is stopped, the other ends, too.
+together() {
+    local -x OMP_NUM_THREADS=$((($(nproc) + 1) / 2))
+    set -m # a process group each, to be ended as a whole
+    "$1" &
+    local one=$!
+    "$2" &
+    local other=$!
+    set +m
+    trap "kill -- -$one -$other 2>/dev/null || true" EXIT
+    trap 'exit 130' INT TERM
+    wait -n "$one" "$other" || exit 1
+    { wait "$one" && wait "$other"; } || exit 1
+    trap - EXIT INT TERM
 }
 
 # train NAME SETTINGS…: trains, and keeps the best checkpoint as NAME.ckpt.
@@ -69,43 +85,56 @@ features() {
         --arch toy --random-start 2 --clip-len 8 --frame-interval 1 --window-interval 8 --size 64
 }
 
-step toy-world "$PYTHON" preproc/make_toy.py -o "$raw" --seed "$seed"
-step annotations-stills "$PYTHON" preproc/preproc_anetqa.py -i "$raw/stills" -o "$data/stills"
-step frames-stills frames stills anetqa
-step "annotations-$dataset" "$PYTHON" "preproc/preproc_$dataset.py" -i "$raw/$dataset" -o "$data/$dataset"
-step "frames-$dataset" frames "$dataset" "$dataset"
-step "features-$dataset" features "$dataset"
-for captioned in vatex tgif; do
-    step "annotations-$captioned" "$PYTHON" "preproc/preproc_$captioned.py" -i "$raw/$captioned" -o "$data/$captioned"
-    step "features-$captioned" features "$captioned"
-done
+# From the second training on the image encoder is frozen, as in the recipes. Three have the same budget of fine-tuning.
+fine_tune() { # MODEL RECIPE FROM: trains, and answers the test split
+    step "train-${dataset}_$1" train "${dataset}_$1" "$2" toy data_root="$data/$dataset" \
+        load_path="$checkpoints/$3.ckpt" max_epoch=8
+    step "predict-${dataset}_$1" predict "${dataset}_$1" "$2"
+}
 
 # ALBEF's part: image and text encoder, trained on questions that a single frame answers, nothing frozen.
-step train-albef train albef task_finetune_anetqa_mean toy data_root="$data/stills" freeze="[]" \
-    nframe=1 questions_per_video=2 max_epoch=15
-# From here on the image encoder is frozen, as in the recipes. All three have the same budget of fine-tuning.
-budget="max_epoch=8"
-name="$dataset"
-step "train-${name}_mean" train "${name}_mean" "task_finetune_${dataset}_mean" toy data_root="$data/$dataset" \
-    load_path="$checkpoints/albef.ckpt" "$budget"
-step "train-${name}_without_trm" train "${name}_without_trm" "task_finetune_$dataset" toy data_root="$data/$dataset" \
-    load_path="$checkpoints/albef.ckpt" "$budget"
-step train-trm train trm task_pretrain_trm toy data_root="$data" load_path="$checkpoints/albef.ckpt" \
-    batch_size=32 per_gpu_batchsize=32 max_steps=2500 val_check_interval=1250 val_questions=1000
-step "train-${name}_with_trm" train "${name}_with_trm" "task_finetune_$dataset" toy data_root="$data/$dataset" \
-    load_path="$checkpoints/trm.ckpt" "$budget"
+image_language() {
+    step annotations-stills "$PYTHON" preproc/preproc_anetqa.py -i "$raw/stills" -o "$data/stills"
+    step frames-stills frames stills anetqa
+    step train-albef train albef task_finetune_anetqa_mean toy data_root="$data/stills" freeze="[]" \
+        nframe=1 questions_per_video=2 max_epoch=15
+}
+
+videos() {
+    step "annotations-$dataset" "$PYTHON" "preproc/preproc_$dataset.py" -i "$raw/$dataset" -o "$data/$dataset"
+    step "frames-$dataset" frames "$dataset" "$dataset"
+    step "features-$dataset" features "$dataset"
+    local captioned
+    for captioned in vatex tgif; do
+        step "annotations-$captioned" "$PYTHON" "preproc/preproc_$captioned.py" -i "$raw/$captioned" \
+            -o "$data/$captioned"
+        step "features-$captioned" features "$captioned"
+    done
+}
+
+without_pretraining() {
+    fine_tune mean "task_finetune_${dataset}_mean" albef
+    fine_tune without_trm "task_finetune_$dataset" albef
+}
+
+with_pretraining() {
+    step train-trm train trm task_pretrain_trm toy data_root="$data" load_path="$checkpoints/albef.ckpt" \
+        batch_size=32 per_gpu_batchsize=32 max_steps=2500 val_check_interval=1250 val_questions=1000
+    fine_tune with_trm "task_finetune_$dataset" trm
+}
+
+step toy-world "$PYTHON" preproc/make_toy.py -o "$raw" --seed "$seed"
+together image_language videos
+together without_pretraining with_pretraining
 
 predictions=()
 for model in mean without_trm with_trm; do
-    recipe="task_finetune_$dataset"
-    [[ $model == mean ]] && recipe+="_mean"
-    step "predict-${name}_$model" predict "${name}_$model" "$recipe"
-    predictions+=("$result/${dataset}_by_${name}_$model.json")
+    predictions+=("$result/${dataset}_by_${dataset}_$model.json")
 done
 
 page=(--report "$toy/${dataset}_report.html" --frames "$data/$dataset/frames")
 page+=(--train "$data/$dataset/${truth/test/train}")
-for run in "${name}_mean" "${name}_without_trm" "${name}_with_trm" trm; do
+for run in "${dataset}_mean" "${dataset}_without_trm" "${dataset}_with_trm" trm; do
     folder="$result/${run}_seed$seed/version_0"
     if [[ -e "$folder/metrics.csv" ]]; then page+=(--log "$folder"); fi
 done
