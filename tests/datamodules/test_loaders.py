@@ -74,7 +74,7 @@ def test_a_process_ends_although_its_workers_still_wait_for_requests(tmp_path):
     script = tmp_path / "left_running.py"
     script.write_text(LEFT_RUNNING)
     run = subprocess.run(
-        [sys.executable, script], env=os.environ | {"PYTHONPATH": os.getcwd()}, capture_output=True, timeout=100
+        [sys.executable, script], env=os.environ | {"PYTHONPATH": str(Path.cwd())}, capture_output=True, timeout=100
     )
     assert (run.returncode, run.stderr) == (0, b"")
 
