@@ -271,7 +271,9 @@ def main(arguments: list[str] | None = None) -> None:
     page = parser.add_argument_group("a page to look at, and to search for examples")
     page.add_argument("--report", metavar="FILE", help="write the page, one HTML file that stands for itself")
     page.add_argument("--frames", metavar="FOLDER", help="show the videos' frames, e.g. of data/anetqa/frames")
-    page.add_argument("--log", metavar="RUN", action="append", default=[], help="folder of a run: draw its curves")
+    page.add_argument(
+        "--log", metavar="RUN", action="append", default=[], help="folder of a run, for its curves; repeatable"
+    )
     page.add_argument("--train", metavar="FILE", help="the training split: count in it how often an answer was seen")
     options = parser.parse_intermixed_args(arguments)
     for name in ("frames", "log", "train"):

@@ -30,6 +30,7 @@
   const isMissing = (model, index) => questions.given[model][index] < 0;
   const isNear = (model, index) =>
     !isRight(model, index) && (questions.best[model][index] || []).includes(questions.truth[index]);
+  const hasPicture = (video) => Object.hasOwn(data.pictures, video);
   const everyModel = data.models.map((_, model) => model);
 
   function hasOutcome(outcome, index) {
@@ -64,7 +65,7 @@
     matches = questions.qid.map((_, index) => index).filter((index) =>
       hasOutcome(outcome, index)
       && (category === "" || questions.in[index].includes(Number(category)))
-      && (!pictured || texts[questions.video[index]] in data.pictures)
+      && (!pictured || hasPicture(texts[questions.video[index]]))
       && words.every((word) => searched[index].includes(word)));
     shown = 0;
     find("cards").replaceChildren();
@@ -86,7 +87,7 @@
   function card(index) {
     const video = texts[questions.video[index]], truth = texts[questions.truth[index]];
     const item = element("li");
-    if (video in data.pictures) {
+    if (hasPicture(video)) {
       item.append(element("img", { src: data.pictures[video], alt: `six frames of the video ${video}, in order`, width: 344, height: 228 }));
     }
     item.append(element("p", { class: "ask" }, texts[questions.question[index]]));
@@ -126,6 +127,7 @@
     if (find("pictured")) find("pictured").checked = false;
     filter();
     find("examples").scrollIntoView();
+    find("outcome").focus({ preventScroll: true });
   }
 
   find("filters").addEventListener("input", filter);

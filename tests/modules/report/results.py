@@ -26,7 +26,7 @@ def make_results(folder: Path, num_videos: int = 24, questions_each: int = 6, sk
             "qid": f"q{video}_{number}",
             "question": f"what {NASTY} is it" if (video, number) == (0, 0) else f"what is number {number}",
             "answer": answers[int(random.integers(len(answers)))],
-            "video_id": f"video{video}",
+            "video_id": "constructor" if video == num_videos - 1 else f"video{video}",  # a word that JavaScript knows
             "type": (video + number) % 8,
         }
         for video in range(num_videos)
@@ -48,7 +48,7 @@ def make_results(folder: Path, num_videos: int = 24, questions_each: int = 6, sk
             ranked = [row["answer"], *others] if right else [others[0], row["answer"], *others[1:]]
             predictions.append({"qid": row["qid"], "answer": ranked[0], "answer10": ranked[:3]})
         last = len(skills) > 1 and number == len(skills) - 1
-        name = "<script>alert(1)<" + "&" if last else f"model{number}"
+        name = "<script>alert(1)<&" if last else f"model{number}"
         files.append(folder / f"anetqa_by_{name}.json")
         files[-1].write_text(json.dumps(predictions))
     return folder / "test.csv", files
