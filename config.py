@@ -53,7 +53,7 @@ class Config:
     datasets: list[str] = field(default_factory=lambda: ["anetqa"])  # qa: one name; trm: any number, trained jointly
     dataset_weights: list[Amount] | None = None  # trm: shares of the questions in training; None: by number of videos
     data_root: str | None = None  # qa: folder of the data set; trm: folder that holds one folder a data set
-    num_workers: Whole = 8  # loader processes a GPU; 0: load in the main process
+    num_workers: Annotated[int, Range(0, 256)] = 8  # loader processes a GPU; 0: load in the main process
     nframe: Count = 16  # frames a video, spatial stream
     trim: Annotated[float, Range(0, 1, low_is_allowed=False)] = 1.0  # share of the video's frames kept, at its centre
     image_size: Count = 384  # pixels, side of the square frame

@@ -36,7 +36,7 @@ def main(_config: dict[str, Any], _run: Any) -> int:
     from modules.checkpoint_reader import read_checkpoint
     from modules.checkpoints import NEEDED_TO_TRAIN
     from modules.dest import ModelSizes
-    from modules.failures import explain
+    from modules.failures import explained
     from modules.optimizer import OptimizerSettings
     from modules.predictions import PredictionWriter, check_free
     from modules.progress import RunSummary, progress_callback, quiet_libraries
@@ -88,7 +88,9 @@ def main(_config: dict[str, Any], _run: Any) -> int:
     # Model
     parts = (config["vit_config"], config["bert_config"], config["answer_config"])
     sizes = construct(ModelSizes, {"max_clips": config["max_pos_len"]}, *parts, config)
-    model = construct(model_class, {"sizes": sizes, "optimizer": construct(OptimizerSettings, config)}, config, data)
+    optimizer = construct(OptimizerSettings, config)
+    with explained(config):
+        model = construct(model_class, {"sizes": sizes, "optimizer": optimizer}, config, data)
     vocabulary, preprocessing = (getattr(data, name, None) for name in ("vocabulary", "preprocessing"))
     model.metadata = make_metadata(sizes, config, vocabulary, data.tokenizer.vocab, preprocessing)
     if resume_path is not None:
@@ -140,20 +142,16 @@ def main(_config: dict[str, Any], _run: Any) -> int:
 
     # Fit or test
     try:
-        if config["test_only"]:
-            trainer.predict(model, data, return_predictions=False)
-        else:
-            with signals:
-                trainer.fit(model, data, ckpt_path=resume_path, weights_only=True)
+        with explained(config, resume_path):
+            if config["test_only"]:
+                trainer.predict(model, data, return_predictions=False)
+            else:
+                with signals:
+                    trainer.fit(model, data, ckpt_path=resume_path, weights_only=True)
     except StoppedError as stopped:
         if trainer.is_global_zero:
             print(f"{stopped}; continue with the same command and resume_from=last", flush=True)
         return STOPPED_EXIT_CODE if trainer.is_global_zero else 0
-    except Exception as error:
-        explained = explain(error, config, resume_path)
-        if explained is None:
-            raise
-        raise explained from error
     return 0
 
 

@@ -87,6 +87,9 @@ def _check_key(key: str, defaults: Mapping[str, Any]) -> None:
         )
 
 
+LARGEST_WHOLE_NUMBER = 2**32 - 1  # of a seed; for anything else, far beyond what there is a use for
+
+
 # --- one value -------------------------------------------------------------------------------------------------------
 
 
@@ -135,6 +138,8 @@ def _check_value(key: str, value: Any, hint: Any, found_in: str | os.PathLike | 
 
 def _meant(key: str, value: Any, hint: Any) -> str:
     """What may have been meant, where it can be told."""
+    if isinstance(value, int) and abs(value) > LARGEST_WHOLE_NUMBER:
+        return f" (whole numbers go up to {LARGEST_WHOLE_NUMBER:,})"
     if isinstance(value, str) and value.lower() in {"true", "false", "none", "null"}:
         word = {"true": "True", "false": "False"}.get(value.lower(), "None")
         return f" (write {key}={word})"
@@ -176,7 +181,7 @@ def _fit(value: Any, hint: Any) -> tuple[bool, Any]:
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         return True, float(value)
     if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool), value
+        return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST_WHOLE_NUMBER, value
     return isinstance(value, hint), value
 
 
@@ -232,6 +237,10 @@ def _check_run(config: Mapping[str, Any]) -> None:
         )
 
 
+LAYERS = (("vit_config", "vit_depth"), ("bert_config", "num_layers"), ("answer_config", "answer_layers"))
+MOST_LAYERS = 256  # no network has as many; without a limit, one would be built until the memory is full
+
+
 def _check_sizes(config: Mapping[str, Any]) -> None:
     image_size, patch_size, width = config["image_size"], config["patch_size"], config["hidden_size"]
     if image_size % patch_size:
@@ -242,11 +251,14 @@ def _check_sizes(config: Mapping[str, Any]) -> None:
     for group, name in (("vit_config", "vit_heads"), ("bert_config", "num_heads"), ("answer_config", "answer_heads")):
         heads = config[group].get(name)
         if heads and width % heads:
-            fitting = next(number for number in range(heads, 0, -1) if width % number == 0)
+            fitting = next(number for number in range(min(heads, width), 0, -1) if width % number == 0)
             raise InputError(
                 f"hidden_size={width} cannot be split into {group}.{name}={heads} heads; "
                 f"for example {group}.{name}={fitting}"
             )
+    for group, name in LAYERS:
+        if config[group].get(name, 0) > MOST_LAYERS:
+            raise InputError(f"{group}.{name}={config[group][name]} layers are more than {MOST_LAYERS}; write fewer")
     layers, text_layers = config["bert_config"]["num_layers"], config["bert_config"]["num_text_layers"]
     if text_layers >= layers:
         raise InputError(

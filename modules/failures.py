@@ -1,8 +1,9 @@
 """Errors of libraries that a user can do something about, in the user's words."""
 
+import contextlib
 import re
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,21 @@ import torch
 from pytorch_lightning.trainer.connectors import checkpoint_connector
 
 from datasets.errors import InputError
+
+# How PyTorch says on a CPU that memory is full, or can never be enough.
+_NO_MEMORY = re.compile(r"can't allocate memory|std::bad_alloc|[Ss]torage size calculation overflowed")
+
+
+@contextlib.contextmanager
+def explained(config: Mapping[str, Any], resumed: Path | None = None) -> Iterator[None]:
+    """Errors from within come out as `explain` has them; those that it does not know as they are."""
+    try:
+        yield
+    except Exception as error:
+        known = explain(error, config, resumed)
+        if known is None:
+            raise
+        raise known from error
 
 
 def explain(error: Exception, config: Mapping[str, Any], resumed: Path | None = None) -> InputError | None:
@@ -27,8 +43,11 @@ def explain(error: Exception, config: Mapping[str, Any], resumed: Path | None = 
         return InputError(inner[-1]) if inner else error
     if isinstance(error, torch.OutOfMemoryError):
         return InputError(f"the GPU's memory is full; {_lower_memory(config)}")
-    if isinstance(error, MemoryError):
-        return InputError(f"the machine's memory is full; lower num_workers (now {config['num_workers']})")
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _NO_MEMORY.search(text)):
+        return InputError(
+            f"the machine's memory is full; lower num_workers (now {config['num_workers']}) or per_gpu_batchsize (now "
+            f"{config['per_gpu_batchsize']}), or, if the network is larger than it was meant to be, its sizes"
+        )
     if isinstance(error, RuntimeError) and "DataLoader worker" in text:
         cause = "bus error" if "bus error" in text.lower() else "killed"
         return InputError(

@@ -232,6 +232,8 @@ VALUES = {
     ],
     "precision": [(8, "precision must be one of 32, 16, bf16; got precision=8"), ("16", "got precision='16'")],
     "drop_rate": [(1, "drop_rate must be a number ≥ 0 and < 1; got drop_rate=1"), (float("nan"), "got drop_rate=nan")],
+    "seed": [(2**32, "seed must be a whole number ≥ 0; got seed=4294967296 (whole numbers go up to 4,294,967,295)")],
+    "num_workers": [(1000, "num_workers must be a whole number ≥ 0 and ≤ 256; got num_workers=1000")],
     "learning_rate": [(0, "learning_rate must be a number > 0; got learning_rate=0")],
     "max_text_len": [(2, "max_text_len must be a whole number ≥ 3, or None; got max_text_len=2")],
     "trim": [(0, "trim must be a number > 0 and ≤ 1; got trim=0")],
@@ -269,6 +271,11 @@ COMBINATIONS = [
     (
         {"bert_config": DEFAULTS["bert_config"] | {"num_text_layers": 12}},
         "leaves no fusion layer of bert_config.num_layers=12; lower it to at most 11",
+    ),
+    ({"vit_config": {"vit_depth": 10**9}}, "vit_config.vit_depth=1000000000 layers are more than 256; write fewer"),
+    (
+        {"answer_config": DEFAULTS["answer_config"] | {"answer_heads": 4 * 10**9}},
+        "cannot be split into answer_config.answer_heads=4000000000 heads; for example answer_config.answer_heads=768",
     ),
     (
         {"bert_config": DEFAULTS["bert_config"] | {"num_layers": 1, "num_text_layers": 1}},

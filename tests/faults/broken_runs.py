@@ -153,11 +153,12 @@ def changed_resumed_checkpoints(folder: Path, random: Generator, checkpoint: Pat
 def word_cases(folder: Path, random: Generator) -> Iterator[Case]:
     """Command lines; what may be right runs, one batch."""
     defaults = asdict(Config())
-    names = [*defaults]
-    names += [f"{name}.{part}" for name, value in defaults.items() if isinstance(value, dict) for part in value]
+    for name, value in list(defaults.items()):
+        if isinstance(value, dict):
+            defaults |= {f"{name}.{part}": inner for part, inner in value.items()}
     # These three decide how much is done, and where.
     last = ["fast_dev_run=1", "num_gpus=1", f"log_dir={folder / 'result'}"]
-    for what, words in broken_words(names, list(ex.named_configs), random, count=110):
+    for what, words in broken_words(defaults, list(ex.named_configs), random, count=200):
 
         def read(words=words) -> str:
             call_run([*settings(folder), *words, *last])

@@ -33,7 +33,7 @@ from datasets.errors import InputError
 STATES = ("refused", "as before", "other content", "listed", "defect")
 LONGEST_MESSAGE = 1500  # characters
 SECONDS = 60.0  # that reading one input may take
-MEMORY = 8 << 30  # bytes of address space that reading it may add
+MEMORY = 3 << 30  # bytes of address space that reading it may add
 
 
 @dataclass(frozen=True)

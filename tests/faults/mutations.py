@@ -248,27 +248,49 @@ ODD_WORDS = (
 )
 
 
+NUMBERS = (
+    "0",
+    "1",
+    "2",
+    "3",
+    "5",
+    "7",
+    "17",
+    "1000",
+    str(10**9),
+    str(2**63),
+    str(10**30),
+    "0.3",
+    "1.0",
+    "1e-30",
+    "1e30",
+)
+
+
 def broken_words(
-    settings: list[str], recipes: list[str], random: Random, count: int
+    defaults: dict[str, Any], recipes: list[str], random: Random, count: int
 ) -> Iterator[tuple[str, list[str]]]:
     """Command lines with one to three words that are wrong, or that may be right and do not go together.
 
     Args:
-        settings: names of settings, and of their parts (``bert_config.num_layers``).
+        defaults: setting, or part of one (``bert_config.num_layers``), -> value.
         recipes: names of recipes.
     """
-    for _ in range(count):
+    names = list(defaults)
+    numbers = [name for name, value in defaults.items() if isinstance(value, int | float)]
+    for number in range(count):
         words = []
         for _ in range(random.integers(1, 4)):
-            key = str(random.choice(settings))
-            value = str(random.choice(ODD_WORDS))
-            match random.integers(8):
+            key, value = str(random.choice(names)), str(random.choice(ODD_WORDS))
+            match random.integers(8) if number % 2 else 8:
                 case 0:
                     words.append(str(random.choice(recipes)))
                 case 1:
-                    words.append(key[:-1] + f"={value}")
+                    words.append(f"{key[:-1]}={value}")
                 case 2:
                     words.append(key)
+                case 8:
+                    words.append(f"{random.choice(numbers)}={random.choice(NUMBERS)}")
                 case _:
                     words.append(f"{key}={value}")
         yield " ".join(map(_short, words)), words

@@ -358,7 +358,7 @@ def test_random_damage_is_never_more_than_one_line(whole):
             assert "\n" not in str(error)
 
 
-def test_no_other_code_reads_pickles():
+def test_no_other_code_reads_pickles_or_builds_commands_for_a_shell():
     root = Path(__file__).parents[2]
     sources = [*root.glob("*.py")]
     for folder in ("datamodules", "datasets", "modules", "preproc"):
@@ -375,5 +375,8 @@ def test_no_other_code_reads_pickles():
             "read_pickle",
             "joblib.load",
             "yaml.load(",
+            "shell=True",
+            "os.system(",
+            "os.popen(",
         ):
             assert unsafe not in text, f"{source}: {unsafe}"

@@ -7,7 +7,7 @@ import torch
 
 from config import Config
 from datasets.errors import InputError
-from modules.failures import explain
+from modules.failures import explain, explained
 
 SETTINGS = vars(Config())
 
@@ -23,7 +23,19 @@ def test_gpu_memory():
 
 
 def test_memory():
-    assert "lower num_workers (now 8)" in str(explain(MemoryError(), SETTINGS))
+    said = "the machine's memory is full; lower num_workers (now 8) or per_gpu_batchsize (now 8), or, if the network is"
+    assert str(explain(MemoryError(), SETTINGS)).startswith(said)
+    for shape in ((1 << 32, 1 << 20), (1 << 32, 1 << 32)):  # more than there is, and more than can be
+        with pytest.raises(RuntimeError) as caught:
+            torch.empty(shape)
+        assert str(explain(caught.value, SETTINGS)).startswith(said)
+
+
+def test_only_known_errors_change():
+    with pytest.raises(InputError, match="the machine's memory is full"), explained(SETTINGS):
+        raise MemoryError
+    with pytest.raises(KeyError), explained(SETTINGS):
+        raise KeyError("x")
 
 
 @pytest.mark.parametrize(("text", "cause"), [("killed by signal: Killed", "killed"), ("Bus error", "bus error")])
