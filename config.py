@@ -129,6 +129,13 @@ class Config:
     swin_path: str | None = None  # Video Swin checkpoint that the training's clip features were made with
     save: str | None = None  # picture of where and when the answer was found: .png, .pdf or .svg
 
+    # --- Web demo (`python run.py web with …`)
+    host: str = "127.0.0.1"  # address to serve on; 0.0.0.0: all of this machine, for everyone who reaches it
+    port: Annotated[int, Range(1, 65535)] = 7860  # of that address
+    examples: list[str] = field(default_factory=list)  # videos to offer: files, or folders; questions: `question`
+    upload_seconds: Count = 180  # longest video to take
+    upload_megabytes: Count = 100  # largest video to take
+
 
 ex.add_config(asdict(Config()))
 

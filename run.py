@@ -10,6 +10,7 @@ from datasets.errors import run_cli
 from modules.config_checks import (
     check_asked,
     check_combinations,
+    check_files,
     check_paths,
     check_tokenizer,
     check_values,
@@ -189,6 +190,31 @@ def ask(_config: dict[str, Any], _run: Any) -> int:
         save_picture(path, look, answer)
         console.print(f"picture: {path}", soft_wrap=True)
     console.print(times_line(asker.seconds), soft_wrap=True)
+    return 0
+
+
+@ex.command(unobserved=True)
+@run_cli
+def web(_config: dict[str, Any], _run: Any) -> int:
+    """Serve a page on which videos can be dropped and asked about."""
+    import torch
+
+    from modules.ask.asking import Asker, read_questions
+    from modules.ask.web_demo import find_examples, serve
+    from modules.assembly import construct
+    from modules.progress import quiet_libraries
+
+    quiet_libraries()
+    config = check_values(_config, Config)
+    given = _run.meta_info["config_updates"]
+    check_files(config, ("load_path", "swin_path", "question_file"))
+    offered = {
+        "examples": find_examples(config["examples"]),
+        "questions": config["question"] + read_questions(config["question_file"]),
+    }
+    device, precision = choose_precision(config, given, torch.cuda.device_count())
+    asker = Asker.open(config["load_path"], config["swin_path"], config, given, device, precision)
+    construct(serve, {"asker": asker, **offered}, config)
     return 0
 
 

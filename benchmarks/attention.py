@@ -36,6 +36,7 @@ from preproc.toy.questions import ORDER
 from preproc.toy.world import Event, Scene, ToyVideo
 
 Cells = set[tuple[int, int]]  # row, column of patches
+SIDE = 4  # patches, of the toy's frames
 
 
 def mean_of_heads(attention: Tensor, gradient: Tensor) -> Tensor:
@@ -78,7 +79,7 @@ def answered_event(events: tuple[Event, ...], text: str) -> int:
     raise InputError(f"no event of the video is asked for by {text!r}: is TOY of another --seed, or another version?")
 
 
-def asked_cells(scene: Scene, text: str, side: int) -> Cells | None:
+def asked_cells(scene: Scene, text: str, side: int = SIDE) -> Cells | None:
     """The patches, of side × side, where the thing in question stands; None for questions about the whole picture."""
     rows = list(ROWS)
     other_side = next(name for name in COLUMNS if name != scene.sign_side)
@@ -120,27 +121,23 @@ def measure(asker: Asker, toy: Path, videos: dict[str, ToyVideo]) -> dict[str, d
     for video, look, questions in looks(asker, toy, videos):
         answers = asker.ask(look, [asked.text for asked in questions], num_best=1)
         for asked, answer in zip(questions, answers, strict=True):
-            if answer.best[0] != asked.answer:
+            event = answered_event(video.events, asked.text) if asked.of_order else None
+            cells = None if asked.of_order else asked_cells(video.scene, asked.text)
+            if answer.best[0] != asked.answer or (event is None and cells is None):
+                continue
+            if event is not None and not asker.network.temporal:
                 continue
             ids, _ = asker.encode_questions([asked.text])
             best = int(answer.logits.argmax())
+            what = "where" if event is None else "when"
             for name, method in METHODS.items():
                 maps = attention_maps(asker.network, ids, look.memory, asker.answer_features, best, method)
-                if asked.of_order:
-                    if maps.clips is None:
-                        continue
-                    what, guess = "when", 1 / len(video.events)
-                    peak = int(maps.clips.argmax()) * len(video.events) // len(maps.clips)
-                    right = peak == answered_event(video.events, asked.text)
+                if event is None:
+                    right = divmod(int(maps.frames.mean(0).argmax()), SIDE) in cells
                 else:
-                    mean = maps.frames.mean(0)
-                    cells = asked_cells(video.scene, asked.text, len(mean))
-                    if cells is None:
-                        continue
-                    what, guess = "where", len(cells) / mean.numel()
-                    right = divmod(int(mean.argmax()), len(mean)) in cells
+                    right = int(maps.clips.argmax()) * len(video.events) // len(maps.clips) == event
                 found[what][name].append(right)
-                found[what]["guess"].append(guess)
+            found[what]["guess"].append(len(cells) / SIDE**2 if event is None else 1 / len(video.events))
     return found
 
 

@@ -370,13 +370,18 @@ def check_asked(config: Mapping[str, Any]) -> None:
     """Checks what `ask` needs: files that exist, and something to ask."""
     if config["video"] is None:
         raise InputError("video is not set: add video=FILE, the video to ask about")
-    for key in ("video", "load_path", "swin_path", "question_file"):
-        if config[key] is not None:
-            check_exists(key, config[key], Path.is_file, "a file")
+    check_files(config, ("video", "load_path", "swin_path", "question_file"))
     if not config["question"] and config["question_file"] is None:
         raise InputError('nothing is asked: add question="what is the person doing", or question_file=FILE')
     if not all(question.strip() for question in config["question"]):
         raise InputError('question is empty: write what is asked in quotes, question="what is the person doing"')
+
+
+def check_files(config: Mapping[str, Any], keys: Iterable[str]) -> None:
+    """Checks that the files exist that settings name, as far as they name any."""
+    for key in keys:
+        if config[key] is not None:
+            check_exists(key, config[key], Path.is_file, "a file")
 
 
 def check_exists(key: str, path: str, is_right_kind: Callable[[Path], bool], kind: str) -> None:

@@ -1,11 +1,11 @@
-# Sourced by demo.sh and test.sh, from the repository's root: sets PYTHON.
+# Sourced by demo.sh, test.sh and web_demo.sh, from the repository's root: sets PYTHON.
 #   source scripts/environment.sh REQUIREMENTS
-# A PYTHON that is set is taken as it is; otherwise .venv is made, once for each state of the REQUIREMENTS.
+# A PYTHON that is set is taken as it is; otherwise .venv is made, once for each state of the requirements.
 
 if [[ -z "${PYTHON:-}" ]]; then
     PYTHON="$PWD/.venv/bin/python"
     stamp=".venv/$1.installed"
-    wanted="$(cat requirements.txt "$1" | cksum)"
+    wanted="$(cat requirements*.txt | cksum)"
     if [[ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]]; then
         if [[ ! -x "$PYTHON" ]]; then
             for base in python3 python3.11 python3.12 python3.13 ""; do

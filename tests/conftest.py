@@ -30,6 +30,26 @@ def toy_world(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def toy_checkpoint(toy_world, tmp_path_factory) -> Path:
+    """Of both streams, after three steps on the toy world: its answers differ from video to video."""
+    import run  # noqa: F401  (brings the commands)
+    from config import run_command_line
+
+    from .toy_run import toy_settings
+
+    folder = tmp_path_factory.mktemp("toy_run")
+    words = toy_settings(toy_world, folder)
+    assert run_command_line([*words, "exp_name=toy", "max_steps=3", "max_epoch=None", "warmup_steps=1"]) == 0
+    return folder / "toy_seed0" / "version_0" / "checkpoints" / "last.ckpt"
+
+
+@pytest.fixture(scope="session")
+def toy_video(toy_world) -> Path:
+    """The first of the toy world's test split."""
+    return min((toy_world / "raw" / "anetqa" / "videos").glob("*_test_*.mp4"))
+
+
+@pytest.fixture(scope="session")
 def browser():
     """Headless Chromium, as Playwright drives it; skips the test where none is installed."""
     from playwright.sync_api import sync_playwright

@@ -28,7 +28,7 @@ class AttentionMaps:
 
     Attributes:
         frames: [F, h, w], sums to 1 over all; None without a spatial stream.
-        clips: [S], sums to 1; None without a temporal stream.
+        clips: [S], sums to 1, 0 on padding; None without a temporal stream.
     """
 
     frames: Tensor | None

@@ -101,11 +101,21 @@ def light_up(frame: np.ndarray, attention: np.ndarray) -> np.ndarray:
 
 def draw_strip(axes: Axes, attention: np.ndarray, spans: np.ndarray, frame_times: np.ndarray, seconds: float) -> None:
     """Attention, [S], over time: a bar for each clip, around its middle; marks where the frames were taken."""
-    middles = spans.mean(1)
-    edges = np.concatenate([[0.0], (middles[1:] + middles[:-1]) / 2, [max(seconds, spans[-1, 1])]])
+    edges = clip_edges(spans, seconds)
     shares = attention / attention.max()
     axes.bar(edges[:-1], shares, np.diff(edges), align="edge", color=mpl.colormaps[_COLOURS](0.15 + 0.65 * shares))
     axes.plot(frame_times, np.zeros(len(frame_times)), "^", color=_GREY, markersize=4, clip_on=False)
     axes.set(xlim=(0, edges[-1]), ylim=(0, 1.05), yticks=[])
     axes.set_xlabel("seconds; bars: attention to the clips, ▲: the frames above", color=_GREY, size=8)
     axes.spines[["top", "right", "left"]].set_visible(False)
+
+
+def clip_edges(spans: np.ndarray, seconds: float) -> np.ndarray:
+    """Where one clip gives way to the next, [S + 1] in seconds: clips may overlap, bars should not.
+
+    Args:
+        spans: start and end of each clip, [S, 2].
+        seconds: length of the video.
+    """
+    middles = spans.mean(1)
+    return np.concatenate([[0.0], (middles[1:] + middles[:-1]) / 2, [max(seconds, spans[-1, 1])]])

@@ -28,6 +28,8 @@ def pillow_square(path, size: int) -> np.ndarray:
     width, height = image.size
     new = (size, int(size * height / width)) if width <= height else (int(size * width / height), size)
     left, top = round((new[0] - size) / 2), round((new[1] - size) / 2)
+    if height - new[1] > 2 * max(width - new[0], 0):  # where Pillow 13 begins with the height, earlier versions do not
+        image = image.resize((width, new[1]), Image.Resampling.BICUBIC)
     square = image.resize(new, Image.Resampling.BICUBIC).crop((left, top, left + size, top + size))
     return np.asarray(square).transpose(2, 0, 1).astype(int)
 

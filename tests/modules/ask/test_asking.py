@@ -15,7 +15,7 @@ from modules.ask.asking import Asker, read_questions
 from modules.open_ended_qa import OpenEndedQA
 
 from ...preproc.video_files import make_video
-from .conftest import toy_settings
+from ...toy_run import toy_settings
 
 
 @pytest.fixture(scope="module", autouse=True)
