@@ -50,8 +50,11 @@ class FeatureStore:
         return keys
 
     def start(self) -> None:
-        """Makes the folder of parts. Raises InputError when it holds parts that were made with other settings."""
-        self.parts.mkdir(parents=True, exist_ok=True)
+        """Makes the folder of parts. Raises InputError when it holds parts that were made with other settings, or cannot be made."""
+        try:
+            self.parts.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot write {self.parts}: {error.strerror}") from None
         keep_settings(self.parts / "settings.json", self.settings, f"the features in {self.parts}")
 
     def _part(self, key: str) -> Path:

@@ -17,8 +17,9 @@ agqa) truth=test.json evaluation=agqa ;;
 esac
 source scripts/environment.sh requirements.txt
 
-toy="${TOY:-toy}"
 seed="${SEED:-0}"
+toy="${TOY:-toy}"
+[[ -n "${TOY:-}" || "$seed" == 0 ]] || toy="toy_seed$seed"
 raw="$toy/raw" data="$toy/data" logs="$toy/logs" checkpoints="$toy/checkpoints" result="$toy/result"
 mkdir -p "$logs" "$data" "$checkpoints" "$result"
 began=$SECONDS
@@ -63,7 +64,8 @@ train() {
     local name="$1"
     shift
     rm -rf "$result/${name}_seed$seed" # left by a run that was stopped
-    "$PYTHON" run.py with "$@" exp_name="$name" seed="$seed" log_dir="$result" tokenizer="$raw/tokenizer"
+    # `step` asks how this ends, and bash then no longer stops at the first command that fails.
+    "$PYTHON" run.py with "$@" exp_name="$name" seed="$seed" log_dir="$result" tokenizer="$raw/tokenizer" || return
     cp "$result/${name}_seed$seed"/version_0/checkpoints/best.ckpt "$checkpoints/$name.ckpt"
 }
 

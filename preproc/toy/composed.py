@@ -76,7 +76,7 @@ def ask(video: ToyVideo, random: np.random.Generator) -> list[dict[str, Any]]:
 
 
 def _both(video: ToyVideo, random: np.random.Generator) -> dict[str, Any]:
-    """Whether two statements are true; one of them alone, as often as both, would do for neither answer."""
+    """Whether two statements are both true, which they are half of the time."""
     scene = video.scene
     things = [thing for thing in THINGS if thing != scene.thing]
     shapes = [shape for shape in SIGN_SHAPES if shape != scene.sign_shape]

@@ -59,7 +59,7 @@ class Event:
 
     @property
     def clause(self) -> str:
-        """``the red circle grows``"""
+        """``the red diamond grows``"""
         return f"the {self.actor} {self.action}"
 
 
