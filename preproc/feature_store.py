@@ -50,7 +50,7 @@ class FeatureStore:
         return keys
 
     def start(self) -> None:
-        """Makes the folder of parts. Raises InputError when it holds parts that were made with other settings, or cannot be made."""
+        """Makes the folder of parts. Raises InputError when it cannot, or they were made with other settings."""
         try:
             self.parts.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -15,6 +15,7 @@ import run
 from config import Config, ex, key_groups, markdown_table, run_command_line
 from datasets.errors import InputError
 from modules import config_checks
+from modules.ask.web_demo import serve
 from modules.assembly import (
     SETTINGS_OF_INFERENCE,
     SETTINGS_OF_TASK,
@@ -63,7 +64,7 @@ def recipe(*names: str, **changes) -> dict:
 
 class TestKeys:
     def test_each_is_read(self):
-        read = {name for function in CONSTRUCTED for name in inspect.signature(function).parameters}
+        read = {name for function in [*CONSTRUCTED, serve] for name in inspect.signature(function).parameters}
         for path in ("run.py", "modules/failures.py"):
             for node in ast.walk(ast.parse((ROOT / path).read_text())):
                 if isinstance(node, ast.Subscript) and getattr(node.value, "id", "") == "config":
