@@ -93,15 +93,14 @@ def test_figures_are_those_of_eval(folder, read):
     scores = json.loads((folder / "scores.json").read_text())
     assert read.data["scores"] == scores
     shown = {row[0]: row for row in reversed(read.rows)}  # the first table counts
-    for label, questions in (("Motion", 18), ("Other", 0), ("all", 144)):
-        title = "overall" if label == "all" else "type"
+    counts = {"Other": "no questions", "all": "144"}
+    for title, label in [*(("type", label) for label in anetqa.QUESTION_TYPES.values()), ("overall", "all")]:
         cells = shown[label]
-        assert cells[1] == (str(questions) if questions else "no questions")
+        assert cells[1] == counts.get(label, "18")
         for cell, entry in zip(cells[3:], scores["predictions"], strict=True):
             score = entry["scores"][title][label]
-            figures = re.findall(r"\d+\.\d\d", cell)
-            expected = [score["accuracy"], score["accuracy@10"]] if questions else []
-            assert figures == [f"{value:.2f}" for value in expected]
+            expected = [score["accuracy"], score["accuracy@10"]] if score["questions"] else []
+            assert re.findall(r"\d+\.\d\d", cell) == [f"{value:.2f}" for value in expected]
 
 
 def test_sections(read):
