@@ -6,6 +6,7 @@ and removed at the end.
 """
 
 import base64
+import gc
 import html
 import os
 import signal
@@ -227,6 +228,7 @@ def serve(
             signal.signal(number, lambda *_: stop.set())
         stop.wait()
         page.close(verbose=False)
+        gc.freeze()
 
 
 def _make_page(gradio: Any, demo: WebDemo, examples: Sequence[str], questions: Sequence[str], limits: str) -> Any:

@@ -76,10 +76,9 @@ class TestWebDemo:
     def test_what_is_refused(self, asker, toy_video, tmp_path, video, question, said):
         make_video(tmp_path / "long.mp4", 70, rate=10)
         (tmp_path / "noise.mp4").write_bytes(b"noise" * 100)
-        cut = (tmp_path / "long.mp4").read_bytes()
-        start = cut.index(b"moov") - 4  # a file of the index alone: it says how long it is, and holds no picture
-        (tmp_path / "cut.mp4").write_bytes(cut[: cut.index(b"mdat") - 4] + cut[start:])
-        make_video(tmp_path / "short.mp4", 10)
+        whole = make_video(tmp_path / "short.mp4", 10).read_bytes()
+        # The index alone: it says how long the video is, and there is no picture.
+        (tmp_path / "cut.mp4").write_bytes(whole[: whole.index(b"mdat") - 4] + whole[whole.index(b"moov") - 4 :])
         path = {None: None, "toy": str(toy_video)}.get(video, str(tmp_path / str(video)))
         with pytest.raises(InputError) as caught:
             WebDemo(asker, 6).answer(path, question)
