@@ -1,7 +1,9 @@
 """Reads a data root before a long run, and says all that is wrong with it.
 
     python preproc/check_data.py data/anetqa --task anetqa
-    python preproc/check_data.py data --task trm
+    python preproc/check_data.py data/anetqa --task anetqa --splits test     # before inference alone
+    python preproc/check_data.py data/anetqa --task anetqa --no-features     # before anetqa_mean
+    python preproc/check_data.py data --task trm [--datasets vatex tgif]
 
 Every question's video must have frames and features that can be read, as training reads them; annotations must agree
 with each other and with the vocabulary. Prints a table; lists every problem in DATA_ROOT/problems.csv. The exit code
@@ -40,6 +42,7 @@ from datasets.files import atomic_write
 from datasets.frames import FrameReader, read_square
 
 TASKS = (*annotations.SOURCE_NAMES, "trm")
+COLLECTIONS = ("vatex", "tgif")  # of the recipe task_pretrain_trm
 DECODED_SIZE = 32  # pixels; an image is decoded as a whole, whatever its size here
 FRAMES_IF_QUICK = 3
 
@@ -79,12 +82,13 @@ class Check:
 # --- annotations of questions ----------------------------------------------------------------------------------------
 
 
-def read_splits(source: QASource, root: Path) -> tuple[dict[str, QuestionTable], Check]:
-    """The splits that can be read."""
+def read_splits(source: QASource, root: Path, splits: Iterable[str]) -> tuple[dict[str, QuestionTable], Check]:
+    """Those of `splits` that can be read."""
     check = Check("annotations")
     tables = {}
-    for split, file in source.split_files.items():
-        table = check.attempt(split, lambda file=file: source.read_questions(root / file))
+    for split in splits:
+        path = root / source.split_files[split]
+        table = check.attempt(split, lambda path=path: source.read_questions(path))
         if table is not None:
             tables[split] = table
     check.summary = ", ".join(
@@ -244,16 +248,33 @@ def _lengths(lengths: Sequence[int], unit: str) -> str:
 
 
 def check_qa(
-    name: str, root: Path, width: int = 1024, max_len: int = 100, quick: bool = False, jobs: int | None = None
+    name: str,
+    root: Path,
+    width: int = 1024,
+    max_len: int = 100,
+    quick: bool = False,
+    jobs: int | None = None,
+    splits: Sequence[str] | None = None,
+    features: bool = True,
 ) -> list[Check]:
-    """All checks of a question-answering data set's folder."""
+    """The checks of a question-answering data set's folder.
+
+    Args:
+        splits: those to look at; all if not given.
+        features: whether clip features are needed; frames alone are what the `*_mean` baselines read.
+    """
     source = annotations.get_source(name)
-    tables, readable = read_splits(source, root)
+    for split in splits or ():
+        if split not in source.split_files:
+            known = ", ".join(source.split_files)
+            raise InputError(f"--splits {split!r}{did_you_mean(split, source.split_files)}: {name} has {known}")
+    tables, readable = read_splits(source, root, splits or source.split_files)
     checks = [readable, check_vocabulary(tables, root), *check_duplicates(tables)]
     videos = list(dict.fromkeys(video_id for table in tables.values() for video_id in table.video_ids))
     directories = [source.frame_directory.format(video_id=video_id) for video_id in videos]
     checks += check_frames(root / "frames", directories, quick, jobs)
-    checks += check_features(root / f"{name}.h5", source.feature_key, videos, width, max_len)
+    if features:
+        checks += check_features(root / f"{name}.h5", source.feature_key, videos, width, max_len)
     return checks
 
 
@@ -277,14 +298,11 @@ def check_captions(name: str, root: Path, width: int = 1024, max_len: int = 100)
     return [readable, shared, features, unused]
 
 
-def check_trm(root: Path, **options) -> list[Check]:
-    """All checks of the captioned collections in a folder: those that have a folder of their own, or just one."""
-    there = [name for name in captions.SOURCE_NAMES if (root / name).is_dir()]
-    if there:
-        return [check for name in there for check in check_captions(name, root / name, **options)]
-    if root.name in captions.SOURCE_NAMES:
+def check_trm(root: Path, datasets: Sequence[str] = COLLECTIONS, **options) -> list[Check]:
+    """The checks of captioned collections, each in its folder under `root`; `root` may be the folder of just one."""
+    if root.name in captions.SOURCE_NAMES and not any((root / name).is_dir() for name in datasets):
         return check_captions(root.name, root, **options)
-    raise InputError(f"{root} holds no folder {' or '.join(captions.SOURCE_NAMES)}; give the folder that does")
+    return [check for name in datasets for check in check_captions(name, root / name, **options)]
 
 
 def print_table(checks: Sequence[Check]) -> None:
@@ -314,6 +332,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data_root", type=Path, help="as data_root of run.py, e.g. data/anetqa, or data for trm")
     parser.add_argument("--task", required=True, help=", ".join(TASKS))
+    parser.add_argument("--splits", nargs="+", help="only these, e.g. test (default: all of the data set)")
+    parser.add_argument("--no-features", action="store_true", help="clip features are not needed: *_mean baselines")
+    parser.add_argument("--datasets", nargs="+", default=COLLECTIONS, help="trm: collections (default: vatex tgif)")
     parser.add_argument("--width", type=int, default=1024, help="of a clip feature (default: %(default)s)")
     parser.add_argument("--max-video-len", type=int, default=100, help="clips that training uses (%(default)s)")
     parser.add_argument("--quick", action="store_true", help=f"decode {FRAMES_IF_QUICK} frames a video, not all")
@@ -326,9 +347,10 @@ def main(arguments: list[str] | None = None) -> int:
         raise InputError(f"{options.data_root} is not a folder; give the data root, e.g. data/anetqa")
     both = {"width": options.width, "max_len": options.max_video_len}
     if options.task == "trm":
-        checks = check_trm(options.data_root, **both)
+        checks = check_trm(options.data_root, options.datasets, **both)
     else:
-        checks = check_qa(options.task, options.data_root, **both, quick=options.quick, jobs=options.jobs)
+        only = {"splits": options.splits, "features": not options.no_features}
+        checks = check_qa(options.task, options.data_root, **both, **only, quick=options.quick, jobs=options.jobs)
     print_table(checks)
     path = options.list or options.data_root / "problems.csv"
     write_problems(checks, path)

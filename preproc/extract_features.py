@@ -115,22 +115,24 @@ def extract_features(
                 collected[message.video].append(extractor(message.batch))
                 busy += time.perf_counter() - start
                 continue
+            key = keys[message.video]
             parts = collected.pop(message.video)
             failure = message.failure
             if not failure:
                 with np.errstate(over="ignore"):  # becomes infinite, which is found below
                     features = np.concatenate(parts).astype(STORED[stored_as])
-                if np.isfinite(features).all():
-                    store.write(keys[message.video], features)
-                    clips += len(features)
-                else:
+                if not np.isfinite(features).all():
                     failure = "its features are not finite: they need a higher --precision or --store"
+            # The note comes first: a video that has its features is not looked at again.
             if failure:
-                store.write_note(keys[message.video], failure)
+                store.write_note(key, failure)
             elif message.damage:
-                store.write_note(keys[message.video], f"used, but damaged: {message.damage}")
+                store.write_note(key, f"used, but damaged: {message.damage}")
             else:
-                store.remove_note(keys[message.video])
+                store.remove_note(key)
+            if not failure:
+                store.write(key, features)
+                clips += len(features)
             progress.update()
             progress.set_postfix_str(str(Throughput(clips, time.perf_counter() - began, busy)))
     return Throughput(clips, time.perf_counter() - began, busy)
@@ -238,9 +240,11 @@ def main(arguments: list[str] | None = None) -> int:
         raise InputError(
             f"{len(missing)} videos are not done yet (first: {missing[0]}): run the shards that are missing"
         )
-    print(f"{store.merge(keys)} videos in {options.out}")
     problems += [Problem(keys[key].path, note) for key, note in notes.items() if note is not None]
     report_problems(problems, Path(f"{options.out}.failed.csv"))
+    if not any(key in store for key in keys):
+        raise InputError(f"none of the {len(keys)} videos in {options.videos} could be used")
+    print(f"{store.merge(keys)} videos in {options.out}")
     return 0
 
 

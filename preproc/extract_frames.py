@@ -42,6 +42,8 @@ from preproc.videos import (
     report_problems,
 )
 
+DAMAGE = ".damage"  # a file among a video's frames: the first error that ffmpeg met and went on after
+
 
 @dataclass(frozen=True)
 class FrameSettings:
@@ -108,9 +110,12 @@ def extract_video(video: Video, directory: Path, settings: FrameSettings) -> tup
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if count == 0 or run.returncode != 0:
                 raise VideoError(explain(video.path, run.returncode, run.stderr))
+            damage = first_error(run.stderr)
+            if damage:  # appears with the frames, for the list at the end of every later run
+                (partial / DAMAGE).write_text(damage, encoding="utf-8")
             partial.chmod(0o755)
             partial.rename(directory)
-            return count, first_error(run.stderr)
+            return count, damage
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
@@ -139,10 +144,10 @@ def extract_frames(
         jobs: videos at a time; as many as there are processors by default.
 
     Returns:
-        the videos that were skipped or are damaged.
+        the videos that were skipped or are damaged, those of earlier runs included.
 
     Raises:
-        InputError: no videos, or `out` holds frames that were made with other settings.
+        InputError: no videos, none that can be decoded, or `out` holds frames that were made with other settings.
     """
     out = Path(out)
     naming = get_naming(dataset)
@@ -157,6 +162,8 @@ def extract_frames(
         directory = out / naming.frame_directory.format(video_id=video.video_id)
         if not directory.is_dir():
             todo[video] = directory
+        elif (note := directory / DAMAGE).is_file():
+            problems.append(_damaged(video, note.read_text(encoding="utf-8", errors="replace")))
     _remove_partial(out, todo)
     frames = done = 0
     with ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
@@ -172,14 +179,20 @@ def extract_frames(
                 done += 1
                 frames += count
                 if damage:
-                    problems.append(Problem(video.path, f"used, but damaged: {damage}"))
+                    problems.append(_damaged(video, damage))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
     _remove_partial(out, todo)  # an ffmpeg that outlived its killed run may have written on after the first time
     print(f"{done} videos, {frames} frames extracted to {out}; {len(videos) - len(todo)} were there already")
     report_problems(problems, Path(f"{out}.failed.csv"))
+    if not done and len(todo) == len(videos):
+        raise InputError(f"none of the {len(videos)} videos in {videos_folder} could be decoded")
     return problems
+
+
+def _damaged(video: Video, error: str) -> Problem:
+    return Problem(video.path, f"used, but damaged: {error}")
 
 
 @run_cli

@@ -18,12 +18,15 @@ from datasets.errors import InputError
 from datasets.files import atomic_write
 from preproc.videos import hashed_name, hold_to_settings, keep_settings
 
+NOTE = "note"  # an attribute of a video's dataset
+
 
 class FeatureStore:
     """The features of one HDF5 file, complete or in the making.
 
     Args:
-        path: the HDF5 file; one dataset a video, float [clips, width], and the settings as attributes.
+        path: the HDF5 file; one dataset a video, float [clips, width], and the settings as attributes. What was noted
+            about a video that has features is an attribute of its dataset.
         settings: what the features depend on.
 
     Raises:
@@ -36,18 +39,24 @@ class FeatureStore:
         self.parts = Path(f"{path}.parts")
         self._in_file = self._read_file()
 
-    def _read_file(self) -> set[str]:
+    def _read_file(self) -> dict[str, str | None]:
+        """The videos in the file, each with what was noted about it."""
         if not self.path.exists():
-            return set()
-        keys = set()
+            return {}
+        notes = {}
+
+        def add(key: str, item: h5py.Dataset | h5py.Group) -> None:
+            if isinstance(item, h5py.Dataset):
+                notes[key] = item.attrs.get(NOTE)
+
         try:
             with h5py.File(self.path, "r") as file:
                 kept = {name: json.loads(value) for name, value in file.attrs.items() if name in self.settings}
-                file.visititems(lambda key, item: keys.add(key) if isinstance(item, h5py.Dataset) else None)
+                file.visititems(add)
         except (OSError, json.JSONDecodeError) as error:
             raise InputError(f"{self.path} cannot be read ({error}); move it away, or name another output") from None
         hold_to_settings(kept, self.settings, f"the features in {self.path}")
-        return keys
+        return notes
 
     def start(self) -> None:
         """Makes the folder of parts. Raises InputError when it cannot, or they were made with other settings."""
@@ -82,7 +91,7 @@ class FeatureStore:
     def note(self, key: str) -> str | None:
         """What was noted about a video, if anything."""
         path = self._note(key)
-        return path.read_text(encoding="utf-8") if path.exists() else None
+        return path.read_text(encoding="utf-8") if path.exists() else self._in_file.get(key)
 
     def merge(self, keys: Iterable[str]) -> int:
         """Writes the HDF5 file: what it held before, and the parts of these videos. The parts are then removed.
@@ -96,7 +105,7 @@ class FeatureStore:
         if parts or not self.path.exists():
             with atomic_write(self.path, "w+b") as file:
                 self._write_file(file, parts)
-            self._in_file |= parts.keys()
+            self._in_file |= {key: self.note(key) for key in parts}
         shutil.rmtree(self.parts, ignore_errors=True)
         return len(self._in_file)
 
@@ -107,9 +116,11 @@ class FeatureStore:
             with h5py.File(file, "w", track_order=False) as after:
                 for name, value in self.settings.items():
                     after.attrs[name] = json.dumps(value)
-                for key in sorted(self._in_file | parts.keys()):
+                for key in sorted(self._in_file.keys() | parts.keys()):
                     features = np.load(parts[key], allow_pickle=False) if key in parts else before[key][()]
-                    after.create_dataset(key, data=features, track_times=False)
+                    dataset = after.create_dataset(key, data=features, track_times=False)
+                    if (note := self.note(key)) is not None:
+                        dataset.attrs[NOTE] = note
         finally:
             if before is not None:
                 before.close()

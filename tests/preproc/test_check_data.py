@@ -182,9 +182,29 @@ def test_captioned_collections(captioned):
     }
 
 
-def test_no_captioned_collection(tmp_path):
-    with pytest.raises(InputError, match="holds no folder vatex or tgif; give the folder that does"):
-        check_trm(tmp_path)
+def test_a_collection_that_is_missing(captioned, capsys):
+    shutil.rmtree(captioned / "tgif")
+    problems = found(check_trm(captioned, width=WIDTH))
+    assert problems.keys() == {"tgif: annotations", "tgif: features"}
+    assert "train.json does not exist" in problems["tgif: annotations"][0][1]
+    arguments = [str(captioned), "--task", "trm", "--width", str(WIDTH)]
+    assert script.main(arguments) == 1
+    assert script.main([*arguments, "--datasets", "vatex"]) == 0
+    capsys.readouterr()
+    assert script.main([*arguments, "--datasets", "vatx"]) == 2
+    assert "did you mean 'vatex'?" in capsys.readouterr().err
+
+
+def test_only_what_a_run_reads(root, capsys):
+    (root / "anetqa.h5").unlink()
+    (root / "val.csv").unlink()
+    (root / "train.csv").unlink()
+    arguments = [str(root), "--task", "anetqa"]
+    assert script.main(arguments) == 1
+    assert script.main([*arguments, "--splits", "test", "--no-features"]) == 0
+    capsys.readouterr()
+    assert script.main([*arguments, "--splits", "tset"]) == 2
+    assert "--splits 'tset' (did you mean 'test'?): anetqa has train, val, test" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -161,6 +161,11 @@ def test_broken_videos_stop_nothing(tmp_path, capsys):
     with h5py.File(tmp_path / "a.h5") as file:
         assert set(file["videos"]) == {name.rpartition(".")[0] for name in used}
     assert f"{len(reasons)} skipped or damaged" in capsys.readouterr().out
+    assert any("used, but damaged" in reason for reason in reasons.values())
+
+    listed = (tmp_path / "a.h5.failed.csv").read_bytes()
+    assert run(tmp_path / "videos", tmp_path / "a.h5") == 0  # tries those without features again, no others
+    assert (tmp_path / "a.h5.failed.csv").read_bytes() == listed
 
 
 @pytest.mark.parametrize(
@@ -178,11 +183,11 @@ def test_lower_precision(videos, network, tmp_path, arguments, limit):
     assert 0 < relative_error(found, plain_features(videos / "n65.mp4", network)) < limit
 
 
-def test_features_that_overflow_are_not_stored(videos, tmp_path, monkeypatch):
+def test_features_that_overflow_are_not_stored(videos, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(script.FeatureExtractor, "__call__", lambda self, batch: np.full((1, 128), 1e6, np.float32))
-    assert run(videos, tmp_path / "a.h5", "--store", "float16", "--batch-size", 1) == 0
-    with h5py.File(tmp_path / "a.h5") as file:
-        assert len(file) == 0
+    assert run(videos, tmp_path / "a.h5", "--store", "float16", "--batch-size", 1) == 2
+    assert f"none of the {len(LENGTHS)} videos in" in capsys.readouterr().err
+    assert not (tmp_path / "a.h5").exists()
     assert (tmp_path / "a.h5.failed.csv").read_text().count("not finite: they need a higher --precision") == len(
         LENGTHS
     )

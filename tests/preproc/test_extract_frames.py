@@ -71,6 +71,20 @@ def test_broken_videos_stop_nothing(tmp_path, capsys):
     with (tmp_path / "frames.failed.csv").open() as file:
         assert {(row["file"].rpartition("/")[2], row["reason"]) for row in csv.DictReader(file)} == set(reasons.items())
     assert "the file is empty" in capsys.readouterr().out
+    assert any("used, but damaged" in reason for reason in reasons.values())
+
+    listed = (tmp_path / "frames.failed.csv").read_bytes()
+    again = extract_frames(tmp_path / "videos", tmp_path / "frames", "agqa", FrameSettings(short_side=32))
+    assert sorted(again, key=str) == sorted(problems, key=str)  # of those that are there already, too
+    assert (tmp_path / "frames.failed.csv").read_bytes() == listed
+
+
+def test_no_video_that_can_be_decoded(tmp_path, capsys):
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "a.mp4").write_bytes(b"<html>not found</html>")
+    assert script.main([str(tmp_path / "videos"), str(tmp_path / "frames"), "--dataset", "agqa"]) == 2
+    assert "none of the 1 videos in" in capsys.readouterr().err
+    assert "a.mp4" in (tmp_path / "frames.failed.csv").read_text()
 
 
 @pytest.mark.parametrize(

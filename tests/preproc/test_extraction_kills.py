@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from .video_files import make_video
+from .video_files import make_cut_video, make_video
 
 ROOT = Path(__file__).parents[2]
 KILLS = [2, pytest.param(20, marks=pytest.mark.slow)]
@@ -23,6 +23,7 @@ def videos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("videos")
     for i in range(12):
         make_video(folder / f"{i}.mp4", 40 + 25 * i, size="320x240")
+    make_cut_video(folder / "5.mp4", 200, size="320x240")
     return folder
 
 
@@ -95,6 +96,8 @@ def test_frames(videos, tmp_path, kills):
     kill_at_random_moments(lambda: start("extract_frames.py", videos, out, *options), started, check, kills)
     check()
     assert contents(out) == contents(tmp_path / "undisturbed")
+    assert "used, but damaged" in Path(f"{out}.failed.csv").read_text()
+    assert Path(f"{out}.failed.csv").read_bytes() == (tmp_path / "undisturbed.failed.csv").read_bytes()
     assert len(seen) == 12
     assert all(cv2.imread(str(path)) is not None for path in out.rglob("*.png"))
 
@@ -126,6 +129,8 @@ def test_features(videos, tmp_path, kills):
     printed = kill_at_random_moments(lambda: start("extract_features.py", videos, out, *options), started, check, kills)
     check()
     assert out.read_bytes() == (tmp_path / "undisturbed.h5").read_bytes()
+    assert "used, but damaged" in Path(f"{out}.failed.csv").read_text()
+    assert Path(f"{out}.failed.csv").read_bytes() == (tmp_path / "undisturbed.h5.failed.csv").read_bytes()
     assert not parts.exists() and not list(tmp_path.glob(".*"))
     for before, text in zip(todo, printed, strict=False):
         announced = re.search(r"(\d+) videos to do", text)

@@ -103,6 +103,19 @@ def test_notes(store):
     assert store.note("a") is None
 
 
+def test_notes_stay_with_the_features(store):
+    for key in ("a", "b"):
+        store.write(key, features(0))
+    store.write_note("a", "damäged")
+    store.merge(["a", "b"])
+    assert store.note("a") == "damäged" and store.note("b") is None
+    later = FeatureStore(store.path, SETTINGS)
+    later.start()
+    later.write("c", features(1))
+    later.merge(["a", "b", "c"])
+    assert [FeatureStore(store.path, SETTINGS).note(key) for key in "abc"] == ["damäged", None, None]
+
+
 def test_other_settings_are_refused(store):
     other = FeatureStore(store.path, SETTINGS | {"width": 5})
     with pytest.raises(

@@ -21,6 +21,13 @@ def make_video(
     return path
 
 
+def make_cut_video(path: Path, frames: int, size: str = "96x64") -> Path:
+    """A video whose download was cut off: the first half of its bytes, which hold its index."""
+    make_video(path, frames, size, options=("-pix_fmt", "yuv420p", "-movflags", "+faststart"))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    return path
+
+
 def make_broken_videos(folder: Path) -> dict[str, str]:
     """One of each kind of file that a large download holds.
 
@@ -34,8 +41,7 @@ def make_broken_videos(folder: Path) -> dict[str, str]:
     (folder / "noise.mp4").write_bytes(np.random.default_rng(0).bytes(5000))
     (folder / "text.mp4").write_text("#EXTM3U\n#EXTINF:1\nhttp://127.0.0.1:9/x.ts\n")
     (folder / "no index.mp4").write_bytes(content[: len(content) // 4])
-    indexed = make_video(folder / "cut.mp4", 50, options=("-pix_fmt", "yuv420p", "-movflags", "+faststart"))
-    indexed.write_bytes(indexed.read_bytes()[: indexed.stat().st_size // 2])
+    make_cut_video(folder / "cut.mp4", 50)
     ffmpeg("-f", "lavfi", "-i", "sine=d=1", folder / "audio.mp4")
     cover = ("-f", "lavfi", "-i", "color=red:s=64x64", "-map", "0", "-map", "1", "-frames:v", 1, "-c:v", "mjpeg")
     ffmpeg("-f", "lavfi", "-i", "sine=d=1", *cover, "-disposition:v", "attached_pic", folder / "audio with cover.mp4")
