@@ -183,8 +183,8 @@ class TRMDataModule(EpochDataModule):
             if missing:
                 raise InputError(
                     f"{len(missing)} of the {len(captions)} videos of {path} have no features in {clips[-1].path} "
-                    f"({', '.join(missing[:5])}{', …' * (len(missing) > 5)}); extract them, or leave them out: "
-                    f"preproc/preproc_{source.name}.py --features {clips[-1].path}"
+                    f"({', '.join(missing[:5])}{', …' * (len(missing) > 5)}); extract them, or leave these videos out "
+                    f"of {path} (preproc_vatex.py and preproc_tgif.py do with --features {clips[-1].path})"
                 )
         if split == "val":
             numbers = [self.val_questions] * len(makers)

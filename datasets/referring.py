@@ -51,7 +51,7 @@ class ReferringDataset:
 
     Each collection is gone through again and again, in an order that is shuffled once, over the ends of epochs: every
     video has its turn before any has a second one. What is asked in a turn depends on the seed, the number of the pass
-    through the collection and the video's place in it alone. With as many questions an epoch as videos, a pass is an
+    through the collection and the video's place in all collections alone. With as many questions an epoch as videos, a pass is an
     epoch.
     """
 
@@ -78,6 +78,8 @@ class ReferringDataset:
                 )
         self._kept: dict[tuple[int, int], np.ndarray] = {}
         self._ends = np.cumsum([collection.num_questions for collection in self.collections])
+        sizes = [len(collection.maker.captions) for collection in self.collections]
+        self._first_videos = np.cumsum([0, *sizes]).tolist()  # numbers the videos of all collections
         self._orders = [
             np.random.default_rng((seed, number)).permutation(len(collection.maker.captions))
             for number, collection in enumerate(self.collections)
@@ -98,7 +100,7 @@ class ReferringDataset:
         turn = draw.epoch * collection.num_questions + draw.index - first
         through, place = divmod(turn, len(order))
         video = int(order[place])
-        random = draw_generator(self.seed, through, video)
+        random = draw_generator(self.seed, through, self._first_videos[number] + video)
         question = collection.maker.ask(video, random)
         captions = collection.maker.captions
         clips = [self._read_features(number, shown) for shown in question.videos]

@@ -14,9 +14,7 @@ There are always `num_clips` choices, in random order. From type 1 on the wrong 
 their place in time tells them from the right one. No two choices read the same, and X is the caption of one clip only.
 """
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -190,28 +188,3 @@ def join_clips(clips: list[np.ndarray], most: int, random: np.random.Generator |
         for clip, wanted in zip(clips, kept.tolist(), strict=True)
     ]
     return np.concatenate(sampled), kept
-
-
-def tally(results: Iterable[tuple[int, bool]]) -> dict[str, dict[str, Any]]:
-    """(type, whether it was answered right) of each question -> ``questions, correct, accuracy`` by type and of all.
-
-    The accuracy of a type that was not asked is None.
-    """
-    by_type: dict[str, list[bool]] = {name: [] for name in QUESTION_TYPES}
-    for kind, correct in results:
-        by_type[QUESTION_TYPES[kind]].append(bool(correct))
-    by_type["all"] = [correct for own in by_type.values() for correct in own]
-    return {
-        name: {"questions": len(own), "correct": sum(own), "accuracy": sum(own) / len(own) if own else None}
-        for name, own in by_type.items()
-    }
-
-
-def format_counts(counts: Mapping[str, Mapping[str, Any]]) -> str:
-    """What `tally` returns, as a table."""
-    lines = [f"{'type':18}{'questions':>12}{'correct':>12}{'accuracy':>14}"]
-    for kind, (name, own) in enumerate(counts.items()):
-        title = name if name == "all" else f"{kind}  {name}"
-        accuracy = "no questions" if own["accuracy"] is None else f"{own['accuracy']:.2%}"
-        lines.append(f"{title:18}{own['questions']:>12,}{own['correct']:>12,}{accuracy:>14}")
-    return "\n".join(lines)

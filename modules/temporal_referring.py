@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics import MeanMetric, Metric
 
-from datasets.trm import QUESTION_TYPES, format_counts, tally
+from datasets.trm import QUESTION_TYPES
 
 from .alignment import alignment_loss, count_on_all_ranks
 from .dest import DeST, ModelSizes, init_linear
@@ -222,3 +222,28 @@ class TemporalReferring(Objective):
         """How many questions of each type the records of all ranks answer right, as data and as a table."""
         counts = tally((record["type"], record["correct"]) for record in records)
         return counts, format_counts(counts)
+
+
+def tally(results: Iterable[tuple[int, bool]]) -> dict[str, dict[str, Any]]:
+    """(type, whether it was answered right) of each question -> ``questions, correct, accuracy`` by type and of all.
+
+    The accuracy of a type that was not asked is None.
+    """
+    by_type: dict[str, list[bool]] = {name: [] for name in QUESTION_TYPES}
+    for kind, correct in results:
+        by_type[QUESTION_TYPES[kind]].append(bool(correct))
+    by_type["all"] = [correct for own in by_type.values() for correct in own]
+    return {
+        name: {"questions": len(own), "correct": sum(own), "accuracy": sum(own) / len(own) if own else None}
+        for name, own in by_type.items()
+    }
+
+
+def format_counts(counts: Mapping[str, Mapping[str, Any]]) -> str:
+    """What `tally` returns, as a table."""
+    lines = [f"{'type':18}{'questions':>12}{'correct':>12}{'accuracy':>14}"]
+    for kind, (name, own) in enumerate(counts.items()):
+        title = name if name == "all" else f"{kind}  {name}"
+        accuracy = "no questions" if own["accuracy"] is None else f"{own['accuracy']:.2%}"
+        lines.append(f"{title:18}{own['questions']:>12,}{own['correct']:>12,}{accuracy:>14}")
+    return "\n".join(lines)
