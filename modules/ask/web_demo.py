@@ -228,7 +228,7 @@ def serve(
             signal.signal(number, lambda *_: stop.set())
         stop.wait()
         page.close(verbose=False)
-        gc.freeze()
+        gc.freeze()  # or the interpreter's last collections take seconds
 
 
 def _make_page(gradio: Any, demo: WebDemo, examples: Sequence[str], questions: Sequence[str], limits: str) -> Any:

@@ -181,8 +181,10 @@ class TestPage:
         assert page.evaluate("document.documentElement.scrollWidth") <= width  # nothing sticks out
         assert not page.locator('button[aria-label^="Trim"]').is_visible()
 
-    def test_examples(self, user, expected):
+    def test_nothing_asked_then_examples(self, user, expected):
         page = user()
+        page.get_by_role("button", name="Ask", exact=True).click()
+        page.get_by_text("There is no video yet").wait_for()
         page.locator(".gallery-item").first.click()
         page.locator(".gallery-item", has_text=QUESTION).click()
         page.locator("video").first.wait_for(state="attached")
@@ -195,7 +197,7 @@ class TestPage:
         ask(page, tmp_path / "broken.mp4", QUESTION)
         page.get_by_text("broken.mp4 is no video that can be used").wait_for()
         assert page.locator(".answer").count() == 0
-        page = user()
+        page.get_by_label("Clear").click()
         ask(page, toy_video, QUESTION)
         assert first_answer(page) == expected.best[0]
 
@@ -203,15 +205,10 @@ class TestPage:
         page = user()
         ask(page, make_video(tmp_path / "long.mp4", 80, rate=10), QUESTION)
         page.get_by_text("long.mp4 is 8 s long; videos of up to 7 s are taken.").wait_for()
+        page.get_by_label("Clear").click()
         (tmp_path / "large.mp4").write_bytes(bytes(2_000_000))
-        page = user()
         page.set_input_files("input[type=file]", tmp_path / "large.mp4")
         page.get_by_text("exceed").first.wait_for()
-
-    def test_nothing_asked(self, user):
-        page = user()
-        page.get_by_role("button", name="Ask", exact=True).click()
-        page.get_by_text("There is no video yet").wait_for()
 
     def test_two_users_at_once(self, user, asker, toy_video):
         videos = sorted(toy_video.parent.glob("*_test_*.mp4"))[:2]
