@@ -1,11 +1,12 @@
 """The questions of one split as a table: by column, checked, and shared by processes."""
 
 import os
+import zlib
 from array import array
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,8 @@ from .files import atomic_write
 # A row and where it stands in its file ("line 7", "record 'x'"), for messages.
 Row = tuple[str, Mapping[str, Any]]
 
-_CACHE_FORMAT = b"1"  # changes with what a copy holds, so that older ones are made again
+_CACHE_FORMAT = b"2"  # changes with what a copy holds, so that older ones are made again
+_CHECKSUM_BYTES = 4
 _ROWS_PER_CHUNK = 1 << 12
 _TEXT_COLUMNS = ("qid", "question", "answer", "video_id")
 
@@ -118,8 +120,7 @@ def read_table(
         return _open_copy(copy, key)
     table = _build_table(path, rows(path), extra_columns or {}, is_flag).replace_schema_metadata(key)
     with suppress(InputError, OSError, pa.ArrowException):
-        with atomic_write(copy, "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
-            writer.write_table(table)
+        _write_copy(copy, table)
         return _open_copy(copy, key)
     return QuestionTable(table)
 
@@ -146,19 +147,52 @@ def video_id_problem(video_id: str) -> str | None:
     return None
 
 
-def _open_copy(file: Path, key: Mapping[bytes, bytes]) -> QuestionTable:
-    """Maps an Arrow file into memory. Raises OSError or ArrowException if it is missing, damaged or of another key."""
+class _Summed:
+    """A file that is written, and the checksum of all that was."""
+
+    def __init__(self, file: IO[bytes]):
+        self._file = file
+        self.checksum = 0
+        self.closed = False
+
+    def write(self, data: bytes) -> int:
+        self.checksum = zlib.crc32(data, self.checksum)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def _write_copy(file: Path, table: pa.Table) -> None:
+    """An Arrow file, and after it its checksum, which Arrow files do not have."""
+    with atomic_write(file, "wb") as content:
+        summed = _Summed(content)
+        with pa.ipc.new_file(summed, table.schema) as writer:
+            writer.write_table(table)
+        content.write(summed.checksum.to_bytes(_CHECKSUM_BYTES, "little"))
+
+
+def _open_copy(file: Path, key: Mapping[bytes, bytes], verify: bool = True) -> QuestionTable:
+    """Maps a copy into memory. Raises OSError or ArrowException if it is missing, damaged or of another key."""
     with pa.memory_map(str(file)) as mapped:
-        table = pa.ipc.open_file(mapped).read_all()
+        whole = mapped.read_buffer()
+    if whole.size <= _CHECKSUM_BYTES:
+        raise pa.ArrowInvalid("cut short")
+    content, checksum = whole.slice(0, whole.size - _CHECKSUM_BYTES), whole.slice(whole.size - _CHECKSUM_BYTES)
+    if verify and zlib.crc32(content) != int.from_bytes(checksum.to_pybytes(), "little"):
+        raise pa.ArrowInvalid("damaged")
+    table = pa.ipc.open_file(content).read_all()
     if dict(table.schema.metadata or {}) != dict(key):
         raise pa.ArrowInvalid("made of another file")
-    table.validate()
     return QuestionTable(table, file)
 
 
 def _reopen(file: Path, key: Mapping[bytes, bytes]) -> QuestionTable:
     try:
-        return _open_copy(file, key)
+        return _open_copy(file, key, verify=False)  # the process that sent it has
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{file} has changed since it was opened ({error}); start again") from error
 
