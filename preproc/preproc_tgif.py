@@ -69,7 +69,10 @@ def preprocess(input_dir: Path, output_dir: Path, features: Path | None = None) 
 
 def video_id_of(url: str, where: str) -> str:
     """The name of a GIF's file without its suffix. Raises InputError, beginning with `where`, when there is none."""
-    video_id = PurePosixPath(unquote(urlsplit(url).path)).stem
+    try:
+        video_id = PurePosixPath(unquote(urlsplit(url).path)).stem
+    except ValueError as error:
+        raise InputError(f"{where}: {url!r} is not a url: {error}") from None
     if not video_id:
         raise InputError(f"{where}: {url!r} names no file")
     if problem := video_id_problem(video_id):

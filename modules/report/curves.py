@@ -2,6 +2,7 @@
 
 import csv
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +46,7 @@ def read_run(path: Path) -> Run:
             if "step" not in (reader.fieldnames or ()):
                 raise InputError(f"{file} has no column 'step'; it is not the log of a run")
             for row in reader:
-                if not (row["step"] or "").isdigit():
+                if not re.fullmatch(r"[0-9]{1,18}", row["step"] or ""):
                     continue  # cut short when the run was killed
                 for name, value in row.items():
                     number = _number(value)
