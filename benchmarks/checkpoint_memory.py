@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import modules  # noqa: F401  (before anything that imports torchvision)
+from datasets.errors import run_cli
 
 FORMATS = ("zip", "legacy", "safetensors")
 
@@ -62,6 +63,7 @@ def peak() -> int:
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
+@run_cli
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, help="where to write the checkpoints (default: the system's)")
@@ -84,4 +86,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

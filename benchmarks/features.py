@@ -23,6 +23,7 @@ from rich.table import Table
 from torch import nn
 
 import modules  # noqa: F401  (before anything that imports torchvision)
+from datasets.errors import run_cli
 from datasets.frames import read_square
 from modules.video_swin import ARCHITECTURES, VideoSwin
 from preproc.extract_features import MEAN, PRECISIONS, STD, FeatureExtractor, Throughput, extract_features
@@ -163,6 +164,7 @@ def frames_table(repeats: int = 30) -> Table:
     return table
 
 
+@run_cli
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--arch", default="base", choices=ARCHITECTURES)
@@ -178,4 +180,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 import modules  # noqa: F401  (before anything that imports torchvision)
+from datasets.errors import run_cli
 from modules.open_ended_qa import OpenEndedQA
 
 from . import naive
@@ -166,13 +167,14 @@ def print_table(results: dict[str, tuple[dict, dict[str, dict]]], note: str) -> 
     Console(width=None if Console().is_terminal else 140).print(table)
 
 
+@run_cli
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--shape", choices=SHAPES, action="append", help="data set's shape (default: each)")
     parser.add_argument("--precision", choices=PRECISIONS, action="append", help="of our side (default: each)")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--videos", type=int, help="(default: 6 of anetqa's shape, 1 of agqa's)")
-    parser.add_argument("--questions-at-once", type=int, default=32, help="per_gpu_batchsize")
+    parser.add_argument("--questions-at-once", type=int, default=16, help="per_gpu_batchsize")
     parser.add_argument("--naive-questions", type=int, default=2, help="questions on which the naive way is timed")
     parser.add_argument("--check", type=int, help="questions a video whose answers are compared (default: all)")
     parser.add_argument("--small", action="store_true", help="a small model: to see that the command works")
@@ -188,4 +190,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -23,6 +23,7 @@ from rich.table import Table
 from torch.utils.data import DataLoader, Dataset
 
 from datamodules.qa import QADataModule
+from datasets.errors import run_cli
 from datasets.sampling import sample_frames
 
 from .measure import machine
@@ -136,6 +137,7 @@ def questions_a_second(batches: Iterator[int], limit: float = float("inf")) -> f
     return count / (time.perf_counter() - start)
 
 
+@run_cli
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--videos", type=int, default=64)
@@ -169,4 +171,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

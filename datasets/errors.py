@@ -29,7 +29,10 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def run_cli(main: Callable[..., int | None]) -> Callable[..., int]:
-    """Decorates a command line's ``main``: an `InputError` becomes one line on stderr and exit code 2."""
+    """Decorates a command line's ``main``: an `InputError` becomes one line on stderr and exit code 2.
+
+    Ctrl-C ends it without a traceback, and with exit code 130, as shells know it.
+    """
 
     @functools.wraps(main)
     def wrapped(*args, **kwargs) -> int:
@@ -38,6 +41,9 @@ def run_cli(main: Callable[..., int | None]) -> Callable[..., int]:
         except InputError as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
+        except KeyboardInterrupt:
+            print("stopped by Ctrl-C", file=sys.stderr)
+            return 130
         except BrokenPipeError:
             # The reader of our output (say `head`) is gone: nothing to report, and nobody to report it to.
             sys.stderr.close()

@@ -1,0 +1,37 @@
+"""Whatever is run from a command line ends with one line of error, not with a traceback."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FILES = [*ROOT.glob("*.py"), *(path for name in ("benchmarks", "preproc") for path in (ROOT / name).glob("*.py"))]
+MAINS = {
+    path: node
+    for path in FILES
+    for node in ast.parse(path.read_text(encoding="utf-8")).body
+    if isinstance(node, ast.FunctionDef) and node.name == "main"
+}
+
+
+def test_there_are_some():
+    assert {"run.py", "eval.py", "make_toy.py", "inference.py", "train_step.py"} <= {path.name for path in MAINS}
+
+
+@pytest.mark.parametrize("path", MAINS, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_main_reports_bad_input_in_one_line(path):
+    assert "run_cli" in [ast.unparse(decorator) for decorator in MAINS[path].decorator_list]
+    if path.name != "run.py":
+        assert "raise SystemExit(main())" in path.read_text(encoding="utf-8")
+
+
+def test_ctrl_c_before_anything_runs():
+    code = (
+        "import os, signal; from datasets.errors import run_cli;"
+        "exit(run_cli(lambda: os.kill(os.getpid(), signal.SIGINT))())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "stopped by Ctrl-C\n")
