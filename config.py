@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Literal
 
 from datasets.errors import run_cli
-from modules.config_checks import Range, check_updates, check_values, check_words, describe_type
+from modules.config_checks import Range, check_updates, check_words, describe_type
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # sacred imports pkg_resources, which announces its own end
@@ -269,24 +269,22 @@ def run_command_line(arguments: Sequence[str]) -> int:
 
 
 @ex.command(unobserved=True)
-@run_cli
-def print_config(_config: dict[str, Any]) -> int:
-    """Show what would run: every setting by group, those that differ from the default marked."""
-    config = check_values(_config, Config)
-    defaults = asdict(Config())
-    for group, keys in key_groups().items():
-        print(f"\n{group}")
-        for key in keys:
-            changed = config[key] != defaults[key]
-            was = f"   (default {defaults[key]!r})" if changed else ""
-            print(f"{'*' if changed else ' '} {key} = {config[key]!r}{was}")
-    return 0
-
-
-@ex.command(unobserved=True)
 def print_keys() -> None:
     """Print the table of all settings, as the README has it."""
     print(markdown_table())
+
+
+def settings_text(config: Mapping[str, Any]) -> str:
+    """Every setting by group, those that differ from the default marked."""
+    defaults = asdict(Config())
+    lines = []
+    for group, keys in key_groups().items():
+        lines += ["", group]
+        for key in keys:
+            changed = config[key] != defaults[key]
+            was = f"   (default {defaults[key]!r})" if changed else ""
+            lines.append(f"{'*' if changed else ' '} {key} = {config[key]!r}{was}")
+    return "\n".join(lines)
 
 
 def key_groups() -> dict[str, dict[str, str]]:

@@ -1,21 +1,12 @@
 """Trains, validates, tests: ``python run.py with RECIPE key=value …`` (settings and recipes: config.py)."""
 
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
-from config import Config, ex, run_command_line
+from config import Config, ex, run_command_line, settings_text
 from datasets.errors import run_cli
-from modules.config_checks import (
-    check_asked,
-    check_combinations,
-    check_files,
-    check_paths,
-    check_tokenizer,
-    check_values,
-    choose_precision,
-)
+from modules.config_checks import check_asked, check_files, check_tokenizer, check_values, choose_precision
 
 # Objective -> the class that makes its batches, the class that learns from them.
 OBJECTIVES = {
@@ -32,46 +23,27 @@ def main(_config: dict[str, Any], _run: Any) -> int:
     import pytorch_lightning as pl
     import torch
 
-    from modules.assembly import check_resumable, construct, locate, settings_of_checkpoint, start_weights
+    from modules.assembly import check_resumable, construct, locate, start_weights
     from modules.checkpoint_metadata import make_metadata
-    from modules.checkpoint_reader import read_checkpoint
     from modules.checkpoints import NEEDED_TO_TRAIN
     from modules.dest import ModelSizes
     from modules.failures import explained
     from modules.optimizer import OptimizerSettings
-    from modules.predictions import PredictionWriter, check_free
+    from modules.predictions import PredictionWriter
     from modules.progress import RunSummary, progress_callback, quiet_libraries
     from modules.run_checkpoints import AtomicCheckpointIO, Checkpoints
-    from modules.run_folder import (
-        CHECKPOINTS,
-        LogPosition,
-        find_checkpoint,
-        new_run_folder,
-        predictions_path,
-        run_folder_of,
-        run_loggers,
-    )
+    from modules.run_folder import CHECKPOINTS, LogPosition, new_run_folder, run_folder_of, run_loggers
     from modules.run_log import RunLog
-    from modules.stopping import STOPPED_EXIT_CODE, StoppedError, StopSignals
+    from modules.run_plan import plan_run
+    from modules.stopping import STOPPED_EXIT_CODE, StopAtOnce, StoppedError, StopSignals, follow_first_rank
     from modules.validation_schedule import ValidationSchedule
 
     quiet_libraries()
-    config = check_values(_config, Config)
     given, recipes = _run.meta_info["config_updates"], _run.meta_info["named_configs"]
-    check_paths(config)
 
-    # Checkpoint: it decides some of the settings
-    resume_path = construct(find_checkpoint, config) if config["resume_from"] is not None else None
-    source = resume_path or config["load_path"]
-    checkpoint = read_checkpoint(source) if source is not None else None
-    made_with = (checkpoint.metadata if checkpoint is not None else None) or {}
-    continues = config["test_only"] or resume_path is not None
-    config |= settings_of_checkpoint(made_with.get("config") or {}, continues, given, recipes)
-    config = check_values(config, Config, found_in=source)
-    check_combinations(config, torch.cuda.device_count(), os.environ)
-    if config["test_only"]:
-        predictions = construct(predictions_path, config)
-        check_free(predictions, config["overwrite"])
+    # Settings, some of which the checkpoint decides
+    plan = plan_run(check_values(_config, Config), Config, given, recipes)
+    config, checkpoint, made_with, resume_path = plan.config, plan.checkpoint, plan.made_with, plan.resume_path
 
     # Seed
     pl.seed_everything(config["seed"], workers=True, verbose=False)
@@ -101,12 +73,12 @@ def main(_config: dict[str, Any], _run: Any) -> int:
         start_weights(model.model, checkpoint, needed, config["answer_encoder"])
 
     # Callbacks, loggers
-    signals = StopSignals()
+    signals = StopAtOnce() if config["test_only"] else StopSignals()
     callbacks = [RunSummary(config), progress_callback()]
     loggers = []
     if config["test_only"]:
         folder = Path(config["log_dir"])
-        callbacks.append(PredictionWriter(predictions, config["overwrite"]))
+        callbacks.append(PredictionWriter(plan.predictions, config["overwrite"]))
     else:
         folder = run_folder_of(resume_path) if resume_path is not None else None
         folder = folder or construct(new_run_folder, config)
@@ -114,7 +86,7 @@ def main(_config: dict[str, Any], _run: Any) -> int:
         schedule = construct(ValidationSchedule, config)
         callbacks += [schedule, construct(Checkpoints, to_checkpoints, config)]
         if not config["fast_dev_run"]:
-            loggers = run_loggers(folder, LogPosition.of(checkpoint.others) if resume_path is not None else None)
+            loggers = run_loggers(folder, LogPosition.of(checkpoint) if resume_path is not None else None)
             callbacks.append(RunLog(config))
 
     # Trainer
@@ -142,16 +114,17 @@ def main(_config: dict[str, Any], _run: Any) -> int:
     )
 
     # Fit or test
+    follow_first_rank()
     try:
-        with explained(config, resume_path):
+        with explained(config, resume_path, folder, signals), signals:
             if config["test_only"]:
                 trainer.predict(model, data, return_predictions=False)
             else:
-                with signals:
-                    trainer.fit(model, data, ckpt_path=resume_path, weights_only=True)
+                trainer.fit(model, data, ckpt_path=resume_path, weights_only=True)
     except StoppedError as stopped:
         if trainer.is_global_zero:
-            print(f"{stopped}; continue with the same command and resume_from=last", flush=True)
+            then = "start it again" if config["test_only"] else "continue with the same command and resume_from=last"
+            print(f"{stopped}; {then}", flush=True)
         return STOPPED_EXIT_CODE if trainer.is_global_zero else 0
     return 0
 
@@ -215,6 +188,26 @@ def web(_config: dict[str, Any], _run: Any) -> int:
     device, precision = choose_precision(config, given, torch.cuda.device_count())
     asker = Asker.open(config["load_path"], config["swin_path"], config, given, device, precision)
     construct(serve, {"asker": asker, **offered}, config)
+    return 0
+
+
+@ex.command(unobserved=True)
+@run_cli
+def print_config(_config: dict[str, Any], _run: Any) -> int:
+    """Show what would run, every setting by group, those that differ from the default marked; and what would stop it."""
+    config = check_values(_config, Config)
+    given, recipes = _run.meta_info["config_updates"], _run.meta_info["named_configs"]
+    if not given and not recipes:
+        print(settings_text(config))  # the list of all settings
+        return 0
+    from modules.progress import quiet_libraries
+    from modules.run_plan import plan_run
+
+    quiet_libraries()
+    try:
+        config = plan_run(config, Config, given, recipes).config
+    finally:
+        print(settings_text(config), flush=True)
     return 0
 
 

@@ -12,29 +12,48 @@ from pytorch_lightning.trainer.connectors import checkpoint_connector
 
 from datasets.errors import InputError
 
+from .stopping import StoppedError, StopSignals
+
 # How PyTorch says on a CPU that memory is full, or can never be enough.
 _NO_MEMORY = re.compile(r"can't allocate memory|std::bad_alloc|[Ss]torage size calculation overflowed")
+# How gloo says that it reads from nobody any more.
+_LOST_RANK = re.compile(r"gloo.*(?:[Cc]onnection|[Tt]imed out|[Tt]imeout)|Connection (?:closed|reset) by peer")
 
 
 @contextlib.contextmanager
-def explained(config: Mapping[str, Any], resumed: Path | None = None) -> Iterator[None]:
-    """Errors from within come out as `explain` has them; those that it does not know as they are."""
+def explained(
+    config: Mapping[str, Any],
+    resumed: Path | None = None,
+    folder: Path | None = None,
+    signals: StopSignals | None = None,
+) -> Iterator[None]:
+    """Errors from within come out as `explain` has them; those that it does not know as they are.
+
+    Args:
+        config, resumed, folder: as of `explain`.
+        signals: what asks to stop; ranks that were asked do not miss each other.
+    """
     try:
         yield
     except Exception as error:
-        known = explain(error, config, resumed)
+        if signals is not None and signals.received is not None and _is_of_ranks(error):
+            raise StoppedError(f"stopped by {signals.received.name}") from error
+        known = explain(error, config, resumed, folder)
         if known is None:
             raise
         raise known from error
 
 
-def explain(error: Exception, config: Mapping[str, Any], resumed: Path | None = None) -> InputError | None:
+def explain(
+    error: Exception, config: Mapping[str, Any], resumed: Path | None = None, folder: Path | None = None
+) -> InputError | None:
     """The error as one line with the way out, or None if it is none of those known here.
 
     Args:
         error: what ended the run.
         config: its settings.
         resumed: the checkpoint that it was to go on from.
+        folder: where the run writes.
     """
     text = str(error)
     if isinstance(error, InputError):
@@ -55,8 +74,14 @@ def explain(error: Exception, config: Mapping[str, Any], resumed: Path | None = 
             "or give the container more shared memory (docker run --shm-size)"
         )
     if isinstance(error, OSError) and error.strerror:
-        where = f"{error.filename}: " if error.filename else ""
-        return InputError(f"{where}{error.strerror}; what was whole before is whole still")
+        return InputError(f"{_where(error, folder)}{error.strerror}; what was whole before is whole still")
+    if _is_of_ranks(error):
+        reason = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
+        then = "start it again" if config["test_only"] else "continue with resume_from=last"
+        return InputError(
+            f"the processes of this run have lost each other ({reason[:200]}); if one of them ended with an error, it "
+            f"stands above or in the log of its machine; mend that and {then}"
+        )
     if resumed is not None and _is_of_restoring(error):
         return InputError(
             f"{resumed} cannot be continued: the state of its training does not fit this network and these settings "
@@ -64,6 +89,25 @@ def explain(error: Exception, config: Mapping[str, Any], resumed: Path | None = 
             f"weights with load_path={resumed}"
         )
     return None
+
+
+def _where(error: OSError, folder: Path | None) -> str:
+    """Which file an error of the disk is about."""
+    if error.filename:
+        return f"{error.filename}: "
+    if folder is None:
+        return ""
+    # TensorBoard writes in a thread of its own, and through a file object without a name.
+    frames = traceback.extract_tb(error.__traceback__)
+    of_board = any("tensorboard" in Path(frame.filename).parts for frame in frames)
+    return f"cannot write {folder}/events.out.tfevents.*: " if of_board else f"cannot write in {folder}: "
+
+
+def _is_of_ranks(error: Exception) -> bool:
+    """Whether it was raised because another process of the run is gone."""
+    if isinstance(error, getattr(torch.distributed, "DistError", ())):
+        return True
+    return isinstance(error, RuntimeError) and _LOST_RANK.search(str(error)) is not None
 
 
 def _is_of_restoring(error: Exception) -> bool:

@@ -1,11 +1,13 @@
 """What a run says while it runs: a bar on a terminal, lines in a log file, nothing that cannot be acted on."""
 
+import functools
 import logging
 import os
 import sys
+import threading
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytorch_lightning as pl
@@ -34,10 +36,19 @@ KNOWN_WARNINGS = (
 
 def quiet_libraries() -> None:
     """Leaves out the libraries' advertisements and the warnings listed above; all other warnings stay."""
+    if getattr(threading.excepthook, "func", None) is not _report_thread:
+        threading.excepthook = functools.partial(_report_thread, threading.excepthook)
     for name in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in KNOWN_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
+
+
+def _report_thread(report: Callable[[threading.ExceptHookArgs], object], raised: threading.ExceptHookArgs) -> None:
+    """TensorBoard's thread hands an error of the disk to whoever writes next; its traceback would be told beside it."""
+    of_board = type(raised.thread).__module__.startswith("tensorboard.")
+    if not (of_board and isinstance(raised.exc_value, OSError)):
+        report(raised)
 
 
 def progress_callback() -> LightningProgressBar:
@@ -59,8 +70,9 @@ def describe(what: str, metrics: Mapping[str, float]) -> str:
 
 
 def metrics_of(trainer: pl.Trainer, stage: str) -> dict[str, float]:
-    """What is to be shown of "train" or "val"."""
-    return {name: value for name, value in trainer.progress_bar_metrics.items() if name.startswith(f"{stage}/")}
+    """What is to be shown of "train" or "val", the loss first."""
+    own = {name: value for name, value in trainer.progress_bar_metrics.items() if name.startswith(f"{stage}/")}
+    return dict(sorted(own.items(), key=lambda item: item[0] != f"{stage}/loss"))
 
 
 class ProgressBar(TQDMProgressBar):

@@ -18,6 +18,7 @@ import torch
 import torch.distributed as dist
 from lightning_fabric.plugins.io import TorchCheckpointIO
 from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
@@ -138,6 +139,8 @@ class Checkpoints(Checkpoint):
     # --- training ----------------------------------------------------------------------------------------------------
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.is_global_zero and not trainer.fast_dev_run:
+            self._remove_partial()
         self._saved_step = trainer.global_step
         self._saved_time = time.monotonic()
         if dist.is_initialized() and dist.get_backend() != "gloo":
@@ -204,11 +207,16 @@ class Checkpoints(Checkpoint):
             self._stop(trainer)
 
     def on_validation_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        # No agreement here, where ranks have different numbers of batches: rank 0 may leave at once, since the
-        # checkpoint of the validation's start is there, and takes the others with it.
-        if self.signals.received is not None and trainer.is_global_zero and not trainer.sanity_checking:
+        # No agreement here, where ranks have different numbers of batches, and no need of one: the checkpoint of the
+        # validation's start is there. Rank 0 may leave at once, and takes those with it that it has started; others have
+        # been signalled, like it, by the scheduler that started them.
+        if self.signals.received is None or trainer.sanity_checking:
+            return
+        if trainer.is_global_zero:
             if isinstance(trainer.strategy.launcher, _SubprocessScriptLauncher):
                 trainer.strategy.launcher.kill(signal.SIGKILL)
+            self._stop(trainer)
+        elif not isinstance(trainer.strategy.cluster_environment, LightningEnvironment):
             self._stop(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -236,6 +244,11 @@ class Checkpoints(Checkpoint):
             )
 
     # --- parts -------------------------------------------------------------------------------------------------------
+
+    def _remove_partial(self) -> None:
+        """What a run that was killed while it wrote has left; each file may be as large as a checkpoint."""
+        for path in self.folder.glob(".*.tmp"):
+            path.unlink(missing_ok=True)
 
     def _agree(self, *flags: bool) -> list[bool]:
         """Whether each flag is set on any rank. Called by all ranks at the same point."""

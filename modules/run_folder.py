@@ -1,12 +1,15 @@
 """Where a run writes: ``<log_dir>/<exp_name>_seed<seed>/version_<k>/`` with logs and ``checkpoints/``; predictions."""
 
+import contextlib
 import csv
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pytorch_lightning.core.saving import save_hparams_to_yaml
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 from pytorch_lightning.loggers.logger import rank_zero_experiment
@@ -15,7 +18,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from datasets.errors import InputError
 from datasets.files import atomic_write
 
-from .checkpoint_reader import read_checkpoint
+from .checkpoint_reader import CheckpointFile, read_checkpoint
 
 CHECKPOINTS = "checkpoints"
 # Names that every run gives; a predictions file named after one of them says whose it is.
@@ -90,11 +93,6 @@ def predictions_path(log_dir: str | Path, objective: str, datasets: Sequence[str
     return Path(log_dir) / f"{name}_by_{checkpoint_label(load_path)}.json"
 
 
-class _Writer(ExperimentWriter):
-    def _check_log_dir_exists(self) -> None:
-        """Lightning would delete the log of the run that is resumed here."""
-
-
 @dataclass(frozen=True)
 class LogPosition:
     """Up to where the log of a run holds good when it is resumed from a checkpoint; the rest will be written again."""
@@ -103,17 +101,85 @@ class LogPosition:
     validation_is_due: bool  # the validation after the last of them comes again
 
     @classmethod
-    def of(cls, checkpoint: Mapping[str, Any]) -> "LogPosition":
-        """Of a checkpoint that Lightning wrote."""
-        validation = checkpoint["loops"]["fit_loop"]["epoch_loop.val_loop.batch_progress"]["total"]
-        return cls(checkpoint["global_step"], validation["ready"] > validation["completed"])
+    def of(cls, checkpoint: CheckpointFile) -> "LogPosition":
+        """Of a checkpoint of a training run. Raises InputError if it does not say."""
+        try:
+            done = checkpoint.others["global_step"]
+            loops = checkpoint.others["loops"]["fit_loop"]
+            validation = loops["epoch_loop.val_loop.batch_progress"]["total"]
+            counts = (done, validation["ready"], validation["completed"])
+        except (KeyError, TypeError):
+            counts = ()
+        if not counts or not all(type(count) is int for count in counts):
+            raise InputError(f"{checkpoint.path} does not say how far its run had come; resume from another checkpoint")
+        step, ready, completed = counts
+        return cls(step, ready > completed)
 
     def holds(self, row: Mapping[str, str]) -> bool:
         """Whether a row of ``metrics.csv`` stays; it is counted from step 0."""
-        if not row["step"].isdigit() or int(row["step"]) >= self.step:
+        step = row["step"]
+        if not re.fullmatch(r"[0-9]{1,18}", step) or int(step) >= self.step:
             return False
-        is_last_validation = int(row["step"]) == self.step - 1 and any(row[name] for name in row if "val/" in name)
+        is_last_validation = int(step) == self.step - 1 and any(row[name] for name in row if "val/" in name)
         return not (self.validation_is_due and is_last_validation)
+
+
+class _Writer(ExperimentWriter):
+    """Lightning's, but what was written stays whole: its own empties a file to write it again."""
+
+    def _check_log_dir_exists(self) -> None:
+        """Lightning would delete the log of the run that is resumed here."""
+
+    def log_hparams(self, params: dict[str, Any]) -> None:
+        self.hparams.update(params)
+        file = Path(self.log_dir) / self.NAME_HPARAMS_FILE
+        beside = file.with_name(f".{file.name}.tmp")
+        try:
+            save_hparams_to_yaml(beside, self.hparams)
+            beside.replace(file)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                beside.unlink()
+            raise InputError(f"cannot write {file}: {error.strerror or error}") from error
+
+    def save(self) -> None:
+        if not self.metrics:
+            return
+        path = Path(self.metrics_file_path)
+        new = set().union(*self.metrics) - set(self.metrics_keys)
+        if new or not path.exists():
+            self.metrics_keys = sorted([*self.metrics_keys, *new])
+            before = _read_rows(path)[1] if path.exists() else []
+            _write_rows(path, self.metrics_keys, [*before, *self.metrics])
+        else:
+            _append_rows(path, self.metrics_keys, self.metrics)
+        self.metrics = []
+
+
+def _read_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Columns and rows; without rows that were cut short, or ran into the next."""
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        columns = list(reader.fieldnames or [])
+        return columns, [row for row in reader if None not in row and None not in row.values()]
+
+
+def _write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    with atomic_write(path) as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _append_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    before = path.stat().st_size
+    try:
+        with path.open("a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(file, columns).writerows(rows)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.truncate(path, before)
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 class ResumableCSVLogger(CSVLogger):
@@ -138,17 +204,32 @@ class ResumableCSVLogger(CSVLogger):
                 self._experiment.metrics_keys = _keep_rows(metrics, self._resumed)
         return self._experiment
 
+    def finalize(self, status: str) -> None:
+        # What ended a run that failed is to be told, not that its log could not be written either.
+        with contextlib.suppress(*([InputError] if status == "failed" else [])):
+            super().finalize(status)
+
+
+class RunBoard(TensorBoardLogger):
+    """TensorBoard's log."""
+
+    def finalize(self, status: str) -> None:
+        with contextlib.suppress(*([OSError] if status == "failed" else [])):  # as above
+            super().finalize(status)
+
 
 def _keep_rows(metrics: Path, position: LogPosition) -> list[str]:
-    """Drops the rows that no longer hold; returns the names of the columns."""
-    with metrics.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        columns = list(reader.fieldnames or [])
-        rows = [row for row in reader if None not in row.values() and position.holds(row)]  # None: a row cut short
-    with atomic_write(metrics) as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(rows)
+    """Drops the rows that no longer hold; returns the names of the columns. A file that is no log is put aside."""
+    try:
+        columns, rows = _read_rows(metrics)
+    except (UnicodeDecodeError, csv.Error):
+        columns, rows = [], []
+    if "step" not in columns or len(set(columns)) < len(columns):
+        aside = metrics.with_name(f"{metrics.stem}.damaged{metrics.suffix}")
+        metrics.replace(aside)
+        rank_zero_warn(f"{metrics} is damaged; it is kept as {aside.name}, and a new one begun")
+        return []
+    _write_rows(metrics, columns, filter(position.holds, rows))
     return columns
 
 
@@ -157,6 +238,6 @@ def run_loggers(folder: Path, resumed: LogPosition | None = None) -> list[Logger
     parent, name, version = folder.parent.parent, folder.parent.name, folder.name
     purge_step = None if resumed is None else resumed.step
     return [
-        TensorBoardLogger(parent, name, version, default_hp_metric=False, purge_step=purge_step),
+        RunBoard(parent, name, version, default_hp_metric=False, purge_step=purge_step),
         ResumableCSVLogger(folder, resumed),
     ]

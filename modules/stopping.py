@@ -1,7 +1,9 @@
-"""Why a training run ends before its end: a signal, or a loss that is not a number."""
+"""Why a run ends before its end: a signal, a loss that is not a number, or the end of the process that started it."""
 
 import os
 import signal
+import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from types import FrameType
@@ -16,7 +18,7 @@ STOPPED_EXIT_CODE = 75  # "temporary failure, try again" in sysexits.h: the run 
 
 
 class StoppedError(Exception):
-    """A signal asked the run to stop; a checkpoint has been written."""
+    """A signal asked the run to stop; in training a checkpoint has been written."""
 
 
 class StopSignals:
@@ -55,8 +57,24 @@ class StopSignals:
         if number == signal.SIGINT and self.received == signal.SIGINT:
             os._exit(128 + number)
         self.received = signal.Signals(number)
-        if number == signal.SIGINT:
+        self._begin_to_stop()
+
+    def _begin_to_stop(self) -> None:
+        if self.received == signal.SIGINT:
             os.write(2, b"\nCtrl-C: stopping after this step, with a checkpoint; once more to stop at once\n")
+
+
+class StopAtOnce(StopSignals):
+    """For what has nothing to save: the first signal raises a StoppedError, wherever the process is."""
+
+    def __init__(self):
+        super().__init__()
+        self._is_stopping = False
+
+    def _begin_to_stop(self) -> None:
+        if not self._is_stopping:
+            self._is_stopping = True
+            raise StoppedError(f"stopped by {self.received.name}, with nothing written")
 
 
 class LossWatch:
@@ -97,3 +115,26 @@ class LossWatch:
         if self._pending and self._pending[-1][3] is not None:
             self._pending[-1][3].synchronize()
         self.look()
+
+
+_FIRST_RANK = "DEST_FIRST_RANK_PID"
+
+
+def follow_first_rank() -> None:
+    """Lets a rank that another has started end when that one is gone; called by each before it waits for the others.
+
+    The first rank starts the others of its machine where neither torchrun nor SLURM does, and Lightning sees to it that
+    they take it with them. The other way round nobody does: while a rank connects, and on GPUs, it would wait for half
+    an hour.
+    """
+    if "LOCAL_RANK" not in os.environ:
+        os.environ[_FIRST_RANK] = str(os.getpid())  # for those that it may start
+    elif _FIRST_RANK in os.environ and os.environ["LOCAL_RANK"] != "0":
+        first = int(os.environ[_FIRST_RANK])
+        threading.Thread(target=_end_with_parent, args=(first,), name="follow-first-rank", daemon=True).start()
+
+
+def _end_with_parent(pid: int) -> None:
+    while os.getppid() == pid:
+        time.sleep(1)
+    os._exit(1)

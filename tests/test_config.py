@@ -2,7 +2,9 @@
 
 import ast
 import inspect
+import json
 import os
+import pickle
 import subprocess
 import typing
 from dataclasses import asdict
@@ -53,6 +55,7 @@ CONSTRUCTED = [
     predictions_path,
 ]
 MACHINE = {"accelerator": "cpu", "precision": 32}
+MACHINE_WORDS = ["accelerator=cpu", "precision=32"]
 
 
 def recipe(*names: str, **changes) -> dict:
@@ -435,18 +438,72 @@ class TestChoosePrecision:
             config_checks.choose_precision(DEFAULTS | {"accelerator": "gpu"}, [], num_gpus_here=0)
 
 
+class Attack:
+    """Unpickled, it makes a folder."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.folder),)
+
+
 class TestCommandLine:
     def test_print_config_marks_changes(self, capsys):
-        assert run_command_line(["print_config", "with", "task_finetune_agqa", "bert_config.num_layers=8"]) == 0
+        words = ["task_finetune_agqa", "bert_config.num_layers=8", f"data_root={HERE}", *MACHINE_WORDS]
+        assert run_command_line(["print_config", "with", *words]) == 0
         output = capsys.readouterr().out
         assert "\nTraining\n" in output
         assert "* nframe = 8   (default 16)\n" in output
         assert "  trim = 1.0\n" in output
         assert "'num_layers': 8, 'num_text_layers': 6" in output
 
-    def test_print_config_refuses_what_a_run_would(self, capsys):
+    def test_print_config_alone_lists_all(self, capsys):
+        assert run_command_line(["print_config"]) == 0
+        captured = capsys.readouterr()
+        assert all(f"  {key} = " in captured.out for key in DEFAULTS)
+        assert captured.err == ""
+
+    def test_print_config_refuses_a_value_that_a_run_would(self, capsys):
         assert run_command_line(["print_config", "with", "num_gpus=two"]) == 2
         assert capsys.readouterr().err.startswith("error: num_gpus must be a whole number")
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ["per_gpu_batchsize=7"],
+            ["precision=16"],
+            ["test_only=True"],
+            [f"load_path={HERE}/nowhere.ckpt"],
+            [f"load_path={__file__}"],
+            ["resume_from=last"],
+            [f"data_root={HERE}/nowhere"],
+        ],
+    )
+    def test_print_config_shows_and_says_what_would_stop_the_run(self, words, tmp_path, capsys):
+        given = ["with", "task_finetune_anetqa", f"data_root={HERE}", f"log_dir={tmp_path}", *MACHINE_WORDS, *words]
+        assert run_command_line(given) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        assert run_command_line(["print_config", *given]) == 2
+        captured = capsys.readouterr()
+        assert "* trim = 0.8   (default 1.0)\n" in captured.out
+        assert captured.err == error
+
+    @pytest.mark.parametrize("suffix", ["pickle", "json", "yaml"])
+    def test_no_file_of_settings_is_read(self, suffix, tmp_path, capsys):
+        """Sacred would read one that is named after `with`, and run what a pickle in it asks for."""
+        witness, path = tmp_path / "witness", tmp_path / f"settings.{suffix}"
+        unsafe = {
+            "pickle": pickle.dumps(Attack(witness)),
+            "yaml": f"!!python/object/apply:os.mkdir [{witness}]".encode(),
+        }
+        unsafe["json"] = json.dumps({"py/reduce": [{"py/function": "os.mkdir"}, {"py/tuple": [str(witness)]}]}).encode()
+        path.write_bytes(unsafe[suffix])
+        for words in (["with"], ["print_config", "with"], ["with", "task_finetune_agqa"]):
+            assert run_command_line([*words, str(path)]) == 2
+            assert capsys.readouterr().err.startswith(f"error: no recipe is called {str(path)!r}")
+        assert not witness.exists()
 
     def test_print_keys(self, capsys):
         assert run_command_line(["print_keys"]) == 0

@@ -1,13 +1,16 @@
 import errno
 import os
+import signal
 from pathlib import Path
 
 import pytest
+import tensorboard
 import torch
 
 from config import Config
 from datasets.errors import InputError
 from modules.failures import explain, explained
+from modules.stopping import StoppedError, StopSignals
 
 SETTINGS = vars(Config())
 
@@ -66,3 +69,37 @@ def test_others_keep_their_traceback():
     assert explain(KeyError("x"), SETTINGS) is None
     # Of a resumed run, too, unless it is about giving the training its state back: tests/test_run.py.
     assert explain(KeyError("x"), SETTINGS, Path("last.ckpt")) is None
+
+
+def test_disk_of_a_file_without_a_name():
+    """TensorBoard's files, written by a thread, and any other in the run's folder."""
+    error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert str(explain(error, SETTINGS, folder=Path("result/a"))).startswith("cannot write in result/a: No space left")
+    board = Path(tensorboard.__file__).parent / "writer.py"
+    with pytest.raises(OSError) as caught:
+        exec(compile("raise error", board, "exec"), {"error": error})
+    said = str(explain(caught.value, SETTINGS, folder=Path("result/a")))
+    assert said.startswith("cannot write result/a/events.out.tfevents.*: No space left on device; ")
+
+
+LOST = "[../gloo/transport/tcp/pair.cc:553] Connection closed by peer [127.0.0.1]:1234"
+
+
+@pytest.mark.parametrize("error", [RuntimeError(LOST), torch.distributed.DistBackendError("NCCL error\nmore")])
+def test_lost_rank(error):
+    said = str(explain(error, SETTINGS))
+    assert said.startswith("the processes of this run have lost each other (")
+    assert str(error).splitlines()[0] in said and "more" not in said
+    assert said.endswith("mend that and continue with resume_from=last")
+    assert str(explain(error, SETTINGS | {"test_only": True})).endswith("mend that and start it again")
+
+
+def test_ranks_that_were_asked_to_stop_do_not_miss_each_other():
+    signals = StopSignals()
+    with pytest.raises(InputError, match="lost each other"), explained(SETTINGS, signals=signals):
+        raise RuntimeError(LOST)
+    signals.received = signal.SIGTERM
+    with pytest.raises(StoppedError, match="stopped by SIGTERM"), explained(SETTINGS, signals=signals):
+        raise RuntimeError(LOST)
+    with pytest.raises(RuntimeError, match="shape"), explained(SETTINGS, signals=signals):
+        raise RuntimeError("shape mismatch")

@@ -1,10 +1,17 @@
 import os
 import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
-from modules.stopping import LossWatch, StopSignals
+from modules.stopping import LossWatch, StopAtOnce, StoppedError, StopSignals
+
+ROOT = Path(__file__).parents[2]
 
 
 class TestLossWatch:
@@ -58,3 +65,55 @@ class TestStopSignals:
                 os.kill(os.getpid(), signal.SIGTERM)
                 os._exit(1)
             assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 128 + signal.SIGTERM
+
+
+class TestStopAtOnce:
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+    def test_raises_once(self, number):
+        with StopAtOnce() as signals:
+            with pytest.raises(StoppedError, match=f"stopped by {number.name}, with nothing written"):
+                os.kill(os.getpid(), number)
+            if number != signal.SIGINT:  # a second Ctrl-C ends the process
+                os.kill(os.getpid(), number)
+            assert signals.received == number
+
+
+def lives(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def run_code(code: str, **environment: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-c", f"import os, subprocess, sys, time\n{code}"],
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if name != "LOCAL_RANK"} | environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+RANK = "print(os.getpid(), flush=True); from modules.stopping import follow_first_rank; follow_first_rank();"
+FIRST = "import subprocess; subprocess.Popen([sys.executable, '-c', %r], env=os.environ | {'LOCAL_RANK': '1'});"
+
+
+class TestFollowFirstRank:
+    @pytest.mark.parametrize("when", ["at once", "later"])
+    def test_the_others_end_with_it(self, when):
+        """Even if it is gone before they look for it."""
+        other = f"import os, time; {'time.sleep(5);' if when == 'at once' else ''} {RANK} time.sleep(600)"
+        end = "os.kill(os.getpid(), 9)" if when == "at once" else "time.sleep(600)"
+        first = run_code(f"{RANK} {FIRST % other} {end}")
+        pids = [int(first.stdout.readline()) for _ in range(2)]
+        first.kill()
+        assert pids[0] == first.pid
+        deadline = time.monotonic() + 60
+        while lives(pids[1]) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert not lives(pids[1])
+        first.wait()
+
+    def test_nobody_else_does(self):
+        """Those that torchrun starts, and what the first rank starts beside."""
+        assert run_code(f"{RANK} time.sleep(2.5); print('lives')", LOCAL_RANK="1").communicate()[0].endswith("lives\n")
+        start = f"import subprocess; subprocess.run([sys.executable, '-c', {'import os, time;' + RANK!r}])"
+        assert run_code(f"{RANK} {start}").communicate()[0].count("\n") == 2
