@@ -99,7 +99,7 @@ image_language() {
     step annotations-stills "$PYTHON" preproc/preproc_anetqa.py -i "$raw/stills" -o "$data/stills"
     step frames-stills frames stills anetqa
     step train-albef train albef task_finetune_anetqa_mean toy data_root="$data/stills" freeze="[]" \
-        nframe=1 questions_per_video=2 max_epoch=15
+        nframe=1 questions_per_video=2 max_epoch=12
 }
 
 videos() {
@@ -121,7 +121,7 @@ without_pretraining() {
 
 with_pretraining() {
     step train-trm train trm task_pretrain_trm toy data_root="$data" load_path="$checkpoints/albef.ckpt" \
-        batch_size=32 per_gpu_batchsize=32 max_steps=2500 val_check_interval=1250 val_questions=1000
+        batch_size=32 per_gpu_batchsize=32 max_steps=2000 val_check_interval=1000 val_questions=1000
     fine_tune with_trm "task_finetune_$dataset" trm
 }
 
