@@ -99,7 +99,7 @@ image_language() {
     step annotations-stills "$PYTHON" preproc/preproc_anetqa.py -i "$raw/stills" -o "$data/stills"
     step frames-stills frames stills anetqa
     step train-albef train albef task_finetune_anetqa_mean toy data_root="$data/stills" freeze="[]" \
-        nframe=1 questions_per_video=2 max_epoch=12
+        nframe=1 questions_per_video=2 max_epoch=15
 }
 
 videos() {
