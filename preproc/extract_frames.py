@@ -18,15 +18,16 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from datasets.errors import InputError, run_cli
-from datasets.files import FRAME_SETTINGS
+from datasets.files import FRAME_SETTINGS, write_json
 from preproc.videos import (
     DATASETS,
     Problem,
@@ -37,8 +38,9 @@ from preproc.videos import (
     first_error,
     get_naming,
     hashed_name,
-    keep_settings,
+    hold_to_settings,
     list_videos,
+    read_settings,
     report_problems,
 )
 
@@ -63,6 +65,16 @@ class FrameSettings:
             raise InputError(f"--quality {self.quality} must be between 1 and 100")
         if self.short_side is not None and self.short_side < 1:
             raise InputError(f"--short-side {self.short_side} must be at least 1 pixel")
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> "FrameSettings":
+        """From the note in a folder of frames. Raises InputError when it is another version's."""
+        try:
+            return cls(**{name: record[name] for name in cls.__dataclass_fields__})
+        except KeyError as error:
+            raise InputError(f"the checkpoint's record of its frames lacks {error}: it is another version's") from None
+        except TypeError:  # a list, or words for numbers
+            raise InputError("the checkpoint's record of its frames cannot be read: it is another version's") from None
 
     def ffmpeg_output(self) -> list[str]:
         """The part of an ffmpeg command between the input and the names of the pictures."""
@@ -93,7 +105,8 @@ def extract_video(video: Video, directory: Path, settings: FrameSettings) -> tup
         the number of frames, and the first error that ffmpeg met and went on after ("" for none).
 
     Raises:
-        VideoError: nothing could be decoded, or the decoder gave up before the end.
+        VideoError: nothing could be decoded, or the decoder gave up before the end, or something that is not of this
+            program stands where the directory belongs.
         InputError: the frames cannot be written.
     """
     try:
@@ -114,12 +127,39 @@ def extract_video(video: Video, directory: Path, settings: FrameSettings) -> tup
             if damage:  # appears with the frames, for the list at the end of every later run
                 (partial / DAMAGE).write_text(damage, encoding="utf-8")
             partial.chmod(0o755)
-            partial.rename(directory)
+            _rename(partial, directory)
             return count, damage
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
         raise InputError(f"cannot write {directory}: {error.strerror or error}") from error
+
+
+def _rename(partial: Path, directory: Path) -> None:
+    """Gives complete frames their name. Raises VideoError when it is taken."""
+    try:
+        partial.rename(directory)
+    except OSError as error:
+        if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY):
+            raise VideoError(f"its frames have no place, {directory} is in the way: {error.strerror}") from None
+        raise
+
+
+def _keep_settings(out: Path, settings: FrameSettings) -> None:
+    """Notes what the frames in a folder are made with, before the first of them; holds later runs to it.
+
+    Raises:
+        InputError: there are frames that were made with other settings, or that nothing is known about.
+    """
+    note = out / FRAME_SETTINGS
+    made = next((path for path in out.iterdir() if path.is_dir() and not path.name.startswith(".")), None)
+    if made is None:  # whatever the note says, of a run that decoded nothing, is about nothing
+        write_json(note, asdict(settings), indent=1)
+    elif not note.exists():
+        raise InputError(
+            f"{made} is there without {note}, which says what frames were made with: name another folder for the output"
+        )
+    hold_to_settings(read_settings(note), asdict(settings), f"the frames in {out}")
 
 
 def _remove_partial(folder: Path, videos: Iterable[Video]) -> None:
@@ -147,16 +187,17 @@ def extract_frames(
         the videos that were skipped or are damaged, those of earlier runs included.
 
     Raises:
-        InputError: no videos, none that can be decoded, or `out` holds frames that were made with other settings.
+        InputError: no videos, none that can be decoded, or `out` holds frames that were made with other settings, or
+            by other means.
     """
     out = Path(out)
     naming = get_naming(dataset)
     videos, problems = list_videos(videos_folder, naming)
     try:
         out.mkdir(parents=True, exist_ok=True)
+        _keep_settings(out, settings)
     except OSError as error:
         raise InputError(f"cannot make the folder {out}: {error.strerror}") from error
-    keep_settings(out / FRAME_SETTINGS, asdict(settings), f"the frames in {out}")
     todo = {}
     for video in videos:
         directory = out / naming.frame_directory.format(video_id=video.video_id)

@@ -7,7 +7,9 @@ import re
 import shutil
 import subprocess
 import tempfile
+import unicodedata
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -40,7 +42,8 @@ class Naming:
         return self.frame_directory.partition("{video_id}")[0]
 
     def video_id(self, path: Path) -> str:
-        return path.stem.removeprefix(self.file_prefix)
+        # Some file systems and archives spell an accent apart from its letter (NFD), annotations do not.
+        return unicodedata.normalize("NFC", path.stem.removeprefix(self.file_prefix))
 
 
 def get_naming(dataset: str) -> Naming:
@@ -74,7 +77,8 @@ class Problem:
 def list_videos(folder: str | os.PathLike, naming: Naming) -> tuple[list[Video], list[Problem]]:
     """The videos in a folder and its subfolders, in order of their ids, and the files that cannot be used.
 
-    Of several files with one id (``a.mp4`` and ``a.mkv``) the first in order of the path is used, the rest are not.
+    Of several files with one id (``a.mp4`` and ``a.mkv``) the first in order of the path that can be decoded is used,
+    the rest are not.
 
     Raises:
         InputError: no such folder, or no video in it.
@@ -82,7 +86,7 @@ def list_videos(folder: str | os.PathLike, naming: Naming) -> tuple[list[Video],
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; give the folder that holds the video files")
-    videos: dict[str, Video] = {}
+    files: dict[str, list[Path]] = {}
     problems = []
     for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not path.is_dir()):
         video_id = naming.video_id(path)
@@ -90,13 +94,34 @@ def list_videos(folder: str | os.PathLike, naming: Naming) -> tuple[list[Video],
             problems.append(Problem(path, "is a link to nothing, or no regular file"))
         elif not video_id or (reason := video_id_problem(video_id)):
             problems.append(Problem(path, reason if video_id else "its name leaves no video id"))
-        elif video_id in videos:
-            problems.append(Problem(path, f"has the same video id as {videos[video_id].path}, which is used"))
         else:
-            videos[video_id] = Video(path, video_id)
-    if not videos:
+            files.setdefault(video_id, []).append(path)
+    if not files:
         raise InputError(f"{folder} holds no video (looked for files that end in {' '.join(sorted(SUFFIXES))})")
-    return [videos[video_id] for video_id in sorted(videos)], problems
+    videos = []
+    for video_id, paths in sorted(files.items()):
+        used, others = _choose(paths) if len(paths) > 1 else (paths[0], [])
+        videos.append(Video(used, video_id))
+        problems += others
+    return videos, problems
+
+
+def _choose(paths: list[Path]) -> tuple[Path, list[Problem]]:
+    """The first of several files of one video that gives a frame, and why the others are not used.
+
+    If none does it is the very first, whose reason comes out when it is decoded.
+    """
+    failures: dict[Path, str] = {}
+    for path in paths:
+        try:
+            with closing(iter(VideoFrames(path, threads=1))) as frames:
+                next(frames)
+        except VideoError as error:
+            failures[path] = str(error)
+        else:
+            same = f"has the same video id as {shown(path)}, which is used"
+            return path, [Problem(other, failures.get(other, same)) for other in paths if other != path]
+    return paths[0], [Problem(path, failures[path]) for path in paths[1:]]
 
 
 @cache
@@ -128,12 +153,16 @@ def ffmpeg_input(path: Path, threads: int = 0) -> list[str]:
 
 
 class VideoError(Exception):
-    """A video that cannot be decoded; the message is the reason, in one line."""
+    """A video that cannot be used; the message is the reason, in one line."""
 
 
 def explain(path: Path, code: int, stderr: bytes) -> str:
     """Why ffmpeg, which ended with this exit code, made nothing of a file, or stopped early."""
-    if path.stat().st_size == 0:
+    try:
+        size = path.stat().st_size
+    except OSError as error:  # gone since the folder was listed
+        return f"cannot be read: {error.strerror}"
+    if size == 0:
         return "the file is empty"
     if b"matches no streams" in stderr:
         return "it has no video stream"
@@ -206,6 +235,14 @@ def hashed_name(video_id: str) -> str:
     return hashlib.sha256(video_id.encode(errors="surrogateescape")).hexdigest()[:32]
 
 
+def read_settings(path: Path) -> dict:
+    """What an output was made with, from the note beside it. Raises InputError when that is none."""
+    kept = read_json(path)
+    if not isinstance(kept, dict):
+        raise InputError(f"{path} is not a JSON object of settings: restore it, or name another place for the output")
+    return kept
+
+
 def keep_settings(path: Path, settings: dict, what: str) -> None:
     """Notes beside an output what it is made with, and holds later runs to it.
 
@@ -214,7 +251,7 @@ def keep_settings(path: Path, settings: dict, what: str) -> None:
     """
     if not path.exists():
         write_json(path, settings, indent=1)
-    hold_to_settings(read_json(path), settings, what)
+    hold_to_settings(read_settings(path), settings, what)
 
 
 def hold_to_settings(kept: dict, settings: dict, what: str) -> None:
@@ -227,6 +264,11 @@ def hold_to_settings(kept: dict, settings: dict, what: str) -> None:
             )
 
 
+def shown(path: Path) -> str:
+    r"""A path as text that can be printed and written: what is no UTF-8 in a file's name comes as ``\xff``."""
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
 def report_problems(problems: list[Problem], path: Path) -> None:
     """Prints what was skipped or is damaged, and writes it to a csv; without problems no such file is left."""
     if not problems:
@@ -236,7 +278,7 @@ def report_problems(problems: list[Problem], path: Path) -> None:
     with atomic_write(path) as file:
         writer = csv.writer(file)
         writer.writerow(["file", "reason"])
-        writer.writerows((problem.path, problem.reason) for problem in problems)
-    print(f"{len(problems)} skipped or damaged (also listed in {path}):")
+        writer.writerows((shown(problem.path), problem.reason) for problem in problems)
+    print(f"{len(problems)} skipped or damaged (also listed in {shown(path)}):")
     for problem in problems:
-        print(f"  {problem.path}: {problem.reason}")
+        print(f"  {shown(problem.path)}: {problem.reason}")

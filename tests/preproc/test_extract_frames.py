@@ -1,6 +1,7 @@
 """Frames against the plain ffmpeg command, and all that a large folder of videos can hold."""
 
 import csv
+import json
 import subprocess
 
 import cv2
@@ -11,7 +12,7 @@ from datasets.errors import InputError
 from datasets.frames import FrameReader
 from preproc import extract_frames as script
 from preproc.extract_frames import FrameSettings, extract_frames
-from preproc.videos import find_ffmpeg
+from preproc.videos import Video, find_ffmpeg, list_videos, shown
 
 from .video_files import ffmpeg, make_broken_videos, make_video
 
@@ -59,7 +60,7 @@ def test_variable_rate_late_start_and_turned(tmp_path):
 def test_broken_videos_stop_nothing(tmp_path, capsys):
     expected = make_broken_videos(tmp_path / "videos")
     problems = extract_frames(tmp_path / "videos", tmp_path / "frames", "agqa", FrameSettings(short_side=32))
-    reasons = {problem.path.name: problem.reason for problem in problems}
+    reasons = {shown(problem.path).rpartition("/")[2]: problem.reason for problem in problems}
     assert reasons.keys() == {name for name, reason in expected.items() if reason}
     assert all(expected[name] in reason for name, reason in reasons.items())
     used = {name for name, reason in expected.items() if not reason or "used, but" in reason}
@@ -133,8 +134,9 @@ def test_a_decoder_that_is_interrupted_leaves_no_directory(tmp_path, monkeypatch
     wrapper.write_text(f'#!/bin/sh\n"{find_ffmpeg()}" "$@"\nexit 255\n')
     wrapper.chmod(0o755)
     monkeypatch.setattr("preproc.videos.find_ffmpeg", lambda: str(wrapper))
-    (problem,) = extract_frames(tmp_path / "videos", tmp_path / "frames", "agqa")
-    assert problem.reason == "ffmpeg stopped with exit code 255"
+    with pytest.raises(InputError, match="none of the 1 videos"):
+        extract_frames(tmp_path / "videos", tmp_path / "frames", "agqa")
+    assert "a.mp4,ffmpeg stopped with exit code 255" in (tmp_path / "frames.failed.csv").read_text()
     assert [path.name for path in (tmp_path / "frames").iterdir()] == [".extract_frames.json"]
 
 
@@ -146,6 +148,74 @@ def test_full_disk(tmp_path, monkeypatch):
     monkeypatch.setattr("preproc.videos.find_ffmpeg", lambda: str(wrapper))
     with pytest.raises(InputError, match=r"cannot write .*frames/a: No space left on device"):
         extract_frames(tmp_path / "videos", tmp_path / "frames", "agqa")
+
+
+def test_a_video_that_vanishes(tmp_path, monkeypatch):
+    make_video(tmp_path / "videos" / "a.mp4", 30)
+
+    def vanishing(folder, naming):
+        found, problems = list_videos(folder, naming)
+        return [*found, Video(folder / "gone.mp4", "gone")], problems
+
+    monkeypatch.setattr(script, "list_videos", vanishing)
+    (problem,) = extract_frames(tmp_path / "videos", tmp_path / "frames", "agqa")
+    assert problem.reason == "cannot be read: No such file or directory"
+    assert len(list((tmp_path / "frames" / "a").iterdir())) == 4
+
+
+def test_a_place_that_is_taken(tmp_path, monkeypatch):
+    """It stops no other video, and stays as it is."""
+    for name in "abc":
+        make_video(tmp_path / "videos" / f"{name}.mp4", 30)
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    (frames / "a").write_text("notes")
+    wrapper = tmp_path / "ffmpeg"
+    wrapper.write_text(f'#!/bin/sh\nmkdir -p "{frames}/b"\necho mine > "{frames}/b/0001.png"\n"{find_ffmpeg()}" "$@"\n')
+    wrapper.chmod(0o755)
+    monkeypatch.setattr("preproc.videos.find_ffmpeg", lambda: str(wrapper))
+    problems = extract_frames(tmp_path / "videos", frames, "agqa")
+    reasons = {problem.path.name: problem.reason for problem in problems}
+    assert reasons == {
+        "a.mp4": f"its frames have no place, {frames}/a is in the way: Not a directory",
+        "b.mp4": f"its frames have no place, {frames}/b is in the way: Directory not empty",
+    }
+    assert (frames / "a").read_text() == "notes" and (frames / "b" / "0001.png").read_text() == "mine\n"
+    assert len(list((frames / "c").iterdir())) == 4
+    assert {path.name for path in frames.iterdir()} == {".extract_frames.json", "a", "b", "c"}
+
+
+def test_settings_that_made_nothing_bind_nobody(tmp_path):
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "a.mp4").write_bytes(b"<html>not found</html>")
+    with pytest.raises(InputError, match="none of the 1 videos"):
+        extract_frames(tmp_path / "videos", tmp_path / "frames", "agqa", FrameSettings(fps=4))
+    make_video(tmp_path / "videos" / "a.mp4", 30)
+    assert extract_frames(tmp_path / "videos", tmp_path / "frames", "agqa") == []
+    assert json.loads((tmp_path / "frames" / ".extract_frames.json").read_text())["fps"] == 3
+    with pytest.raises(InputError, match=r"were made with fps = 3\.0, and this run has 4"):
+        extract_frames(tmp_path / "videos", tmp_path / "frames", "agqa", FrameSettings(fps=4))
+
+
+def test_frames_from_elsewhere_are_not_claimed(tmp_path):
+    make_video(tmp_path / "videos" / "a.mp4", 30)
+    (tmp_path / "frames" / "b").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"frames/b is there without .*frames/\.extract_frames\.json, which says what"):
+        extract_frames(tmp_path / "videos", tmp_path / "frames", "agqa")
+    assert [path.name for path in (tmp_path / "frames").iterdir()] == ["b"]
+    (tmp_path / "frames" / ".extract_frames.json").write_text("[3]")
+    with pytest.raises(InputError, match=r"\.extract_frames\.json is not a JSON object of settings"):
+        extract_frames(tmp_path / "videos", tmp_path / "frames", "agqa")
+
+
+def test_settings_of_a_record():
+    record = {"fps": 5.0, "format": "jpg", "quality": 90, "short_side": 64}
+    assert FrameSettings.of_record(record | {"later": 1}) == FrameSettings(5.0, "jpg", 90, 64)
+    with pytest.raises(InputError, match="record of its frames lacks 'quality': it is another version's"):
+        FrameSettings.of_record({"fps": 5.0, "format": "jpg"})
+    for other in ([3.0], record | {"fps": "3"}):
+        with pytest.raises(InputError, match="record of its frames cannot be read: it is another version's"):
+            FrameSettings.of_record(other)
 
 
 @pytest.mark.parametrize(

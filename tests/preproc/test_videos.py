@@ -1,5 +1,10 @@
 """Folders of videos, their names, and reading them."""
 
+import csv
+import os
+import unicodedata
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -55,6 +60,11 @@ def test_a_decoder_that_gives_up_is_no_end(video, tmp_path, monkeypatch):
         list(VideoFrames(video))
 
 
+def test_a_video_that_is_gone(tmp_path):
+    with pytest.raises(VideoError, match=r"^cannot be read: No such file or directory$"):
+        list(VideoFrames(tmp_path / "a.mp4"))
+
+
 @pytest.mark.parametrize(
     ("dataset", "file", "video_id", "directory", "key"),
     [
@@ -63,6 +73,8 @@ def test_a_decoder_that_gives_up_is_no_end(video, tmp_path, monkeypatch):
         ("msrvttqa", "video7.mp4", "video7", "video7", "video7"),
         ("vatex", "v_abc_000001_000011.mp4", "v_abc_000001_000011", "v_abc_000001_000011", "v_abc_000001_000011"),
         ("tgif", "tumblr_x.gif", "tumblr_x", "tumblr_x", "tumblr_x"),
+        # As macOS names files: the accent is a character of its own. Annotations have one character for both.
+        ("anetqa", unicodedata.normalize("NFD", "v_caf\u00e9.mp4"), "caf\u00e9", "v_caf\u00e9", "caf\u00e9"),
     ],
 )
 def test_names_of_the_data_sets(tmp_path, dataset, file, video_id, directory, key):
@@ -90,9 +102,22 @@ def test_order_subfolders_and_names_that_cannot_be_used(tmp_path):
         "d.mp4/v_3.avi",
     ]
     reasons = {problem.path.name: problem.reason for problem in problems}
-    assert reasons["v_2.mp4"] == f"has the same video id as {tmp_path / 'a/v_2.webm'}, which is used"
+    assert reasons["v_2.mp4"] == "the file is empty"
     assert reasons["v_.mp4"] == "its name leaves no video id"
     assert "cannot be a file name" in reasons["v_a:b.mp4"]
+
+
+def test_of_several_files_with_one_id_the_first_that_can_be_decoded_is_used(tmp_path, video):
+    for name in ("a.avi", "b.avi", "b.mkv", "c.avi", "c.mkv"):
+        (tmp_path / name).touch()
+    for name in ("a.mp4", "a.ts", "c.mp4"):
+        (tmp_path / name).write_bytes(video.read_bytes())
+    found, problems = list_videos(tmp_path, get_naming("agqa"))
+    assert [one.path.name for one in found] == ["a.mp4", "b.avi", "c.mp4"]
+    reasons = {problem.path.name: problem.reason for problem in problems}
+    assert reasons.keys() == {"a.avi", "a.ts", "b.mkv", "c.avi", "c.mkv"}
+    assert reasons.pop("a.ts") == f"has the same video id as {tmp_path / 'a.mp4'}, which is used"
+    assert set(reasons.values()) == {"the file is empty"}
 
 
 def test_no_folder_and_no_videos(tmp_path):
@@ -109,6 +134,21 @@ def test_settings_are_kept(tmp_path):
         InputError, match=r"the frames were made with fps = 3.0, and this run has 2.0: use the same, or"
     ):
         keep_settings(tmp_path / "s.json", {"fps": 2.0, "format": "png"}, "the frames")
+
+
+def test_settings_that_are_none(tmp_path):
+    for text in ("[]", "null", '"fps"'):
+        (tmp_path / "s.json").write_text(text)
+        with pytest.raises(InputError, match=r"s\.json is not a JSON object of settings: restore it, or"):
+            keep_settings(tmp_path / "s.json", {"fps": 3.0}, "the frames")
+
+
+def test_names_that_are_no_text(tmp_path, capsys):
+    name = Path(os.fsdecode(b"/videos/\xff\xfe \xc3\xa4.mp4"))
+    videos.report_problems([Problem(name, "why")], tmp_path / "failed.csv")
+    (row,) = csv.DictReader((tmp_path / "failed.csv").read_text(encoding="utf-8").splitlines())
+    assert row == {"file": r"/videos/\xff\xfe ä.mp4", "reason": "why"}
+    assert r"  /videos/\xff\xfe ä.mp4: why" in capsys.readouterr().out
 
 
 def test_the_list_of_problems(tmp_path, capsys):

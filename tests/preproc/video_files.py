@@ -1,5 +1,7 @@
 """Makes small video files for tests."""
 
+import contextlib
+import os
 import subprocess
 from pathlib import Path
 
@@ -32,7 +34,7 @@ def make_broken_videos(folder: Path) -> dict[str, str]:
     """One of each kind of file that a large download holds.
 
     Returns:
-        file name -> a part of the reason it is skipped for; "" if it is used.
+        file name, as it is listed -> a part of the reason it is skipped for; "" if it is used.
     """
     folder.mkdir(parents=True, exist_ok=True)
     good = make_video(folder / "good.mp4", 50)
@@ -50,8 +52,13 @@ def make_broken_videos(folder: Path) -> dict[str, str]:
     ffmpeg("-display_rotation", 90, "-i", good, "-c", "copy", folder / "turned.mp4")
     make_video(folder / "odd size.mp4", 25, size="97x63", options=("-pix_fmt", "yuv444p"))
     make_video(folder / "4k.mp4", 3, size="3840x2160", rate=5)
-    for name in ("ünï 視頻 %04d; touch x.mp4", "-dash.mp4", "twice.mkv", "twice.mp4"):
+    for name in ("ünï 視頻 %04d; touch x.mp4", "-dash.mp4", "twice.mkv", "twice.mp4", "pair.mp4"):
         (folder / name).write_bytes(content)
+    (folder / "pair.avi").touch()
+    not_utf8 = {}
+    with contextlib.suppress(OSError):  # not every file system takes it
+        (folder / os.fsdecode(b"\xff\xfe.mp4")).write_bytes(content)
+        not_utf8 = {r"\xff\xfe.mp4": "cannot be a file name"}
     (folder / "no such target.mp4").symlink_to(folder / "nowhere")
     ffmpeg("-i", good, folder / "animation.gif")
     return {
@@ -63,7 +70,10 @@ def make_broken_videos(folder: Path) -> dict[str, str]:
         "audio with cover.mp4": "no video stream",
         "no such target.mp4": "a link to nothing",
         "twice.mp4": "same video id as",
+        "pair.avi": "the file is empty",
+        **not_utf8,
         "cut.mp4": "used, but damaged",
         **dict.fromkeys(("good.mp4", "one frame.mp4", "variable rate.mp4", "turned.mp4", "odd size.mp4", "4k.mp4"), ""),
-        **dict.fromkeys(("ünï 視頻 %04d; touch x.mp4", "-dash.mp4", "twice.mkv", "animation.gif"), ""),
+        **dict.fromkeys(("ünï 視頻 %04d; touch x.mp4", "-dash.mp4", "twice.mkv", "pair.mp4"), ""),
+        "animation.gif": "",
     }
