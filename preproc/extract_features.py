@@ -42,6 +42,8 @@ STD = (58.395, 57.12, 57.375)
 PRECISIONS = {"32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16}
 STORED = {"float32": np.float32, "float16": np.float16}
 
+_CPU_IS_FULL = "DefaultCPUAllocator: can't allocate memory"  # a RuntimeError of PyTorch like any other
+
 
 class FeatureExtractor:
     """Windows of pixels to features.
@@ -142,16 +144,25 @@ def default_shard() -> tuple[int, int]:
     """This process and the number of processes, as torchrun or srun say; (0, 1) without them."""
     for rank, count in (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS")):
         if rank in os.environ and count in os.environ:
-            return int(os.environ[rank]), int(os.environ[count])
+            index, total = os.environ[rank], os.environ[count]
+            if not _is_shard(index, total):
+                raise InputError(
+                    f"{rank}={index!r}, {count}={total!r} in the environment are no shard: give --shard i/n"
+                )
+            return int(index), int(total)
     return 0, 1
 
 
 def parse_shard(text: str) -> tuple[int, int]:
     """``"i/n"`` with 0 <= i < n, as two numbers."""
-    index, slash, count = text.partition("/")
-    if not (slash and index.isdecimal() and count.isdecimal() and int(index) < int(count)):
+    index, _, count = text.partition("/")
+    if not _is_shard(index, count):
         raise InputError(f"--shard {text!r} must be i/n with i from 0 to n - 1, e.g. 0/8 … 7/8")
     return int(index), int(count)
+
+
+def _is_shard(index: str, count: str) -> bool:
+    return index.isdecimal() and count.isdecimal() and int(index) < int(count)
 
 
 def default_device() -> str:
@@ -159,6 +170,10 @@ def default_device() -> str:
     if not torch.cuda.is_available():
         return "cpu"
     local = os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", "0"))
+    if not local.isdecimal():
+        raise InputError(
+            f"LOCAL_RANK or SLURM_LOCALID is {local!r} in the environment, no number: give --device cuda:i"
+        )
     return f"cuda:{int(local) % torch.cuda.device_count()}"
 
 
@@ -229,7 +244,9 @@ def main(arguments: list[str] | None = None) -> int:
         except KeyboardInterrupt:
             print("stopped; the same command goes on from here")
             return 130
-        except torch.OutOfMemoryError:
+        except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
+            if not (isinstance(error, torch.OutOfMemoryError | MemoryError) or _CPU_IS_FULL in str(error)):
+                raise
             raise InputError(f"out of memory: lower --batch-size (it is {options.batch_size})") from None
     if count > 1 and not options.merge:
         print(f"shard {index} of {count} is done; when all are: the same command with --merge and without the shard")

@@ -5,9 +5,9 @@ of its own in OUT.h5.parts, written aside and renamed, and OUT.h5 is written asi
 number of processes and machines can fill the folder at once.
 """
 
+import contextlib
 import glob
 import json
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from datasets.files import atomic_write
 from preproc.videos import hashed_name, hold_to_settings, keep_settings
 
 NOTE = "note"  # an attribute of a video's dataset
+FAILED = "failed:"  # a group of attributes, key -> reason; no video is called so
 
 
 class FeatureStore:
@@ -26,7 +27,7 @@ class FeatureStore:
 
     Args:
         path: the HDF5 file; one dataset a video, float [clips, width], and the settings as attributes. What was noted
-            about a video that has features is an attribute of its dataset.
+            about a video is an attribute: of its dataset, or of the group `FAILED` if it has no features.
         settings: what the features depend on.
 
     Raises:
@@ -37,13 +38,14 @@ class FeatureStore:
         self.path = path
         self.settings = settings
         self.parts = Path(f"{path}.parts")
-        self._in_file = self._read_file()
+        self._in_file, self._failed = self._read_file()
 
-    def _read_file(self) -> dict[str, str | None]:
-        """The videos in the file, each with what was noted about it."""
+    def _read_file(self) -> tuple[dict[str, str | None], dict[str, str]]:
+        """The videos in the file, each with what was noted about it, and those that failed."""
         if not self.path.exists():
-            return {}
+            return {}, {}
         notes = {}
+        failed = {}
 
         def add(key: str, item: h5py.Dataset | h5py.Group) -> None:
             if isinstance(item, h5py.Dataset):
@@ -53,10 +55,12 @@ class FeatureStore:
             with h5py.File(self.path, "r") as file:
                 kept = {name: json.loads(value) for name, value in file.attrs.items() if name in self.settings}
                 file.visititems(add)
+                if FAILED in file:
+                    failed = dict(file[FAILED].attrs)
         except (OSError, json.JSONDecodeError) as error:
             raise InputError(f"{self.path} cannot be read ({error}); move it away, or name another output") from None
         hold_to_settings(kept, self.settings, f"the features in {self.path}")
-        return notes
+        return notes, failed
 
     def start(self) -> None:
         """Makes the folder of parts. Raises InputError when it cannot, or they were made with other settings."""
@@ -91,25 +95,48 @@ class FeatureStore:
     def note(self, key: str) -> str | None:
         """What was noted about a video, if anything."""
         path = self._note(key)
-        return path.read_text(encoding="utf-8") if path.exists() else self._in_file.get(key)
+        if path.exists():
+            return path.read_text(encoding="utf-8")
+        return self._in_file.get(key) if key in self else self._failed.get(key)
 
     def merge(self, keys: Iterable[str]) -> int:
-        """Writes the HDF5 file: what it held before, and the parts of these videos. The parts are then removed.
+        """Writes the HDF5 file: what it held before, and the parts and notes of these videos, which are then removed.
 
         Returns:
             the number of videos in the file.
         """
+        keys = list(keys)
         parts = {key: self._part(key) for key in keys if key not in self._in_file and self._part(key).exists()}
+        notes = {key: self.note(key) for key in keys if key not in self}
+        failed = {key: reason for key, reason in (self._failed | notes).items() if reason and key not in parts}
         for left in self.path.parent.glob(f".{glob.escape(self.path.name)}.*.tmp"):  # by a run that was killed here
             left.unlink(missing_ok=True)
-        if parts or not self.path.exists():
+        if parts or failed != self._failed or not self.path.exists():
             with atomic_write(self.path, "w+b") as file:
-                self._write_file(file, parts)
+                self._write_file(file, parts, failed)
             self._in_file |= {key: self.note(key) for key in parts}
-        shutil.rmtree(self.parts, ignore_errors=True)
+            self._failed = failed
+        with contextlib.suppress(OSError):
+            self._remove_merged(keys)
         return len(self._in_file)
 
-    def _write_file(self, file, parts: dict[str, Path]) -> None:
+    def _remove_merged(self, keys: list[str]) -> None:
+        """Removes what the file now has of these videos, and the folder once nothing is left in it."""
+        done = {hashed_name(key) for key in keys if key in self._in_file}
+        failed = {hashed_name(key) for key in keys if key in self._failed}
+        rest = []
+        for path in sorted(self.parts.iterdir()):  # a video's features before the note about them
+            name = path.name.removeprefix(".").partition(".")[0]  # .<name>.<more>.tmp: a run was killed writing it
+            if name in done or (name in failed and path.suffix != ".npy"):
+                path.unlink()
+            else:
+                rest.append(path)
+        if all(path.name.removeprefix(".").startswith("settings.json") for path in rest):
+            for path in rest:
+                path.unlink()
+            self.parts.rmdir()
+
+    def _write_file(self, file, parts: dict[str, Path], failed: dict[str, str]) -> None:
         before = h5py.File(self.path, "r") if self._in_file else None
         try:
             # The same features make the same bytes, whichever run they come from: one order, and no times.
@@ -121,6 +148,10 @@ class FeatureStore:
                     dataset = after.create_dataset(key, data=features, track_times=False)
                     if (note := self.note(key)) is not None:
                         dataset.attrs[NOTE] = note
+                if failed:
+                    reasons = after.create_group(FAILED).attrs
+                    for key in sorted(failed):
+                        reasons[key] = failed[key]
         finally:
             if before is not None:
                 before.close()

@@ -2,6 +2,7 @@
 
 import csv
 import os
+from pathlib import Path
 
 import cv2
 import h5py
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from datasets.errors import InputError
 from modules.video_swin import ARCHITECTURES, VideoSwin
 from preproc import extract_features as script
+from preproc.videos import Video, list_videos
 from preproc.windows import WindowSettings
 
 from .test_videos import decode_all
@@ -126,6 +129,37 @@ def test_shards_make_the_same_file(videos, tmp_path, monkeypatch, capsys):
     assert out.read_bytes() == (tmp_path / "whole.h5").read_bytes()
 
 
+def test_a_second_merge_says_what_the_first_said(videos, tmp_path, capsys):
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    (folder / "a.mp4").write_bytes((videos / "n33.mp4").read_bytes())
+    (folder / "b.mp4").touch()
+    assert run(folder, tmp_path / "a.h5", "--shard", "0/1") == 0
+    capsys.readouterr()
+    listed = Path(tmp_path / "a.h5.failed.csv").read_bytes()
+    for _ in range(2):
+        assert run(folder, tmp_path / "a.h5", "--merge") == 0
+        assert f"{folder}/b.mp4: the file is empty" in capsys.readouterr().out
+        assert Path(tmp_path / "a.h5.failed.csv").read_bytes() == listed
+
+    (folder / "b.mp4").write_bytes((videos / "n33.mp4").read_bytes())
+    assert run(folder, tmp_path / "a.h5") == 0  # tries it again
+    assert "1 videos to do" in capsys.readouterr().out
+    assert not Path(tmp_path / "a.h5.failed.csv").exists()
+    with h5py.File(tmp_path / "a.h5") as file:
+        np.testing.assert_array_equal(file["videos/a"], file["videos/b"])
+
+
+def test_a_video_that_vanishes(videos, tmp_path, monkeypatch):
+    def vanishing(folder, naming):
+        found, problems = list_videos(folder, naming)
+        return [*found, Video(folder / "gone.mp4", "gone")], problems
+
+    monkeypatch.setattr(script, "list_videos", vanishing)
+    assert run(videos, tmp_path / "a.h5") == 0
+    assert (tmp_path / "a.h5.failed.csv").read_text().endswith("gone.mp4,cannot be read: No such file or directory\n")
+
+
 def test_a_second_run_does_what_is_left(videos, tmp_path, capsys, monkeypatch):
     folder = tmp_path / "videos"
     folder.mkdir()
@@ -200,6 +234,47 @@ def test_an_error_in_a_decoder_is_not_swallowed(videos, tmp_path, monkeypatch):
     monkeypatch.setattr("preproc.decoding.window_batches", fails)
     with pytest.raises(ZeroDivisionError):
         run(videos, tmp_path / "a.h5")
+
+
+NO_MEMORY = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes. Error code 12"
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError(NO_MEMORY), torch.OutOfMemoryError("CUDA out of memory"), MemoryError()]
+)
+def test_memory_that_is_full(videos, tmp_path, monkeypatch, capsys, error):
+    def fails(*args):
+        raise error
+
+    monkeypatch.setattr(script.FeatureExtractor, "__call__", fails)
+    assert run(videos, tmp_path / "a.h5") == 2
+    assert capsys.readouterr().err.endswith("error: out of memory: lower --batch-size (it is 8)\n")
+
+
+def test_other_errors_of_the_network_are_not_taken_for_it(videos, tmp_path, monkeypatch):
+    def fails(*args):
+        raise RuntimeError("expected scalar type Float")
+
+    monkeypatch.setattr(script.FeatureExtractor, "__call__", fails)
+    with pytest.raises(RuntimeError, match="expected scalar type Float"):
+        run(videos, tmp_path / "a.h5")
+
+
+@pytest.mark.parametrize(("index", "count"), [("x", "2"), ("0", ""), ("-1", "2"), ("2", "2")])
+@pytest.mark.parametrize("names", [("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS")])
+def test_a_shard_of_the_environment_that_is_none(videos, tmp_path, monkeypatch, capsys, names, index, count):
+    for name, value in zip(names, (index, count), strict=True):
+        monkeypatch.setenv(name, value)
+    assert run(videos, tmp_path / "a.h5") == 2
+    message = f"{names[0]}={index!r}, {names[1]}={count!r} in the environment are no shard: give --shard i/n"
+    assert message in capsys.readouterr().err
+
+
+def test_a_gpu_of_the_environment_that_is_none(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setenv("LOCAL_RANK", "first")
+    with pytest.raises(InputError, match="LOCAL_RANK or SLURM_LOCALID is 'first' in the environment, no number"):
+        script.default_device()
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 
 from datasets.errors import InputError
 from preproc.feature_store import FeatureStore
+from preproc.videos import hashed_name
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = {"arch": "toy", "width": 3, "checkpoint_sha256": None}
@@ -116,6 +117,61 @@ def test_notes_stay_with_the_features(store):
     assert [FeatureStore(store.path, SETTINGS).note(key) for key in "abc"] == ["damäged", None, None]
 
 
+def test_parts_of_others_stay(store):
+    """Two collections of videos may share a file."""
+    for key in "abc":
+        store.write(key, features(ord(key)))
+        store.write_note(key, "damaged")
+    store.write_note("d", "empty")
+    (store.parts / f".{hashed_name('a')}.npy.x1y2.tmp").write_bytes(b"of a run that was killed")
+    assert store.merge(["a", "b"]) == 2
+    left = {f"{hashed_name('c')}.npy", f"{hashed_name('c')}.txt", f"{hashed_name('d')}.txt", "settings.json"}
+    assert {path.name for path in store.parts.iterdir()} == left
+    again = FeatureStore(store.path, SETTINGS)
+    again.start()
+    assert "c" in again and again.note("d") == "empty"
+    assert again.merge(["c", "d"]) == 3
+    assert not again.parts.exists()
+
+
+def test_notes_of_failures_survive_the_merge(store):
+    store.write("videos/a", features(0))
+    store.write_note("videos/b", "wäs empty")
+    store.merge(["videos/a", "videos/b"])
+    before = store.path.stat()
+    for _ in range(2):
+        later = FeatureStore(store.path, SETTINGS)
+        later.start()
+        assert "videos/b" not in later and later.note("videos/b") == "wäs empty"
+        assert later.merge(["videos/a", "videos/b"]) == 1
+        assert not later.parts.exists()
+    assert (store.path.stat().st_ino, store.path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+    later.start()  # the video is downloaded again
+    later.write("videos/b", features(1))
+    assert later.note("videos/b") is None
+    assert later.merge(["videos/b"]) == 2
+    mended = FeatureStore(store.path, SETTINGS)
+    assert "videos/b" in mended and mended.note("videos/b") is None
+    with h5py.File(store.path) as file:
+        assert list(file) == ["videos"]
+
+
+def test_a_failure_alone_is_added_to_the_file(store):
+    store.write("a", features(0))
+    store.merge(["a"])
+    store.start()
+    store.write_note("b", "empty")
+    store.merge(["a", "b"])
+    assert FeatureStore(store.path, SETTINGS).note("b") == "empty"
+    store.start()
+    store.write_note("b", "noise")  # another download
+    store.write("c", features(1))
+    store.merge(["c"])
+    store.merge(["b"])
+    assert [FeatureStore(store.path, SETTINGS).note(key) for key in "abc"] == [None, "noise", None]
+
+
 def test_other_settings_are_refused(store):
     other = FeatureStore(store.path, SETTINGS | {"width": 5})
     with pytest.raises(
@@ -159,7 +215,7 @@ def killing(module, name, after):
 store = feature_store.FeatureStore(Path(sys.argv[1]), {"arch": "toy", "width": 3, "checkpoint_sha256": None})
 store.start()
 place, name, after = sys.argv[2:]
-owners = {"h5py": h5py.Group, "file": h5py.File, "os": os, "shutil": feature_store.shutil, "np": np}
+owners = {"h5py": h5py.Group, "file": h5py.File, "os": os, "np": np}
 killing(owners[place], name, int(after))
 for key in "abc":
     if key not in store:
@@ -177,7 +233,9 @@ store.merge("abc")
         ("file", "close", 0),  # before HDF5 flushes it
         ("os", "fsync", 3),  # the file is written, not on disk
         ("os", "replace", 3),  # … not renamed
-        ("shutil", "rmtree", 0),  # the file is complete, the parts still there
+        ("os", "unlink", 0),  # the file is complete, the parts still there
+        ("os", "unlink", 1),  # … one of them is gone
+        ("os", "rmdir", 0),  # all are gone, not their folder
     ],
     ids=lambda moment: f"{moment[0]}.{moment[1]} {moment[2]}",
 )
