@@ -97,10 +97,21 @@ def read_splits(source: QASource, root: Path, splits: Iterable[str]) -> tuple[di
     return tables, check
 
 
-def check_vocabulary(tables: dict[str, QuestionTable], root: Path) -> Check:
-    """Every training answer is in the vocabulary; how many of the others are."""
+def check_vocabulary(tables: dict[str, QuestionTable], root: Path, needed: bool = True) -> Check:
+    """Every training answer is in the vocabulary; how many of the others are.
+
+    Args:
+        needed: whether a run reads it; a checkpoint that was trained here brings its own to the test.
+    """
+    path = root / "vocab.json"
+    if not needed and not path.exists():
+        missing = (
+            path.name,
+            f"{path} does not exist: needed unless the checkpoint brings its own, as those made here do",
+        )
+        return Check("vocabulary", problems=[missing], fatal=False)
     check = Check("vocabulary")
-    words = check.attempt("vocab.json", lambda: read_vocabulary(root / "vocab.json"))
+    words = check.attempt(path.name, lambda: read_vocabulary(path))
     if words is None:
         return check
     known = set(words)
@@ -268,8 +279,10 @@ def check_qa(
         if split not in source.split_files:
             known = ", ".join(source.split_files)
             raise InputError(f"--splits {split!r}{did_you_mean(split, source.split_files)}: {name} has {known}")
-    tables, readable = read_splits(source, root, splits or source.split_files)
-    checks = [readable, check_vocabulary(tables, root), *check_duplicates(tables)]
+    splits = splits or list(source.split_files)
+    tables, readable = read_splits(source, root, splits)
+    needs_vocabulary = "train" in splits or "val" in splits
+    checks = [readable, check_vocabulary(tables, root, needs_vocabulary), *check_duplicates(tables)]
     videos = list(dict.fromkeys(video_id for table in tables.values() for video_id in table.video_ids))
     directories = [source.frame_directory.format(video_id=video_id) for video_id in videos]
     checks += check_frames(root / "frames", directories, quick, jobs)
@@ -315,7 +328,11 @@ def print_table(checks: Sequence[Check]) -> None:
             thing, reason = check.problems[0]
             detail += ("\n" if detail else "") + f"e.g. {thing}: {reason}"
         table.add_row(mark, check.name, f"{check.looked_at:,}", f"{len(check.problems):,}", detail.replace("[", r"\["))
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:  # a pipe or a file has no width of its own: take what the table needs
+        width = console.measure(table, options=console.options.update(width=10_000)).maximum
+        console = Console(width=width)
+    console.print(table)
 
 
 def write_problems(checks: Sequence[Check], path: Path) -> None:
@@ -334,7 +351,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--task", required=True, help=", ".join(TASKS))
     parser.add_argument("--splits", nargs="+", help="only these, e.g. test (default: all of the data set)")
     parser.add_argument("--no-features", action="store_true", help="clip features are not needed: *_mean baselines")
-    parser.add_argument("--datasets", nargs="+", default=COLLECTIONS, help="trm: collections (default: vatex tgif)")
+    parser.add_argument("--datasets", nargs="+", help="trm: collections (default: vatex tgif)")
     parser.add_argument("--width", type=int, default=1024, help="of a clip feature (default: %(default)s)")
     parser.add_argument("--max-video-len", type=int, default=100, help="clips that training uses (%(default)s)")
     parser.add_argument("--quick", action="store_true", help=f"decode {FRAMES_IF_QUICK} frames a video, not all")
@@ -343,11 +360,18 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.task not in TASKS:
         raise InputError(f"--task {options.task!r}{did_you_mean(options.task, TASKS)}: known are {', '.join(TASKS)}")
+    for option in ("splits", "no_features", "quick", "jobs") if options.task == "trm" else ("datasets",):
+        if getattr(options, option):
+            raise InputError(f"--{option.replace('_', '-')} says nothing about --task {options.task}: leave it out")
+    for option in ("width", "max_video_len", "jobs"):
+        value = getattr(options, option)
+        if value is not None and value < 1:
+            raise InputError(f"--{option.replace('_', '-')} {value} must be at least 1")
     if not options.data_root.is_dir():
         raise InputError(f"{options.data_root} is not a folder; give the data root, e.g. data/anetqa")
     both = {"width": options.width, "max_len": options.max_video_len}
     if options.task == "trm":
-        checks = check_trm(options.data_root, options.datasets, **both)
+        checks = check_trm(options.data_root, options.datasets or COLLECTIONS, **both)
     else:
         only = {"splits": options.splits, "features": not options.no_features}
         checks = check_qa(options.task, options.data_root, **both, **only, quick=options.quick, jobs=options.jobs)

@@ -9,11 +9,12 @@ import h5py
 import numpy as np
 import pytest
 
-from datasets.errors import InputError
 from preproc import check_data as script
 from preproc.check_data import Check, check_qa, check_trm
 
 WIDTH = 8
+NUMBERS = ("--width", "--max-video-len", "--jobs")
+NOT_FOR_TRM = (["--splits", "test"], ["--no-features"], ["--quick"], ["--jobs", "2"])
 
 
 def write_questions(root, split: str, rows: list[tuple]) -> None:
@@ -202,14 +203,37 @@ def test_only_what_a_run_reads(root, capsys):
     arguments = [str(root), "--task", "anetqa"]
     assert script.main(arguments) == 1
     assert script.main([*arguments, "--splits", "test", "--no-features"]) == 0
+    (root / "vocab.json").unlink()  # the checkpoint may bring it
+    assert script.main([*arguments, "--splits", "test", "--no-features"]) == 0
+    with (root / "problems.csv").open() as file:
+        (note,) = (row for row in csv.DictReader(file) if row["check"] == "vocabulary")
+    assert (note["error"], note["what"]) == ("0", "vocab.json")
+    assert "vocab.json does not exist: needed unless the checkpoint brings its own" in note["problem"]
+    write_questions(root, "val", [("3", "what", "red", "c", 5)])
+    for splits in (["val"], ["val", "test"]):
+        assert script.main([*arguments, "--splits", *splits, "--no-features"]) == 1
+    (root / "vocab.json").write_text("[]")
+    assert script.main([*arguments, "--splits", "test", "--no-features"]) == 1
     capsys.readouterr()
     assert script.main([*arguments, "--splits", "tset"]) == 2
     assert "--splits 'tset' (did you mean 'test'?): anetqa has train, val, test" in capsys.readouterr().err
 
 
+def test_the_table_is_whole_in_a_pipe(root, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    reason = f"no directory {root / 'frames' / 'v_c'}"
+    remove_frames(root)
+    assert script.main([str(root), "--task", "anetqa", "--width", str(WIDTH)]) == 1
+    assert f"e.g. v_c: {reason}" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        *(([".", "--task", "anetqa", option, "0"], f"{option} 0 must be at least 1") for option in NUMBERS),
+        ([".", "--task", "agqa", "--jobs", "-1"], "--jobs -1 must be at least 1"),
+        *(([".", "--task", "trm", *words], f"{words[0]} says nothing about --task trm") for words in NOT_FOR_TRM),
+        ([".", "--task", "anetqa", "--datasets", "tgif"], "--datasets says nothing about --task anetqa: leave it out"),
         (["nowhere", "--task", "anetqa"], "nowhere is not a folder; give the data root, e.g. data/anetqa"),
         ([".", "--task", "anet"], "--task 'anet' (did you mean 'anetqa'?): known are anetqa, agqa, msrvttqa, trm"),
     ],
