@@ -1,11 +1,13 @@
 """Loading batches in worker processes, in an order that a run can enter in the middle of an epoch."""
 
+import contextlib
 import ctypes
 import functools
 import multiprocessing
 import multiprocessing.util
 import os
 import signal
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
@@ -71,17 +73,18 @@ class EpochLoader:
         over = multiprocessing.get_context(multiprocessing_context).RawValue(ctypes.c_bool, False)
         # Before multiprocessing, at the exit of this process, sends SIGTERM to the workers that are left and waits.
         multiprocessing.util.Finalize(self, _set, (over,), exitpriority=10)
-        self._loader = DataLoader(
-            _BatchReader(dataset, collate),
-            batch_size=None,  # a request already is a batch
-            sampler=self._requests,
-            collate_fn=_as_it_is,
-            num_workers=num_workers,
-            pin_memory=pin_memory,
-            persistent_workers=num_workers > 0,
-            worker_init_fn=functools.partial(init_worker, over=over),
-            multiprocessing_context=multiprocessing_context if num_workers > 0 else None,
-        )
+        with _any_number_of_workers():
+            self._loader = DataLoader(
+                _BatchReader(dataset, collate),
+                batch_size=None,  # a request already is a batch
+                sampler=self._requests,
+                collate_fn=_as_it_is,
+                num_workers=num_workers,
+                pin_memory=pin_memory,
+                persistent_workers=num_workers > 0,
+                worker_init_fn=functools.partial(init_worker, over=over),
+                multiprocessing_context=multiprocessing_context if num_workers > 0 else None,
+            )
 
     def __len__(self) -> int:
         """Batches a whole epoch."""
@@ -96,7 +99,9 @@ class EpochLoader:
         self._requests.epoch, self._requests.skip = self._position()
         if self._requests.skip:
             self._check_identity()
-        for batch in self._loader:
+        with _any_number_of_workers():
+            batches = iter(self._loader)
+        for batch in batches:
             if isinstance(batch, InputError):
                 raise batch
             yield batch
@@ -139,6 +144,14 @@ def init_worker(_: int, over: ctypes.c_bool) -> None:
     for number in (signal.SIGINT, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0) if over.value else None)
+
+
+@contextlib.contextmanager
+def _any_number_of_workers() -> Iterator[None]:
+    """Without PyTorch's warning of more workers than processors: the number is a setting."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="This DataLoader will create")
+        yield
 
 
 def _set(flag: ctypes.c_bool) -> None:

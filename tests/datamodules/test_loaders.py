@@ -79,6 +79,12 @@ def test_a_process_ends_although_its_workers_still_wait_for_requests(tmp_path):
     assert (run.returncode, run.stderr) == (0, b"")
 
 
+def test_more_workers_than_processors(recwarn, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0}, raising=False)
+    assert list(loader(num_workers=3)) == list(loader())
+    assert not [warning for warning in recwarn if "DataLoader" in str(warning.message)]
+
+
 def test_spawned_workers():
     assert list(loader(num_workers=1, multiprocessing_context="spawn")) == list(loader())
 

@@ -157,15 +157,30 @@ def test_answers_outside_the_vocabulary(qa_settings):
         InputError, match=r"train\.csv has 1 answers outside the vocabulary of 3, such as 'no': preprocess"
     ):
         QADataModule(**qa_settings).setup("fit")
-    with pytest.raises(InputError, match=r"not one answer in .*test\.csv \(such as 'cat'\) is in the vocabulary of 1"):
-        QADataModule(**qa_settings, vocabulary=["blue"]).setup("test")
+    with pytest.raises(InputError, match=r"not one answer in .*val\.csv \(such as 'cat'\) is in the vocabulary of 1"):
+        QADataModule(**qa_settings, vocabulary=["blue"]).setup("validate")
 
 
-def test_questions_without_answers_can_be_answered(qa_settings):
+def test_answers_to_the_test_that_are_all_outside_the_vocabulary(qa_settings, capsys):
+    """Nothing depends on them, so that they are no reason to refuse, but hardly meant so."""
+    for answers, example in ((ANSWERS, "cat"), (["", "unknown"], "unknown")):
+        write_split(qa_settings["data_root"], "test", QUESTIONS["test"], answers)
+        data = QADataModule(**qa_settings, vocabulary=["blue"])
+        data.setup("predict")
+        path = qa_settings["data_root"] / "test.csv"
+        assert capsys.readouterr().out == (
+            f"warning: not one answer in {path} (such as {example!r}) is in the vocabulary of 1: are file and "
+            "vocabulary of the same data set?\n"
+        )
+        assert {label for batch in data.predict_dataloader() for label in batch["labels"].tolist()} == {-100}
+
+
+def test_questions_without_answers_can_be_answered(qa_settings, capsys):
     write_split(qa_settings["data_root"], "test", QUESTIONS["test"], answers=[""])
     data = QADataModule(**qa_settings)
     data.setup("predict")
     assert next(iter(data.predict_dataloader()))["labels"].tolist() == [-100]
+    assert capsys.readouterr().out == ""
 
 
 class Recorder(pl.LightningModule):
