@@ -143,14 +143,14 @@ def ask(_config: dict[str, Any], _run: Any) -> int:
 
     quiet_libraries()
     config = check_values(_config, Config)
-    given = _run.meta_info["config_updates"]
+    given, recipes = _run.meta_info["config_updates"], _run.meta_info["named_configs"]
     check_asked(config)
     questions = config["question"] + read_questions(config["question_file"])
     pictures = picture_paths(config["save"], len(questions))
     device, precision = choose_precision(config, given, torch.cuda.device_count())
 
-    asker = Asker.open(config["load_path"], config["swin_path"], config, given, device, precision)
-    console = Console(highlight=False)
+    asker = Asker.open(config["load_path"], config["swin_path"], config, given, device, precision, recipes)
+    console = Console(highlight=False, markup=False, emoji=False)  # file names are shown as they are
     for note in asker.notes:
         console.print(f"note: {note}")
     look = asker.look(config["video"])
@@ -179,14 +179,14 @@ def web(_config: dict[str, Any], _run: Any) -> int:
 
     quiet_libraries()
     config = check_values(_config, Config)
-    given = _run.meta_info["config_updates"]
+    given, recipes = _run.meta_info["config_updates"], _run.meta_info["named_configs"]
     check_files(config, ("load_path", "swin_path", "question_file"))
     offered = {
         "examples": find_examples(config["examples"]),
         "questions": config["question"] + read_questions(config["question_file"]),
     }
     device, precision = choose_precision(config, given, torch.cuda.device_count())
-    asker = Asker.open(config["load_path"], config["swin_path"], config, given, device, precision)
+    asker = Asker.open(config["load_path"], config["swin_path"], config, given, device, precision, recipes)
     construct(serve, {"asker": asker, **offered}, config)
     return 0
 

@@ -302,12 +302,31 @@ class DeST(nn.Module):
             batch: as in `forward`, grouped by video, with ``questions_in_video``, ``question_lengths`` (on the host).
             questions_at_once: the most questions in one pass.
         """
-        ids, mask, counts = batch["question_ids"], batch["question_mask"], batch["questions_in_video"]
+        names = ("question_ids", "question_mask", "question_lengths")
         memory = self.project_videos(self.encode_videos(batch))
+        return self.question_features_by_length(
+            *(batch[name] for name in names), memory, batch["questions_in_video"], questions_at_once
+        )
+
+    def question_features_by_length(
+        self,
+        ids: Tensor,
+        mask: Tensor,
+        lengths: Sequence[int],
+        memory: VideoMemory,
+        counts: Sequence[int],
+        questions_at_once: int,
+    ) -> Tensor:
+        """`question_features` in chunks: questions about a video meet with others of about their length.
+
+        Args:
+            ids, mask, memory, counts: as in `question_features`.
+            lengths: tokens of each question, on the host.
+            questions_at_once: the most questions in one pass.
+        """
         if len(ids) <= questions_at_once:
             return self.question_features(ids, mask, memory, counts)
-        # Within a video, questions of about the same length meet in a chunk, and padding beyond its longest goes.
-        lengths = batch["question_lengths"]
+        # Padding beyond the longest of a chunk goes.
         order: list[int] = []
         videos: list[int] = []
         for video, count in enumerate(counts):

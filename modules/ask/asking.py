@@ -2,7 +2,7 @@
 
 from modules.ask.asking import Asker
 
-asker = Asker.open("anetqa.ckpt", "swin_base_patch244_window877_kinetics600_22k.pth")
+asker = Asker.open("result/anetqa_seed0/version_0/checkpoints/best.ckpt", "swin_base_….pth")
 (answer,) = asker.ask(asker.look("clip.mp4"), ["what is the person doing"])
 print(answer.best, answer.probabilities)
 """
@@ -95,6 +95,7 @@ class Asker:
         extractor: FeatureExtractor | None,
         device: str = "cpu",
         precision: int | str = 32,
+        questions_at_once: int = 8,
     ):
         """
         Args:
@@ -106,6 +107,7 @@ class Asker:
             clips, extractor: how its clip features are made; None without a temporal stream.
             device: of the network.
             precision: 32, 16 or "bf16", as of a run.
+            questions_at_once: the most questions in one pass: memory is bounded, however many are asked.
         """
         self.network = network.eval().requires_grad_(False).to(device)
         self.tokenizer = tokenizer
@@ -116,6 +118,7 @@ class Asker:
         self.extractor = extractor
         self.device = torch.device(device)
         self.precision = precision
+        self.questions_at_once = questions_at_once
         self.notes: list[str] = []
         self.seconds: dict[str, float] = {}
         self.positions = min(network.sizes.max_text_positions, MAX_POSITIONS)  # tokens a text at most
@@ -129,8 +132,11 @@ class Asker:
         given: Collection[str] | None = None,
         device: str = "cpu",
         precision: int | str = 32,
+        recipes: Sequence[str] = (),
     ) -> "Asker":
-        """An asker from a checkpoint; what that does not say is as published.
+        """An asker from a checkpoint; what neither that nor `settings` say is as in `LookSettings` and `ModelSizes`.
+
+        A published checkpoint says nothing but its weights: `settings` must be those of its recipe (see config.py).
 
         Args:
             load_path: any checkpoint of a network that answers; None: random weights.
@@ -139,6 +145,8 @@ class Asker:
                 the checkpoint brings none.
             given: those of them that decide over the checkpoint's; default: all.
             device, precision: see `Asker`.
+            recipes: those that `settings` come from; without one, a note says what a checkpoint without a record of
+                its settings is asked with.
 
         Raises:
             InputError: a file cannot be read, does not fit, or is missing; names it.
@@ -172,7 +180,7 @@ class Asker:
             load_weights(network, checkpoint, verbose=False)
 
         record = made_with.get("preprocessing") or {}
-        frames = FrameSettings(**record["frames"]) if record.get("frames") else FrameSettings()
+        frames = FrameSettings.of_record(record["frames"]) if record.get("frames") else FrameSettings()
         clips = extractor = None
         if network.temporal:
             known = ClipSettings.of_record(record["clips"]) if record.get("clips") else None
@@ -183,12 +191,20 @@ class Asker:
             if clips.random_start is not None:
                 notes.append("the clip features are those of a Video Swin that was never trained")
         look = construct(LookSettings, settings, sizes)
+        if checkpoint is not None and not made_with.get("config") and not recipes:
+            quirks = "with" if network.published_quirks else "without"
+            notes.append(
+                f"nothing in {load_path} says what it was trained with; taken are nframe={look.nframe}, "
+                f"trim={look.trim:g}, max_video_len={look.max_video_len}, {quirks} published_quirks. A published "
+                "checkpoint needs its recipe: add task_finetune_anetqa published_quirks=True"
+            )
         if network.temporal and look.max_video_len > sizes.max_clips:
             raise InputError(
                 f"max_video_len={look.max_video_len} clips are more than the network's {sizes.max_clips} positions; "
                 f"lower it to max_video_len={sizes.max_clips}"
             )
         asker = cls(network, tokenizer, vocabulary, look, frames, clips, extractor, device, precision)
+        asker.questions_at_once = settings.get("per_gpu_batchsize", asker.questions_at_once)
         asker.notes = notes
         asker.seconds["loading"] = time.perf_counter() - start
         return asker
@@ -261,14 +277,17 @@ class Asker:
         with self._stage("answers"):
             known = self.answer_features
         ids, mask = self.encode_questions(questions)
+        lengths = mask.sum(1).tolist()
         with self._stage("questions"), self._autocast():
-            features = self.network.question_features(ids, mask, look.memory, [len(questions)])
+            features = self.network.question_features_by_length(
+                ids, mask, lengths, look.memory, [len(questions)], self.questions_at_once
+            )
             logits = self.network.score(features, known)
             probabilities, best = logits.softmax(1).topk(min(num_best, len(self.vocabulary)))  # [Q, num_best]
         maps: list[AttentionMaps | None] = [None] * len(questions)
         if with_maps:
             with self._stage("attention maps"):
-                rows = zip(ids.split(1), mask.sum(1).tolist(), best[:, 0].tolist(), strict=True)
+                rows = zip(ids.split(1), lengths, best[:, 0].tolist(), strict=True)
                 maps = [
                     attention_maps(self.network, own[:, :length], look.memory, known, first)
                     for own, length, first in rows

@@ -51,7 +51,7 @@ def attention_maps(
     index: int,
     join_heads: Callable[[Tensor, Tensor], Tensor] = weighted_heads,
 ) -> AttentionMaps:
-    """Where the network found an answer to one question about one video.
+    """Where the network found an answer to one question about one video; in float32, whatever the memory is.
 
     Args:
         network: in evaluation mode.
@@ -61,10 +61,10 @@ def attention_maps(
         index: of the answer to explain.
         join_heads: attention and its gradient, [M, H, T], to a map [M, T].
     """
-    with torch.no_grad():
-        hidden = network.encode_questions(ids, torch.ones_like(ids))
     weights = {}
-    with torch.enable_grad():
+    with torch.autocast(ids.device.type, enabled=False), torch.enable_grad():
+        with torch.no_grad():
+            hidden = network.encode_questions(ids, torch.ones_like(ids))
         features = 0
         if network.spatial:
             states, weights["frames"] = fuse(network.text_encoder.encoder, hidden, memory.frames)
@@ -99,7 +99,7 @@ def fuse(
 
     Args:
         hidden: [1, L, D], states of the question after the plain layers.
-        memory: keys and values of each layer, two of [1, M, H, T, D/H].
+        memory: keys and values of each layer, two of [1, M, H, T, D/H], of any precision.
         memory_mask: bool [1, T], True = may be attended to; None = everything.
 
     Returns:
@@ -108,9 +108,11 @@ def fuse(
     num_memories = memory[0][0].shape[1]
     *lower, last = stack.fusion_layers
     *lower_memory, (keys, values) = memory
+    keys, values = keys.float(), values.float()
     with torch.no_grad():
         hidden = hidden.expand(num_memories, -1, -1)
         for layer, (own_keys, own_values) in zip(lower, lower_memory, strict=True):
+            own_keys, own_values = own_keys.float(), own_values.float()
             hidden = layer.attend_memory(layer.attention(hidden, None), own_keys, own_values, memory_mask, [1])
         asking = last.attention(hidden, None, num_queries=1)  # [M, 1, D]
         attention = last.crossattention

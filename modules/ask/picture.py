@@ -22,7 +22,13 @@ _GAP = 0.06  # between frames
 _HEADER, _LABELS, _STRIP, _AXIS = 0.62, 0.24, 0.66, 0.46  # heights
 _COLOURS = "inferno"  # of the strip
 _GREY = "#444444"
-_STYLE = {"font.size": 9, "svg.fonttype": "none", "pdf.fonttype": 42, "svg.hashsalt": "dest"}
+_STYLE = {
+    "font.size": 9,
+    "text.parse_math": False,  # a question may hold dollars
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
+    "svg.hashsalt": "dest",
+}
 
 
 def picture_paths(path: str | os.PathLike | None, number: int) -> list[Path]:

@@ -84,6 +84,45 @@ class TestSameAsTheDataSet:
         assert seen.clip_spans.tolist() == [[start, start + 1] for start in range(6)]
 
 
+class TestManyQuestions:
+    QUESTIONS = ("what acted at the end", "what", "where does it happen", "what is below the sign", "is there a tree")
+
+    def test_a_few_at_a_time(self, asker, toy_video, monkeypatch):
+        look = asker.look(toy_video)
+        together = asker.ask(look, self.QUESTIONS)
+        asked = []
+        original = asker.network.question_features
+
+        def question_features(ids, *rest):
+            asked.append(tuple(ids.shape))
+            return original(ids, *rest)
+
+        monkeypatch.setattr(asker.network, "question_features", question_features)
+        monkeypatch.setattr(asker, "questions_at_once", 2)
+        in_chunks = asker.ask(look, self.QUESTIONS)
+        assert [number for number, _ in asked] == [2, 2, 1]
+        assert [length for _, length in asked] == sorted(length for _, length in asked)
+        for one, other in zip(together, in_chunks, strict=True):
+            assert (one.question, one.best) == (other.question, other.best)
+            torch.testing.assert_close(one.logits, other.logits, rtol=1e-4, atol=1e-5)
+
+    def test_as_many_as_a_run_has_at_once(self, toy_checkpoint):
+        assert Asker.open(toy_checkpoint, settings={"per_gpu_batchsize": 3}).questions_at_once == 3
+
+
+def test_half_precision_with_maps(toy_checkpoint, toy_video, asker):
+    """What every question on a GPU comes to: weights in float32, the video's states not."""
+    half = Asker.open(toy_checkpoint, precision="bf16")
+    look = half.look(toy_video)
+    assert look.memory.frames[-1][0].dtype == torch.bfloat16
+    (found,) = half.ask(look, ["what acted at the end"], with_maps=True)
+    (expected,) = asker.ask(asker.look(toy_video), ["what acted at the end"], with_maps=True)
+    torch.testing.assert_close(found.logits, expected.logits, rtol=0.02, atol=0.02)
+    if found.best[0] == expected.best[0]:
+        torch.testing.assert_close(found.maps.clips, expected.maps.clips, rtol=0.2, atol=0.02)
+    assert float(found.maps.frames.sum()) == pytest.approx(1)
+
+
 class TestSettings:
     def test_number_of_best_answers(self, asker, toy_video):
         (answer,) = asker.ask(asker.look(toy_video), ["what acted at the end"], num_best=3)
@@ -129,10 +168,33 @@ class TestSettings:
         assert opened.clip_settings.arch == "toy"
         assert opened.clip_settings.windows.clip_len == 32  # as published
         assert opened.vocabulary == asker.vocabulary
+        assert opened.notes == [
+            f"nothing in {path} says what it was trained with; taken are nframe=4, trim=1, max_video_len=32, without "
+            "published_quirks. A published checkpoint needs its recipe: add task_finetune_anetqa published_quirks=True"
+        ]
         opened.clip_settings = asker.clip_settings
         question = ["what acted at the end"]
         (one,), (other,) = (asking.ask(asking.look(toy_video), question) for asking in (opened, asker))
         torch.testing.assert_close(one.logits, other.logits)
+
+    def test_published_file_is_asked_as_its_recipe_says(
+        self, toy_world, toy_checkpoint, toy_video, tmp_path, asker, monkeypatch, capsys
+    ):
+        path, swin = tmp_path / "weights.ckpt", tmp_path / "swin.pth"
+        torch.save(torch.load(toy_checkpoint, weights_only=True)["state_dict"], path)
+        torch.save(asker.extractor.model.state_dict(), swin)
+        asked = []
+        original = Asker.look
+        monkeypatch.setattr(Asker, "look", lambda self, video: asked.append(self) or original(self, video))
+        words = ["ask", "with", f"load_path={path}", f"swin_path={swin}", f"video={toy_video}", "question=what acted"]
+        words += [f"tokenizer={toy_world / 'raw' / 'tokenizer'}", f"data_root={toy_world / 'data' / 'anetqa'}", "toy"]
+        words += ["image_size=64", "nframe=16"]
+        assert run_command_line([*words, "task_finetune_anetqa", "published_quirks=True"]) == 0
+        (opened,) = asked
+        assert (opened.look_settings.trim, opened.look_settings.nframe) == (0.8, 16)
+        assert opened.network.published_quirks
+        assert opened.look(toy_video).seen.frames.shape == (16, 3, 64, 64)
+        assert "says what it was trained with" not in capsys.readouterr().out
 
     def test_random_weights(self, toy_world, toy_video):
         sizes = {"image_size": 32, "hidden_size": 24, "head_width": 24, "input_video_embed_size": 128, "nframe": 2}
@@ -222,6 +284,15 @@ class TestCommand:
         for stage in ("loading", "frames", "clip features", "video", "answers", "questions", "in all"):
             assert stage in output.splitlines()[-1]
         assert sorted(path.name for path in tmp_path.glob("*.png")) == [f"out_{index}.png" for index in range(1, 5)]
+
+    def test_names_are_no_markup(self, toy_checkpoint, toy_video, tmp_path, capsys):
+        picture = tmp_path / "p[/b]q:x:.png"
+        words = self.words(f"load_path={toy_checkpoint}", f"video={toy_video}", "question=what is [/b] it")
+        assert run_command_line([*words, f"save={picture}"]) == 0
+        output = capsys.readouterr().out
+        assert f"picture: {picture}" in output
+        assert "what is [/b] it" in output
+        assert picture.exists()
 
     @pytest.mark.parametrize(
         ("changes", "said"),

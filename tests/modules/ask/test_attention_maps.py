@@ -93,6 +93,23 @@ def test_gradients_are_those_of_finite_differences(network, video):
             torch.testing.assert_close(slope, expected, rtol=0.02, atol=1e-3)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_memory_of_half_precision(network, video, dtype):
+    """Maps are those of float32, but for the memory's rounding; the same under autocast."""
+    expected = attention_maps(network, video["ids"], video["memory"], video["answers"], 0)
+    with torch.no_grad(), torch.autocast("cpu", dtype):
+        memory = network.project_videos(network.encode_videos(video["batch"]))
+        answers = network.encode_answers(video["batch"]["answer_ids"], video["batch"]["answer_mask"])
+    assert memory.frames[-1][0].dtype == dtype
+    found = attention_maps(network, video["ids"], memory, answers, 0)
+    with torch.autocast("cpu", dtype):
+        again = attention_maps(network, video["ids"], memory, answers, 0)
+    for name in ("frames", "clips"):
+        assert getattr(found, name).dtype == torch.float32
+        torch.testing.assert_close(getattr(found, name), getattr(expected, name), rtol=0.2, atol=0.02)
+        assert torch.equal(getattr(again, name), getattr(found, name))
+
+
 def test_heads_weigh_by_what_depends_on_them():
     attention = torch.tensor([[[0.9, 0.1], [0.2, 0.8]]])  # [M, H, T]
     one = weighted_heads(attention, torch.tensor([[[3.0, 1.0], [5.0, 5.0]]]))  # the second head might look anywhere

@@ -1,5 +1,6 @@
 """Pictures and tables of answers: what is lit, where bars stand, which files come out."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -77,6 +78,14 @@ class TestPicture:
         assert mpl.rcParams["font.size"] == before
         save_picture(path, *make_answer())
         assert suffix == "pdf" or path.read_bytes() == first
+
+    def test_dollars_are_no_maths(self, tmp_path):
+        look, answer = make_answer()
+        answer = replace(answer, question=r"is $\foo$ here", best=[r"$\bar$", "no"])
+        save_picture(tmp_path / "out.svg", look, answer)
+        content = (tmp_path / "out.svg").read_text()
+        assert r"is $\foo$ here" in content
+        assert r"$\bar$" in content
 
     def test_names(self):
         assert picture_paths(None, 3) == []
