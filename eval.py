@@ -25,8 +25,8 @@ from rich.text import Text
 
 from datasets.annotations import SOURCE_NAMES, QASource, QuestionTable, get_source
 from datasets.errors import InputError, run_cli
-from datasets.files import write_json
-from datasets.predictions import Predictions, read_predictions
+from datasets.files import check_writable, write_json
+from datasets.predictions import Predictions, read_predictions, short_names
 
 PUBLISHED_NAMES = {"anet": "anetqa"}
 
@@ -125,7 +125,7 @@ class Report:
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
         table.add_column(self.source.name)
         table.add_column("questions", justify="right")
-        for name, outcome in zip(_what_differs(self.names), self.outcomes, strict=True):
+        for name, outcome in zip(short_names(self.names), self.outcomes, strict=True):
             above = f"{name}\n" if len(self.names) > 1 else ""
             table.add_column(Text(f"{above}accuracy"), justify="right")
             if outcome.correct_at_k is not None:
@@ -239,14 +239,6 @@ def _distinct_names(paths: list[Path]) -> list[str]:
     return [f"{path} ({number})" for number, path in enumerate(paths, 1)]
 
 
-def _what_differs(names: list[str]) -> list[str]:
-    """Names without the words that all of them begin with: anetqa_by_mean, anetqa_by_trm -> mean, trm."""
-    words = [name.split("_") for name in names]
-    while len({own[0] for own in words}) == 1 and all(len(own) > 1 and any(own[1:]) for own in words):
-        words = [own[1:] for own in words]
-    return ["_".join(own) for own in words] if len(names) > 1 else names
-
-
 def _percent(accuracy: float | None) -> str:
     return "-" if accuracy is None else f"{accuracy:.2f}"
 
@@ -279,11 +271,23 @@ def main(arguments: list[str] | None = None) -> None:
     for name in ("frames", "log", "train"):
         if getattr(options, name) and not options.report:
             raise InputError(f"--{name} is for the page; add --report FILE, such as --report report.html")
-    if options.plot:
-        from modules.report.plot import check_format, write_plot  # slow to import, and of no use to the table
-
-        check_format(options.plot)
     source = get_source(PUBLISHED_NAMES.get(options.dataset, options.dataset))
+
+    # Whatever would be refused, before anything is computed. The imports are slow, and of no use to the table.
+    for path in filter(None, (options.json, options.plot, options.report)):
+        check_writable(path)
+    training = None
+    if options.plot:
+        from modules.report.plot import check_plot, write_plot
+
+        check_plot(options.plot, len(options.predictions))
+    if options.report:
+        from modules.report.page import check_page, write_page
+
+        truth = source.read_questions(Path(options.groundtruth))
+        check_page(len(options.predictions), source, truth, options.frames, options.log)
+        training = source.read_questions(Path(options.train)) if options.train else None
+
     report = evaluate(source, options.predictions, options.groundtruth, options.allow_missing)
     _print(report.as_table())
     total = len(report.table)
@@ -297,9 +301,6 @@ def main(arguments: list[str] | None = None) -> None:
         write_plot(options.plot, report)
         print(f"plot: {options.plot}")
     if options.report:
-        from modules.report.page import write_page
-
-        training = source.read_questions(Path(options.train)) if options.train else None
         write_page(options.report, report, options.frames, options.log, training)
         print(f"report: {options.report}")
 

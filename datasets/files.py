@@ -41,6 +41,18 @@ def atomic_write(path: str | os.PathLike, mode: str = "w") -> Iterator[IO]:
                 Path(temporary).unlink()
 
 
+def check_writable(path: str | os.PathLike) -> None:
+    """Raises InputError when `atomic_write` could not put a file there, as far as that is known before."""
+    path = Path(path)
+    folder = next(parent for parent in path.absolute().parents if os.access(parent, os.F_OK))
+    if path.is_dir():
+        raise InputError(f"cannot write {path}: it is a folder")
+    if not folder.is_dir():
+        raise InputError(f"cannot write {path}: {folder} is no folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"cannot write {path}: {folder} cannot be written to")
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

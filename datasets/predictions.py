@@ -1,6 +1,7 @@
 """Prediction files, by column."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,20 @@ def read_predictions(path: str | os.PathLike, num_answers: int = 1) -> Predictio
         answers=_column(path, records, "answer", _TEXT),
         best_answers=_column(path, records, best, _TEXTS) if has_best else None,
     )
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """Names without the beginning that all of them share, as far as whole words (up to a ``_`` or a ``/``).
+
+    ``anetqa_by_mean, anetqa_by_trm`` -> ``mean, trm``. A single name stays as it is.
+    """
+    shared = 0
+    for position, characters in enumerate(zip(*names, strict=False), 1):
+        if len(set(characters)) > 1:
+            break
+        if characters[0] in "_/":
+            shared = position
+    return [name[shared:] for name in names] if len(names) > 1 and all(name[shared:] for name in names) else list(names)
 
 
 def _column(path: Path, records: list[dict], key: str, kind: pa.DataType) -> pa.Array:

@@ -1,6 +1,5 @@
 """What models answered, question by question of the truth, and which answers they take for which."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,17 +85,3 @@ def confuse(truth: np.ndarray, answers: Answers, num_labels: int = 10, num_mista
         for pair, count in zip(pairs[most].tolist(), times[most], strict=True)
     ]
     return Confusion([answers.texts[code] for code in frequent], counts, mistakes)
-
-
-def short_names(names: Sequence[str]) -> list[str]:
-    """Names without the beginning that all of them share, as far as whole words (up to a ``_`` or a ``/``).
-
-    ``anetqa_by_mean, anetqa_by_trm`` -> ``mean, trm``. A single name stays as it is.
-    """
-    shared = 0
-    for position, characters in enumerate(zip(*names, strict=False), 1):
-        if len(set(characters)) > 1:
-            break
-        if characters[0] in "_/":
-            shared = position
-    return [name[shared:] for name in names] if len(names) > 1 and all(name[shared:] for name in names) else list(names)

@@ -7,7 +7,6 @@ import numpy as np
 
 from datasets.question_table import QuestionTable
 
-FRAMES_PER_SECOND = 3  # as preproc/extract_frames.py writes them
 _NUM_LENGTHS = 5
 _LONG = 120  # seconds, from where on times are given in minutes
 _FREQUENCIES = (0, 1, 2, 4, 10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 100_000, 300_000, 1 << 62)  # bins begin here
@@ -25,14 +24,15 @@ def by_frequency(table: QuestionTable, reference: QuestionTable) -> dict[str, np
     return {label: mask for label, mask in bins.items() if mask.any()}
 
 
-def by_length(table: QuestionTable, num_frames: Mapping[str, int]) -> dict[str, np.ndarray]:
+def by_length(table: QuestionTable, num_frames: Mapping[str, int], fps: float) -> dict[str, np.ndarray]:
     """Questions by the length of their video, in bins of about as many videos: label -> bool [N].
 
     Args:
         table: the N questions.
         num_frames: video id -> frames. Videos that are not there are in no bin.
+        fps: frames a second.
     """
-    seconds = np.array([round(num_frames.get(video_id, -1) / FRAMES_PER_SECOND) for video_id in table.video_ids])
+    seconds = np.array([round(num_frames.get(video_id, -1) / fps) for video_id in table.video_ids])
     is_known = np.array([video_id in num_frames for video_id in table.video_ids])
     known = np.sort(seconds[is_known])
     starts = np.unique(known[np.arange(_NUM_LENGTHS) * len(known) // _NUM_LENGTHS]) if len(known) else known

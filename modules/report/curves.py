@@ -34,10 +34,13 @@ def read_run(path: Path) -> Run:
     """
     file = path / LOG if path.is_dir() else path
     if not file.is_file():
-        versions = sorted(found.parent.name for found in path.glob(f"*/{LOG}"))
-        neighbours = [found.name for found in path.parent.iterdir()] if path.parent.is_dir() else []
-        hint = f"; it has the runs {', '.join(versions)}" if versions else did_you_mean(path.name, neighbours)
-        reason = f"holds no {LOG}" if path.is_dir() else "does not exist"
+        if path.exists():
+            below = [found.parent for pattern in ("*", "*/version_*") for found in path.glob(f"{pattern}/{LOG}")]
+            runs = ", ".join(sorted(str(run.relative_to(path)) for run in below))
+            reason, hint = f"holds no {LOG}", f"; it has the runs {runs}" if runs else ""
+        else:
+            neighbours = [found.name for found in path.parent.iterdir()] if path.parent.is_dir() else []
+            reason, hint = "does not exist", did_you_mean(path.name, neighbours)
         raise InputError(f"{path} {reason}{hint}; give the folder of a run, such as result/anetqa_seed0/version_0")
     metrics: dict[str, dict[int, float]] = {}
     try:

@@ -11,6 +11,7 @@ import numpy as np
 
 from datasets.annotations import QASource
 from datasets.errors import InputError
+from datasets.files import FRAME_SETTINGS
 from datasets.question_table import QuestionTable
 
 from .answers import Answers
@@ -20,6 +21,7 @@ MOST_VIDEOS = 240  # with pictures, …
 MOST_PICTURE_BYTES = 5_000_000  # … and fewer if these are full
 FRAMES_A_VIDEO = 6  # in two rows
 FRAME_SIZE = 112  # pixels, side of a square
+PUBLISHED_FPS = 3.0  # frames a second
 _JPG_QUALITY = 70
 _GAP, _GAP_SHADE = 4, 128  # between frames: pixels, grey
 
@@ -91,10 +93,53 @@ class Videos:
     Attributes:
         num_frames: video id -> how many frames there are.
         pictures: video id -> a jpg of a few frames, in rows, as a data URI.
+        fps: frames a second; None: not known, as every frame was taken.
     """
 
     num_frames: dict[str, int]
     pictures: dict[str, str]
+    fps: float | None = None
+
+
+def find_videos(source: QASource, table: QuestionTable, folder: Path) -> dict[str, str]:
+    """Video id -> name of its folder of frames, of the videos that have one.
+
+    Raises:
+        InputError: none has, or `folder` cannot be listed.
+    """
+    from datasets.frames import FrameReader
+
+    directories = {video_id: source.frame_directory.replace("{video_id}", video_id) for video_id in table.video_ids}
+    missing = set(FrameReader(folder, FRAMES_A_VIDEO).missing(directories.values()))
+    found = {video_id: directory for video_id, directory in directories.items() if directory not in missing}
+    if not found:
+        raise _no_frames(source, table, folder)
+    return found
+
+
+def _no_frames(source: QASource, table: QuestionTable, folder: Path) -> InputError:
+    example = source.frame_directory.replace("{video_id}", table.video_ids[0])
+    return InputError(
+        f"{folder} has frames of none of the {len(table.video_ids):,} videos, such as {example}/; "
+        f"give the folder that preproc/extract_frames.py wrote, e.g. data/{source.name}/frames"
+    )
+
+
+def frames_a_second(folder: Path) -> float | None:
+    """As preproc/extract_frames.py noted it (None: all of a video's frames); as published for frames from elsewhere.
+
+    Raises InputError when the note is damaged.
+    """
+    from datasets.frames import FrameReader
+
+    settings = FrameReader(folder, FRAMES_A_VIDEO).settings()
+    if settings is None:
+        return PUBLISHED_FPS
+    fps = settings.get("fps", 0) if isinstance(settings, dict) else 0
+    if fps is None or (isinstance(fps, int | float) and fps > 0):
+        return fps
+    note = folder / FRAME_SETTINGS
+    raise InputError(f"{note} does not say how many frames a second there are; extract the frames again")
 
 
 def look_at_videos(source: QASource, table: QuestionTable, folder: Path, wanted: Iterable[int]) -> Videos:
@@ -116,22 +161,16 @@ def look_at_videos(source: QASource, table: QuestionTable, folder: Path, wanted:
 
     from datasets.frames import FrameReader
 
+    directories = find_videos(source, table, folder)
     reader = FrameReader(folder, FRAMES_A_VIDEO, image_size=FRAME_SIZE)
-    directories = {video_id: source.frame_directory.replace("{video_id}", video_id) for video_id in table.video_ids}
-    missing = set(reader.missing(directories.values()))
     num_frames = {}
     for video_id, directory in directories.items():
-        if directory not in missing:
-            try:
-                num_frames[video_id] = len(reader.names(directory))
-            except InputError:
-                continue
+        try:
+            num_frames[video_id] = len(reader.names(directory))
+        except InputError:
+            continue
     if not num_frames:
-        example = next(iter(directories.values()))
-        raise InputError(
-            f"{folder} has frames of none of the {len(directories):,} videos, such as {example}/; "
-            f"give the folder that preproc/extract_frames.py wrote, e.g. data/{source.name}/frames"
-        )
+        raise _no_frames(source, table, folder)
 
     def draw(video_id: str) -> tuple[str, str] | None:
         try:
@@ -152,4 +191,4 @@ def look_at_videos(source: QASource, table: QuestionTable, folder: Path, wanted:
             if found is not None and size + len(found[1]) <= MOST_PICTURE_BYTES:
                 pictures[found[0]] = found[1]
                 size += len(found[1])
-    return Videos(num_frames, pictures)
+    return Videos(num_frames, pictures, frames_a_second(folder))

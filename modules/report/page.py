@@ -17,17 +17,27 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from datasets.annotations import QASource
 from datasets.errors import InputError
 from datasets.files import atomic_write
+from datasets.predictions import short_names
 from datasets.question_table import QuestionTable
 
-from .answers import align, confuse, short_names, true_codes
+from .answers import align, confuse, true_codes
 from .bins import by_frequency, by_length
 from .bootstrap import CONFIDENCE, RESAMPLES, Interval
 from .charts import LineChart, Tick, line_chart, signed, symmetric_range
 from .comparison import Comparison, Estimate, Flips, Pair, Row
 from .curves import MOST_POINTS, Run, read_run, run_names, thin_out
-from .examples import MOST_QUESTIONS, Videos, choose_evenly, look_at_videos, pack_questions
+from .examples import (
+    MOST_QUESTIONS,
+    Videos,
+    choose_evenly,
+    find_videos,
+    frames_a_second,
+    look_at_videos,
+    pack_questions,
+)
 
 if TYPE_CHECKING:
     from eval import Report
@@ -76,6 +86,32 @@ class CurveGroup:
     others: list[LineChart]
 
 
+def check_page(
+    num_models: int,
+    source: QASource,
+    table: QuestionTable,
+    frames: str | os.PathLike | None = None,
+    logs: Sequence[str | os.PathLike] = (),
+) -> None:
+    """Finds, before anything is computed, what `write_page` would refuse.
+
+    Args:
+        num_models: prediction files.
+        source, table: the data set, and its questions.
+        frames, logs: see `write_page`.
+
+    Raises:
+        InputError: as `write_page`.
+    """
+    if num_models > MOST_MODELS:
+        raise InputError(f"--report shows at most {MOST_MODELS} predictions beside each other, not {num_models}")
+    for log in logs:
+        read_run(Path(log))
+    if frames is not None:
+        find_videos(source, table, Path(frames))
+        frames_a_second(Path(frames))
+
+
 def write_page(
     path: str | os.PathLike,
     report: "Report",
@@ -95,8 +131,7 @@ def write_page(
     Raises:
         InputError: more models than there are colours; frames or a log that cannot be used; `path` cannot be written.
     """
-    if len(report.names) > MOST_MODELS:
-        raise InputError(f"--report shows at most {MOST_MODELS} predictions beside each other, not {len(report.names)}")
+    check_page(len(report.names), report.source, report.table, frames, logs)
     runs = [read_run(Path(log)) for log in logs]
     table, outcomes = report.table, report.outcomes
     answers = [align(table, predictions) for predictions in report.predictions]
@@ -108,8 +143,8 @@ def write_page(
     breakdowns = {title: labels for title, labels in report.members.items() if title != OVERALL}
     frequency = "answer in training" if training is not None else "answer in this split"
     bins = {frequency: by_frequency(table, training if training is not None else table)}
-    if videos.num_frames:
-        bins[LENGTH] = by_length(table, videos.num_frames)
+    if videos.num_frames and videos.fps:
+        bins[LENGTH] = by_length(table, videos.num_frames, videos.fps)
     comparison = Comparison(table, [one.answered for one in outcomes], [one.correct for one in outcomes])
     rows = comparison.rows({**report.members, **bins})
     pairs = [PairView(pair, *symmetric_range(_ends(pair))) for pair in comparison.pairs(breakdowns)]
@@ -139,6 +174,7 @@ def write_page(
         frequency_rows=rows[frequency],
         length=LENGTH,
         length_rows=rows.get(LENGTH),
+        fps=videos.fps,
         pairs=pairs,
         confusions=[confuse(true_codes(table), model) for model in answers],
         runs=[(name, _summary(run)) for name, run in zip(run_names(runs), runs, strict=True)],

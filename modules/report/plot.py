@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from datasets.errors import InputError
 from datasets.files import atomic_write
+from datasets.predictions import short_names
 
-from .answers import short_names
 from .comparison import Comparison, Row
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ _GAP = 0.4  # … and as far from the next
 _LETTERS = 10  # of a label, on a category's width
 _STYLE = {
     "font.size": 7,
+    "text.parse_math": False,  # names may hold dollars
     "axes.linewidth": 0.6,
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
@@ -40,10 +41,12 @@ _STYLE = {
 }
 
 
-def check_format(path: str | os.PathLike) -> None:
-    """Raises InputError unless the name ends as a format that can be written."""
+def check_plot(path: str | os.PathLike, num_models: int) -> None:
+    """Raises InputError unless the name ends as a format that can be written, and there are colours enough."""
     if Path(path).suffix.lower() not in FORMATS:
         raise InputError(f"--plot {path}: the name must end in one of {', '.join(FORMATS)}")
+    if num_models > len(_COLOURS):
+        raise InputError(f"--plot shows at most {len(_COLOURS)} predictions, not {num_models}")
 
 
 def write_plot(path: str | os.PathLike, report: "Report") -> None:
@@ -54,9 +57,7 @@ def write_plot(path: str | os.PathLike, report: "Report") -> None:
     """
     from matplotlib import rc_context
 
-    check_format(path)
-    if len(report.names) > len(_COLOURS):
-        raise InputError(f"--plot shows at most {len(_COLOURS)} predictions, not {len(report.names)}")
+    check_plot(path, len(report.names))
     outcomes = report.outcomes
     comparison = Comparison(report.table, [one.answered for one in outcomes], [one.correct for one in outcomes])
     groups = {title: [row for row in rows if row.questions] for title, rows in comparison.rows(report.members).items()}

@@ -1,15 +1,13 @@
-"""Predictions in the order of the truth, confusion, and names."""
+"""Predictions in the order of the truth, and confusion."""
 
 import json
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from datasets import anetqa
 from datasets.predictions import read_predictions
-from modules.report.answers import align, confuse, short_names, true_codes
+from modules.report.answers import align, confuse, true_codes
 
 TRUTH = ["yes", "no", "yes", "red", "blue", "yes"]
 GIVEN = {"q5": "no", "q4": "green", "q3": "red", "q1": "yes", "q0": "yes"}  # q2 is missing
@@ -51,25 +49,3 @@ def test_confusion_counts_every_answered_question(table, answers):
     assert confusion.counts.sum() == len(GIVEN)
     assert sum(count for *_, count in confusion.mistakes) == 3
     assert len(confusion.labels) == 4  # no row for an answer that is never true
-
-
-@pytest.mark.parametrize(
-    ("names", "short"),
-    [
-        (["anetqa_by_mean", "anetqa_by_with_trm"], ["mean", "with_trm"]),
-        (["anetqa_by_x_with", "anetqa_by_x_without"], ["with", "without"]),
-        (["r/a/p", "r/b/p"], ["a/p", "b/p"]),
-        (["one", "two"], ["one", "two"]),
-        (["a_", "a_b"], ["a_", "a_b"]),  # nothing would be left of the first
-        (["anetqa_by_x"], ["anetqa_by_x"]),
-    ],
-)
-def test_short_names(names, short):
-    assert short_names(names) == short
-
-
-@given(st.lists(st.text("ab_/", min_size=1, max_size=6), unique=True, max_size=5))
-def test_short_names_tell_apart(names):
-    found = short_names(names)
-    assert len(set(found)) == len(names)
-    assert all(found)

@@ -31,8 +31,9 @@ def test_by_frequency_among_themselves(tmp_path):
 def test_by_length(tmp_path):
     frames = {f"v{index}": 3 * (10 + 15 * index) for index in range(10)}  # 10, 25, … 145 s
     table = make_table(tmp_path / "test.csv", ["yes"] * 20, [f"v{index % 11}" for index in range(20)])
-    bins = by_length(table, frames)
+    bins = by_length(table, frames, 3)
     assert list(bins) == ["10 to 25 s", "40 to 55 s", "70 to 85 s", "100 to 115 s", "2:10 min to 2:25 min"]
+    assert next(iter(by_length(table, frames, 1.5))) == "20 to 50 s"
     members = np.stack(list(bins.values()))
     assert members.sum(0).tolist() == [1 if index % 11 < 10 else 0 for index in range(20)]  # v10: length not known
     assert np.flatnonzero(bins["10 to 25 s"]).tolist() == [0, 1, 11, 12]
@@ -50,12 +51,12 @@ def test_by_length(tmp_path):
 )
 def test_few_lengths(tmp_path, frames, labels):
     table = make_table(tmp_path / "test.csv", ["yes"] * 2, ["v0", "v1"])
-    bins = by_length(table, {f"v{index}": number for index, number in enumerate(frames)})
+    bins = by_length(table, {f"v{index}": number for index, number in enumerate(frames)}, 3)
     assert list(bins) == labels
     assert sum(mask.sum() for mask in bins.values()) == len(frames)
 
 
 def test_bins_around_two_minutes(tmp_path):
     table = make_table(tmp_path / "test.csv", ["yes"] * 10, [f"v{index}" for index in range(10)])
-    bins = by_length(table, {f"v{index}": 3 * (102 + 4 * index) for index in range(10)})
+    bins = by_length(table, {f"v{index}": 3 * (102 + 4 * index) for index in range(10)}, 3)
     assert list(bins)[1:4] == ["110 to 114 s", "118 s to 2:02 min", "2:06 min to 2:10 min"]

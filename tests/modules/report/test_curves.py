@@ -37,8 +37,11 @@ def test_names(run, tmp_path):
 
 
 def test_no_log(run, tmp_path):
+    (tmp_path / "empty").mkdir()
     for path, message in (
         (tmp_path / "anetqa_seed0", "holds no metrics.csv; it has the runs version_0; give the folder of a run"),
+        (tmp_path, "holds no metrics.csv; it has the runs anetqa_seed0/version_0; give the folder of a run"),
+        (tmp_path / "empty", "empty holds no metrics.csv; give the folder of a run"),
         (tmp_path / "anetqa_sed0", r"does not exist \(did you mean 'anetqa_seed0'\?\); give the folder of a run"),
         (tmp_path / "a" / "b", "does not exist; give the folder of a run, such as result/anetqa_seed0/version_0"),
     ):

@@ -205,6 +205,37 @@ def test_missing_predictions_are_said(folder, tmp_path):
     assert sum(read.data["pairs"][0]["groups"]["overall"]["all"][name] for name in ("both", "neither")) < 100
 
 
+def test_a_mark_is_its_model_s(folder, tmp_path):
+    """Where the first model answers no question of a type, the chart shows the second alone, in its own colour."""
+    predictions = json.loads((folder / "anetqa_by_model0.json").read_text())
+    numbers = (qid.removeprefix("q").split("_") for qid in (prediction["qid"] for prediction in predictions))
+    motion = [(int(video) + int(number)) % 8 == 0 for video, number in numbers]
+    kept = [one for one, is_motion in zip(predictions, motion, strict=True) if not is_motion]
+    (tmp_path / "p.json").write_text(json.dumps(kept))
+    arguments = ["anet", tmp_path / "p.json", folder / "anetqa_by_model1.json", folder / "test.csv", "--allow-missing"]
+    assert evaluation.main([str(word) for word in [*arguments, "--report", tmp_path / "page.html"]]) == 0
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    row = text[text.index('data-label="Motion"') :]
+    chart = row[row.index("<svg") : row.index("</td>", row.index("<svg"))]
+    assert set(re.findall(r'class="(?:whisker )?(m\d)"', chart)) == {"m1"}
+    assert re.findall(r'href="#(mark\d)"', chart) == ["mark1"]
+
+
+def test_lengths_are_those_of_the_frames_rate(folder, tmp_path):
+    frames = tmp_path / "frames"
+    shutil.copytree(folder / "frames", frames)
+    files = [str(folder / "anetqa_by_model0.json"), str(folder / "test.csv")]
+    arguments = ["anet", *files, "--report", str(tmp_path / "page.html"), "--frames", str(frames)]
+    (frames / ".extract_frames.json").write_text('{"fps": 1.5}')
+    assert evaluation.main(arguments) == 0
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "at 1.5 a second" in text
+    assert ["video length", "2 to 4 s"] in Reader(text).data["questions"]["categories"]
+    (frames / ".extract_frames.json").write_text('{"fps": null}')
+    assert evaluation.main(arguments) == 0
+    assert "Accuracy by length" not in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
 def test_only_some_questions_of_a_large_split(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(page, "MOST_QUESTIONS", 30)
     files = [str(folder / "anetqa_by_model0.json"), str(folder / "test.csv")]
@@ -214,7 +245,7 @@ def test_only_some_questions_of_a_large_split(folder, tmp_path, monkeypatch):
     assert len(Reader(text).data["questions"]["qid"]) == 30
 
 
-def test_refused(folder, tmp_path, capsys):
+def test_refused(folder, tmp_path, capsys, monkeypatch):
     files = [str(folder / "anetqa_by_model0.json"), str(folder / "test.csv")]
     report = ["--report", str(tmp_path / "page.html")]
     for arguments, message in (
@@ -223,13 +254,19 @@ def test_refused(folder, tmp_path, capsys):
         ([*files, "--train", "x"], "--train is for the page; add --report"),
         ([*files, *report, "--log", "no"], "no does not exist; give the folder of a run"),
         ([*files, *report, "--frames", "no"], "cannot list the frames in no"),
+        ([*files, *report, "--frames", str(tmp_path)], "has frames of none of the 24 videos, such as v_video0/"),
         ([*files, *report, "--train", "no.csv"], "no.csv does not exist"),
         ([*files, "--plot", "x.jpg"], "--plot x.jpg: the name must end in one of .png, .pdf, .svg"),
         ([*files, "--report", str(folder / "test.csv" / "x")], "cannot write"),
+        ([*files, "--plot", str(folder / "test.csv" / "x.png")], "cannot write"),
+        ([*files, "--json", str(tmp_path)], "it is a folder"),
+        ([files[0]] * 9 + files[1:] + ["--plot", "x.png"], "--plot shows at most 8 predictions, not 9"),
         ([files[0]] * 9 + files[1:] + report, "--report shows at most 8 predictions beside each other, not 9"),
     ):
+        monkeypatch.setattr(evaluation, "evaluate", None)  # found before anything is computed
         assert evaluation.main(["anet", *arguments]) == 2
-        error = capsys.readouterr().err
+        output, error = capsys.readouterr()
+        assert output == ""
         assert error.startswith("error: ")
         assert message in error
     assert not (tmp_path / "page.html").exists()

@@ -1,5 +1,7 @@
 """The bar chart: what is drawn, in which formats, and what is refused."""
 
+from dataclasses import replace
+
 import pytest
 
 import eval as evaluation
@@ -57,6 +59,13 @@ def test_formats(report, tmp_path, ending):
     if ending != ".pdf":  # has the time of its making
         write_plot(path, report)
         assert path.read_bytes() == data
+
+
+def test_dollars_are_no_maths(report, tmp_path):
+    names = [r"a_$\foo$", "b_$x$", "c$"]
+    write_plot(tmp_path / "plot.svg", replace(report, names=names))
+    content = (tmp_path / "plot.svg").read_text()
+    assert all(name in content for name in names)
 
 
 def test_refused(report, tmp_path):
