@@ -2,8 +2,9 @@
 # Fine-tunes DeST on ActivityNet-QA.
 #   CKPT=trm.ckpt [DATA_ROOT=data/anetqa] [NUM_GPUS=1] bash scripts/train_anetqa.sh [key=value …]
 set -euo pipefail
+source "$(dirname "$0")/python.sh"
 : "${CKPT:?give the checkpoint: CKPT=trm.ckpt bash scripts/train_anetqa.sh}"
 
-"${PYTHON:-python}" "$(dirname "$0")/../run.py" with \
+"$PYTHON" "$(dirname "$0")/../run.py" with \
     data_root="${DATA_ROOT:-data/anetqa}" num_gpus="${NUM_GPUS:-1}" num_nodes=1 load_path="$CKPT" \
     task_finetune_anetqa per_gpu_batchsize=8 "$@"

@@ -2,8 +2,9 @@
 # Pre-trains the temporal stream on VATEX and TGIF by Temporal Referring Modeling.
 #   CKPT=vqa.pth [DATA_ROOT=data] [NUM_GPUS=1] bash scripts/train_trm.sh [key=value …]
 set -euo pipefail
+source "$(dirname "$0")/python.sh"
 : "${CKPT:?give the checkpoint: CKPT=vqa.pth bash scripts/train_trm.sh}"
 
-"${PYTHON:-python}" "$(dirname "$0")/../run.py" with \
+"$PYTHON" "$(dirname "$0")/../run.py" with \
     data_root="${DATA_ROOT:-data}" num_gpus="${NUM_GPUS:-1}" num_nodes=1 load_path="$CKPT" \
     task_pretrain_trm per_gpu_batchsize=16 "$@"

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # A page on this machine, http://127.0.0.1:7860: drop a video, ask, see the answers. Without CKPT: on the toy world that
 # scripts/demo.sh has left.
-#   [CKPT=anetqa.ckpt] [SWIN=swin_base_….pth] [TOY=toy] bash scripts/web_demo.sh [--host HOST] [--port PORT] [key=value …]
+#   [CKPT=best.ckpt] [SWIN=swin_base_….pth] [TOY=toy] bash scripts/web_demo.sh [--host HOST] [--port PORT] [key=value …]
+# A published checkpoint does not say how it was trained; its recipe does, and where the answers are:
+#   CKPT=anetqa.ckpt SWIN=swin_base_….pth bash scripts/web_demo.sh task_finetune_anetqa published_quirks=True
 set -euo pipefail
 from="$PWD"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -1,11 +1,13 @@
 """scripts/ask.sh and scripts/web_demo.sh: one valid command line each, and what they say when something is missing."""
 
 import os
+import shutil
 import subprocess
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from sacred.arg_parser import get_config_updates
 
 import run  # noqa: F401  (brings the commands)
 from config import Config, ex
@@ -22,11 +24,10 @@ def command(tmp_path):
     shown.chmod(0o755)
 
     def run_script(name, *arguments, **environment):
+        environment = {"PYTHON": str(shown)} | environment
         done = subprocess.run(
             ["bash", str(ROOT / "scripts" / name), *arguments],
-            env={key: value for key, value in os.environ.items() if key not in ("CKPT", "SWIN", "TOY")}
-            | {"PYTHON": str(shown)}
-            | environment,
+            env={key: value for key, value in os.environ.items() if key not in ("CKPT", "SWIN", "TOY")} | environment,
             cwd=tmp_path,
             capture_output=True,
             text=True,
@@ -45,18 +46,77 @@ def command(tmp_path):
 class TestAsk:
     def test_words(self, command):
         words = command("ask.sh", "my clip.mp4", "what is a=b", "nframe=3", CKPT="a b.ckpt")
-        assert words == ["ask", "with", "load_path=a b.ckpt", "video=my clip.mp4", "question=what is a=b", "nframe=3"]
+        assert words == ["ask", "with", "load_path=a b.ckpt", "video=my clip.mp4", "question='what is a=b'", "nframe=3"]
         words = command("ask.sh", "clip.mp4", "why", CKPT="x.ckpt", SWIN="my swin.pth")
         assert "swin_path=my swin.pth" in words
+
+    @pytest.mark.parametrize(
+        "question",
+        [
+            "True",
+            "12",
+            "None",
+            "['a']",
+            'it\'s a "quote"',
+            "a \\' b\\",
+            "'",
+            "\\",
+            "what & is $HOME `x` {0}",
+            "is it é",
+        ],
+    )
+    def test_a_question_is_text(self, command, question):
+        words = command("ask.sh", "clip.mp4", question, CKPT="x.ckpt")
+        updates, _ = get_config_updates(words[2:])
+        assert updates["question"] == question
+
+    def test_lines_of_a_question_become_one(self, command):
+        updates, _ = get_config_updates(command("ask.sh", "clip.mp4", "what\nis it", CKPT="x.ckpt")[2:])
+        assert updates["question"] == "what is it"
+
+    def test_a_recipe(self, command):
+        words = command("ask.sh", "clip.mp4", "why", "task_finetune_anetqa", "published_quirks=True", CKPT="x.ckpt")
+        assert words[-2:] == ["task_finetune_anetqa", "published_quirks=True"]
 
     def test_what_is_missing(self, command):
         code, said = command("ask.sh", "clip.mp4", "what is it")
         assert code != 0
-        assert "CKPT=anetqa.ckpt bash scripts/ask.sh VIDEO QUESTION" in said
+        assert "CKPT=best.ckpt bash scripts/ask.sh VIDEO QUESTION" in said
         for words in (["clip.mp4"], [], ["clip.mp4", "save=out.png"]):
             code, said = command("ask.sh", *words, CKPT="x.ckpt")
             assert code == 2
             assert said.startswith("error: give a video and a question: ")
+
+
+@pytest.mark.parametrize("name", ["ask.sh", "train_trm.sh", "infer_anetqa.sh"])
+@pytest.mark.parametrize("installed", [True, False])
+def test_python_is_that_of_the_environment_made_here(tmp_path, name, installed):
+    """Unless PYTHON is set; without `.venv`, what the path has."""
+    shutil.copytree(ROOT / "scripts", tmp_path / "a b" / "scripts")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "a b" / ".venv" / "bin").mkdir(parents=True)
+    pythons = {".venv": tmp_path / "a b" / ".venv" / "bin" / "python", "path": tmp_path / "bin" / "python"}
+    for said, python in pythons.items():
+        if installed or said == "path":
+            python.write_text(f"#!/bin/sh\necho {said}\n")
+            python.chmod(0o755)
+    done = subprocess.run(
+        ["bash", str(tmp_path / "a b" / "scripts" / name), "clip.mp4", "what is it"],
+        env={"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "CKPT": "x.ckpt"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == (".venv\n" if installed else "path\n")
+
+
+def test_every_script_takes_it():
+    paths = [ROOT / "scripts" / "ask.sh", *(ROOT / "scripts").glob("train_*"), *(ROOT / "scripts").glob("infer_*")]
+    assert len(paths) > 10
+    for path in paths:
+        assert 'source "$(dirname "$0")/python.sh"\n' in path.read_text(), path
+        assert '\n"$PYTHON" "$(dirname "$0")/../run.py"' in path.read_text(), path
 
 
 class TestWebDemo:
