@@ -6,20 +6,20 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from datasets.errors import InputError
-from datasets.frames import FrameReader
+from datasets.frames import FrameReader, read_square
 from datasets.sampling import sample_features, sample_frames
 from modules.video_swin import VideoSwin, find_arch, get_sizes, load_video_swin
 from preproc.decoding import decode_ahead
 from preproc.extract_features import STORED, FeatureExtractor, sha256
 from preproc.extract_frames import FrameSettings, extract_video
-from preproc.videos import Video, VideoError, find_ffmpeg
+from preproc.videos import Video, VideoError, ffmpeg_input, find_ffmpeg, first_error
 from preproc.windows import WindowSettings
 
 WINDOWS_AT_ONCE = 8  # as extract_features.py has it by default: features depend on it in the last bits
@@ -139,14 +139,79 @@ def read_frames(
         InputError: no frame of the video can be decoded, or there is no room for its frames.
     """
     with tempfile.TemporaryDirectory(prefix="dest_") as folder:
-        try:
-            count, damage = extract_video(Video(path, "video"), Path(folder, "video"), settings)
-        except VideoError as error:
-            raise InputError(f"{path} is no video that can be used: {error}") from None
-        frames = FrameReader(folder, nframe, trim, image_size).read("video")
+        numbers = _number_pictures(path, settings)
+        count = len(numbers)
+        few = _extract_few(path, Path(folder), settings, numbers[sample_frames(count, nframe, trim)]) if count else None
+        if few is not None:
+            files, damage = few
+            squares = {file: read_square(file, image_size) for file in set(files)}
+            frames = np.stack([squares[file] for file in files])
+        else:
+            try:
+                count, damage = extract_video(Video(path, "video"), Path(folder, "video"), settings)
+            except VideoError as error:
+                raise InputError(f"{path} is no video that can be used: {error}") from None
+            frames = FrameReader(folder, nframe, trim, image_size).read("video")
     seconds = count / settings.fps if settings.fps else (duration(path) or count / 25)
     times = sample_frames(count, nframe, trim) * seconds / count
     return frames, times, seconds, damage
+
+
+def _number_pictures(path: Path, settings: FrameSettings) -> np.ndarray:
+    """Which of the frames that leave ffmpeg's filters each picture of `extract_video` is, without making pictures.
+
+    To keep the rate of the pictures, ffmpeg may repeat or drop frames after its filters. So each frame is made to hold
+    its own number, and is written as `extract_video` would.
+
+    Returns:
+        int64 [pictures], strictly or not strictly increasing; empty when this cannot be told.
+    """
+    # Four grey pixels: the number's bytes, the lowest first.
+    number = "scale=4:1:flags=neighbor,format=gray,geq='mod(floor(N/pow(256,X)),256)'"
+    output = ["-vf", ",".join([*_rate(settings), number]), "-f", "image2pipe", "-c:v", "rawvideo", "-"]
+    run = subprocess.run([*ffmpeg_input(path, threads=1), *output], capture_output=True, check=False)
+    if run.returncode != 0 or len(run.stdout) % 4:
+        return np.empty(0, np.int64)
+    numbers = np.frombuffer(run.stdout, "<u4").astype(np.int64)
+    # Where frames change their size on the way, the filters begin to count anew.
+    return numbers if (np.diff(numbers) >= 0).all() else np.empty(0, np.int64)
+
+
+def _extract_few(
+    path: Path, folder: Path, settings: FrameSettings, numbers: np.ndarray
+) -> tuple[list[Path], str] | None:
+    """Writes some of the pictures of `extract_video` only.
+
+    Args:
+        numbers: int [n], non-decreasing, from `_number_pictures`.
+
+    Returns:
+        the file of each, and the first error that ffmpeg met and went on after ("" for none); None: it did not work.
+    """
+    wanted, place = np.unique(numbers, return_inverse=True)
+    select = f"select='{'+'.join(f'eq(n,{number})' for number in wanted)}'"
+    _, filters, *quality = replace(settings, fps=None).ffmpeg_output()
+    few = folder / "few"
+    few.mkdir()
+    output = [
+        "-vf",
+        ",".join([*_rate(settings), select, filters]),
+        *quality,
+        "-fps_mode",
+        "passthrough",
+        "-f",
+        "image2",
+    ]
+    pictures = f"file:{str(few).replace('%', '%%')}/%06d.{settings.format}"
+    run = subprocess.run([*ffmpeg_input(path, threads=1), *output, pictures], capture_output=True, check=False)
+    files = sorted(few.iterdir())
+    if run.returncode != 0 or len(files) != len(wanted):
+        return None
+    return [files[index] for index in place], first_error(run.stderr)
+
+
+def _rate(settings: FrameSettings) -> list[str]:
+    return [] if settings.fps is None else [f"fps={settings.fps:g}"]
 
 
 def read_clips(
