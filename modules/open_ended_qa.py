@@ -7,12 +7,12 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics import MeanMetric
 
+from datasets.qa import IGNORE_INDEX
+
 from .dest import DeST, ModelSizes
 from .objective import Objective
 from .optimizer import OptimizerSettings
 from .run_log import GUESSES, Example
-
-IGNORE_INDEX = -100  # label of an answer outside the vocabulary
 
 
 class OpenEndedQA(Objective):

@@ -28,7 +28,9 @@ def test_bfloat16_without_gradients(rows, heads, queries, keys, masked, seed):
     given_tensors = tensors(rows, heads, queries, keys, torch.bfloat16, seed)
     lengths = torch.randint(1, keys + 1, (rows, 1, 1, 1), generator=torch.Generator().manual_seed(seed))
     mask = torch.arange(keys) < lengths if masked else None
-    with torch.no_grad():
+    with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
+        if mask is None or queries * keys <= 32 * 32:  # longer ones with a mask are left to torch
+            patch.setattr(F, "scaled_dot_product_attention", None)
         ours = attend(*given_tensors, mask)
     exact = F.scaled_dot_product_attention(*(tensor.double() for tensor in given_tensors), attn_mask=mask)
     assert ours.dtype == torch.bfloat16

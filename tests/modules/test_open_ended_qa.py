@@ -4,7 +4,8 @@ import pytest
 import torch
 
 import modules  # noqa: F401
-from modules.open_ended_qa import IGNORE_INDEX, OpenEndedQA
+from datasets.qa import IGNORE_INDEX
+from modules.open_ended_qa import OpenEndedQA
 from modules.optimizer import OptimizerSettings
 
 from .test_dest import SMALL, lively, make_batch
