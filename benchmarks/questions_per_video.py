@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--toy", type=Path, default=Path("toy"), help="folder of the demo (default: toy)")
     parser.add_argument("--k", type=int, nargs="+", default=[1, 4, 12], help="values to compare")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--epochs", type=int, default=8, help="of fine-tuning (default: the demo's)")
+    parser.add_argument("--epochs", type=int, default=10, help="of fine-tuning (default: the demo's)")
     options = parser.parse_args()
     if not (options.toy / "checkpoints" / "trm.ckpt").is_file():
         raise InputError(f"{options.toy} has no checkpoints/trm.ckpt; run scripts/demo.sh first, or name its --toy")

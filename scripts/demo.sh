@@ -90,7 +90,7 @@ features() {
 # From the second training on the image encoder is frozen, as in the recipes. Three have the same budget of fine-tuning.
 fine_tune() { # MODEL RECIPE FROM: trains, and answers the test split
     step "train-${dataset}_$1" train "${dataset}_$1" "$2" toy data_root="$data/$dataset" \
-        load_path="$checkpoints/$3.ckpt" max_epoch=8
+        load_path="$checkpoints/$3.ckpt" max_epoch=10
     step "predict-${dataset}_$1" predict "${dataset}_$1" "$2"
 }
 
@@ -121,7 +121,7 @@ without_pretraining() {
 
 with_pretraining() {
     step train-trm train trm task_pretrain_trm toy data_root="$data" load_path="$checkpoints/albef.ckpt" \
-        batch_size=32 per_gpu_batchsize=32 max_steps=2000 val_check_interval=1000 val_questions=1000
+        batch_size=32 per_gpu_batchsize=32 max_steps=2500 val_check_interval=1250 val_questions=1000
     fine_tune with_trm "task_finetune_$dataset" trm
 }
 
