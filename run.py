@@ -194,7 +194,7 @@ def web(_config: dict[str, Any], _run: Any) -> int:
 @ex.command(unobserved=True)
 @run_cli
 def print_config(_config: dict[str, Any], _run: Any) -> int:
-    """Show what would run, every setting by group, those that differ from the default marked; and what would stop it."""
+    """Show what would run: every setting by group, what differs from the default marked; and what would stop it."""
     config = check_values(_config, Config)
     given, recipes = _run.meta_info["config_updates"], _run.meta_info["named_configs"]
     if not given and not recipes:

@@ -51,8 +51,8 @@ class ReferringDataset:
 
     Each collection is gone through again and again, in an order that is shuffled once, over the ends of epochs: every
     video has its turn before any has a second one. What is asked in a turn depends on the seed, the number of the pass
-    through the collection and the video's place in all collections alone. With as many questions an epoch as videos, a pass is an
-    epoch.
+    through the collection and the video's place in all collections alone. With as many questions an epoch as videos, a
+    pass is an epoch.
     """
 
     def __init__(self, collections: Sequence[Collection], max_video_len: int, seed: int, training: bool):
