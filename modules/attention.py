@@ -39,10 +39,11 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
     if not plain:
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
     if short:
-        scores = (query / math.sqrt(width)) @ key.mT
-        if mask is not None:
-            scores = scores.masked_fill(~mask, -math.inf)
-        return scores.softmax(-1) @ value
+        with torch.autocast("cpu", enabled=False):  # scores in bfloat16 would double a logit's error
+            scores = (query.float() / math.sqrt(width)) @ key.float().mT
+            if mask is not None:
+                scores = scores.masked_fill(~mask, -math.inf)
+            return (scores.softmax(-1) @ value.float()).to(query.dtype)
     context = query.new_empty(batch, length, heads, width).transpose(1, 2)  # heads side by side, as they are read
     nothing, scale = query.new_empty(()), 1 / math.sqrt(width)
     for row in range(batch):
