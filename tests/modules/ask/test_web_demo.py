@@ -197,7 +197,7 @@ class TestPage:
         ask(page, tmp_path / "broken.mp4", QUESTION)
         page.get_by_text("broken.mp4 is no video that can be used").wait_for()
         assert page.locator(".answer").count() == 0
-        page.get_by_label("Clear").click()
+        page.get_by_test_id("video").get_by_label("Clear").click()
         ask(page, toy_video, QUESTION)
         assert first_answer(page) == expected.best[0]
 
@@ -205,7 +205,7 @@ class TestPage:
         page = user()
         ask(page, make_video(tmp_path / "long.mp4", 80, rate=10), QUESTION)
         page.get_by_text("long.mp4 is 8 s long; videos of up to 7 s are taken.").wait_for()
-        page.get_by_label("Clear").click()
+        page.get_by_test_id("video").get_by_label("Clear").click()
         (tmp_path / "large.mp4").write_bytes(bytes(2_000_000))
         page.set_input_files("input[type=file]", tmp_path / "large.mp4")
         page.get_by_text("exceed").first.wait_for()
