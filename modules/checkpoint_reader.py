@@ -246,7 +246,7 @@ def _names_in_pickle(path: Path) -> Iterator[str]:
             # Legacy files: magic number, protocol, system information, content, storage keys; one pickle each.
             for _ in range(5):
                 yield from _names_in_stream(file)
-    except (ValueError, OSError, zipfile.BadZipFile):
+    except (ValueError, OSError, MemoryError, zipfile.BadZipFile):  # a length that is none, up to 4 GiB
         return
 
 
@@ -260,7 +260,7 @@ def _refuse_other_pickles(path: Path) -> None:
             from_torch = zipfile.is_zipfile(path) or any(
                 argument == torch.serialization.MAGIC_NUMBER for _, argument, _ in pickletools.genops(file)
             )
-    except ValueError:  # it is damaged
+    except (ValueError, MemoryError):  # it is damaged
         from_torch = True
     if not from_torch:
         raise InputError(f"{path} is a pickle, but not one that torch.save wrote") from None

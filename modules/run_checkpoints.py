@@ -28,6 +28,7 @@ from torch.optim import Optimizer
 from datasets.errors import InputError
 from datasets.files import atomic_write
 
+from .optimizer import restored_problem
 from .stopping import LossWatch, StoppedError, StopSignals
 
 
@@ -123,8 +124,11 @@ class Checkpoints(Checkpoint):
         return {"best_score": self.best_score, "best_step": self.best_step, "skipped": self.skipped}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.best_score, self.best_step = state_dict["best_score"], state_dict["best_step"]
-        self.skipped = state_dict.get("skipped", 0)  # checkpoints of earlier versions do not count
+        score, step = state_dict["best_score"], state_dict["best_step"]
+        skipped = state_dict.get("skipped", 0)  # checkpoints of earlier versions do not count
+        if not isinstance(score, float | None) or not isinstance(step, int | None) or not isinstance(skipped, int):
+            raise TypeError(f"best_score={score!r}, best_step={step!r}, skipped={skipped!r}")  # explained by `failures`
+        self.best_score, self.best_step, self.skipped = score, step, skipped
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -139,6 +143,7 @@ class Checkpoints(Checkpoint):
     # --- training ----------------------------------------------------------------------------------------------------
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._check_restored(trainer)
         if trainer.is_global_zero and not trainer.fast_dev_run:
             self._remove_partial()
         self._saved_step = trainer.global_step
@@ -208,8 +213,8 @@ class Checkpoints(Checkpoint):
 
     def on_validation_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         # No agreement here, where ranks have different numbers of batches, and no need of one: the checkpoint of the
-        # validation's start is there. Rank 0 may leave at once, and takes those with it that it has started; others have
-        # been signalled, like it, by the scheduler that started them.
+        # validation's start is there. Rank 0 may leave at once, and takes those with it that it has started; others
+        # have been signalled, like it, by the scheduler that started them.
         if self.signals.received is None or trainer.sanity_checking:
             return
         if trainer.is_global_zero:
@@ -244,6 +249,16 @@ class Checkpoints(Checkpoint):
             )
 
     # --- parts -------------------------------------------------------------------------------------------------------
+
+    def _check_restored(self, trainer: pl.Trainer) -> None:
+        if trainer.ckpt_path is None:
+            return
+        schedule = trainer.lr_scheduler_configs[0].scheduler
+        if problem := restored_problem(trainer.optimizers[0], schedule):
+            raise InputError(
+                f"{trainer.ckpt_path} cannot be continued: {problem}; resume from another checkpoint, or start a new "
+                f"run from its weights with load_path={trainer.ckpt_path}"
+            )
 
     def _remove_partial(self) -> None:
         """What a run that was killed while it wrote has left; each file may be as large as a checkpoint."""

@@ -125,13 +125,13 @@ WEIGHT_CHANGES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 
 
 def changed_resumed_checkpoints(folder: Path, random: Generator, checkpoint: Path) -> Iterator[Case]:
-    """Checkpoints of a run, as `resume_from`: the state of optimizer, schedule and loops is another."""
+    """Checkpoints of a run that goes on for an epoch: the state of optimizer, schedule and loops is another."""
     whole = torch.load(checkpoint, weights_only=True)
     path = checkpoint.with_name("changed.ckpt")
     path.write_bytes(checkpoint.read_bytes())
 
     def read() -> str:
-        call_run(settings(folder, f"resume_from={path}", "fast_dev_run=True"))
+        call_run(settings(folder, f"resume_from={path}", "max_epoch=2"))
         return "resumed"
 
     def reference() -> str:

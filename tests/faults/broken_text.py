@@ -1,11 +1,16 @@
-"""Broken annotations, vocabularies and predictions."""
+"""Broken annotations, vocabularies, predictions and logs."""
 
+import contextlib
 import csv
 import json
+import math
+import re
 import shutil
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from numpy.random import Generator
 
@@ -13,10 +18,12 @@ import eval
 from datamodules.qa import QADataModule
 from datasets import agqa, anetqa, msrvttqa, tgif, vatex
 from datasets.question_table import QuestionTable
-from preproc import preproc_agqa, preproc_anetqa
+from modules.report.curves import read_run
+from modules.run_folder import LogPosition, ResumableCSVLogger
+from preproc import preproc_agqa, preproc_anetqa, preproc_tgif
 
 from .cases import Case, command, digest
-from .mutations import broken_csv, broken_json
+from .mutations import broken_csv, broken_json, broken_tsv, damage
 
 
 def qa_data(world: Path) -> QADataModule:
@@ -261,4 +268,102 @@ def prediction_cases(folder: Path, random: Generator) -> Iterator[Case]:
         return digest([100 * sum(right) / len(right), among])
 
     for what, content in broken_json(whole, random, structural=40, damaged=22):
+        yield Case.of_file(what, path, content, read, reference)
+
+
+def tsv_cases(folder: Path, random: Generator) -> Iterator[Case]:
+    """TGIF as published: a TSV of urls and captions, and the lists of the splits' urls."""
+    raw, out = folder / "tgif_published", folder / "tgif_out"
+    raw.mkdir()
+    urls = [f"https://38.media.tumblr.com/{n % 3}/tumblr_{n}.gif" for n in range(6)]
+    tsv, listed = raw / "tgif-v1.0.tsv", {split: raw / f"{split}.txt" for split in ("train", "val")}
+    tsv.write_text("".join(f"{url}\ta cat sits {n}\n{url}\tün chat {n}\n" for n, url in enumerate(urls)))
+    listed["train"].write_text("".join(f"{url}\n" for url in urls[:3]))
+    listed["val"].write_text("".join(f"{url}\n" for url in urls[3:5]))
+
+    def read() -> str:
+        shutil.rmtree(out, ignore_errors=True)
+        preproc_tgif.preprocess(raw, out)
+        tables = [tgif.SOURCE.read_captions(out / f"{split}.json") for split in listed]
+        return digest([{table.video_id(row): table.captions(row) for row in range(len(table))} for table in tables])
+
+    def lines(path: Path) -> list[str]:
+        return [line for line in path.read_bytes().decode("utf-8-sig").replace("\r", "").split("\n") if line.strip(" ")]
+
+    def reference() -> str:
+        captions: dict[str, list[str]] = {}
+        for line in lines(tsv):
+            url, caption = line.split("\t")
+            captions.setdefault(url.strip(), []).append(caption.strip())
+        found = []
+        for path in listed.values():
+            own = [line.strip(" ") for line in lines(path)]
+            assert len(set(own)) == len(own)
+            found.append({})
+            for url in own:
+                name = unquote(urlsplit(url).path).rsplit("/", 1)[-1]
+                found[-1].setdefault(name.rsplit(".", 1)[0], []).extend(captions[url])
+        assert not found[0].keys() & found[1].keys()
+        return digest(found)
+
+    for path, structural, damaged in ((tsv, 30, 22), (listed["train"], 10, 11)):
+        for what, content in broken_tsv(path.read_text(), random, structural, damaged):
+            yield Case.of_file(f"{path.name}: {what}", path, content, read, reference)
+
+
+def copy_cases(folder: Path, random: Generator) -> Iterator[Case]:
+    """The copy that is kept of annotations: whatever happens to it, the annotations are what is read."""
+    path = folder / "data/train.csv"
+    rows = as_rows(path, anetqa.read_questions(path), "type")
+    copy = path.with_name(".train.csv.arrow")
+
+    def read() -> str:
+        return as_rows(path, anetqa.read_questions(path), "type")
+
+    def reference() -> str:
+        raise ValueError("something else than the annotations")
+
+    for what, content in damage(copy.read_bytes(), random, count=66):
+        yield Case(what, read, reference, named="", path=copy, content=content, before=rows)
+
+
+def log_cases(folder: Path, random: Generator) -> Iterator[Case]:
+    """The log of a run, which the run goes on with when it is resumed after step 5, and ``eval.py`` draws."""
+    path = folder / "metrics.csv"
+    names = ("epoch", "step", "train/loss", "val/accuracy", "val/loss")
+    rows = [[0, step, f"{1 / (step + 1):.3}", "", ""] for step in range(8)]
+    rows[4][3:] = ["0.25", "1.5"]
+    path.write_text("".join(f"{','.join(map(str, row))}\n" for row in (names, *rows)))
+
+    def read() -> str:
+        run = Path.cwd() / "version_0"  # of this process alone
+        run.mkdir()
+        shutil.copy(path, run)
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            logger = ResumableCSVLogger(run, LogPosition(step=5, validation_is_due=False))
+            logger.log_metrics({"train/loss": 9.0}, step=5)
+            logger.save()
+        if warned:
+            (warning,) = warned
+            assert "is damaged; it is kept as metrics.damaged.csv" in str(warning.message)
+            assert (run / "metrics.damaged.csv").read_bytes() == path.read_bytes()
+            return f"listed: {warning.message}"
+        return digest(read_run(run).metrics)
+
+    def reference() -> str:
+        found: dict[str, dict[int, float]] = {}
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                whole = None not in row and None not in row.values()
+                if not whole or not re.fullmatch("[0-9]{1,18}", row["step"]) or int(row["step"]) >= 5:
+                    continue
+                for name in row.keys() - {"epoch", "step"}:
+                    with contextlib.suppress(ValueError):
+                        if math.isfinite(float(row[name])):
+                            found.setdefault(name, {})[int(row["step"]) + 1] = float(row[name])
+        found.setdefault("train/loss", {})[6] = 9.0
+        return digest({name: sorted(values.items()) for name, values in sorted(found.items())})
+
+    for what, content in broken_csv(path.read_text(), random, structural=30, damaged=33):
         yield Case.of_file(what, path, content, read, reference)

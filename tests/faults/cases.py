@@ -30,7 +30,6 @@ import numpy as np
 
 from datasets.errors import InputError
 
-STATES = ("refused", "as before", "other content", "listed", "defect")
 LONGEST_MESSAGE = 1500  # characters
 SECONDS = 60.0  # that reading one input may take
 MEMORY = 3 << 30  # bytes of address space that reading it may add
@@ -65,7 +64,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    state: str  # one of STATES
+    state: str  # as above; or "defect"
     said: str = ""  # the message, or what is wrong
 
 

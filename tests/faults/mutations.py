@@ -209,7 +209,8 @@ def broken_csv(content: str, random: Random, structural: int, damaged: int) -> I
         yield f"no column {name}", _csv([[*row[:column], *row[column + 1 :]] for row in rows])
         yield f"column {name} twice", _csv([[*row, row[column]] for row in rows])
     for _ in range(structural):
-        yield _change_csv(rows, random)
+        what, changed = _change_rows(rows, random)
+        yield what, _csv(changed)
 
 
 def _csv(rows: list[list[str]], delimiter: str = ",") -> bytes:
@@ -218,7 +219,24 @@ def _csv(rows: list[list[str]], delimiter: str = ",") -> bytes:
     return file.getvalue().encode("utf-8", "surrogatepass")
 
 
-def _change_csv(rows: list[list[str]], random: Random) -> Broken:
+def broken_tsv(content: str, random: Random, structural: int, damaged: int) -> Iterator[Broken]:
+    """Of a file of lines with a tab in each, or of lines alone."""
+    rows = [line.split("\t") for line in content.splitlines()]
+    yield from damage(content.encode(), random, damaged)
+    yield from other_encodings(content)
+    yield "commas", content.replace("\t", ",").encode()
+    yield "spaces", content.replace("\t", "    ").encode()
+    yield "tabs twice", content.replace("\t", "\t\t").encode()
+    yield "a header", ("url\tcaption\n" + content).encode()
+    yield "twice", (content * 2).encode()
+    yield "no url that can be parsed", content.replace("://", "://[", 1).encode()
+    yield "Windows line ends", content.replace("\n", "\r\n").encode()
+    for _ in range(structural):
+        what, changed = _change_rows(rows, random)
+        yield what, "".join("\t".join(row) + "\n" for row in changed).encode("utf-8", "surrogatepass")
+
+
+def _change_rows(rows: list[list[str]], random: Random) -> tuple[str, list[list[str]]]:
     rows = [list(row) for row in rows]
     line, column = int(random.integers(len(rows))), int(random.integers(len(rows[0])))
     odd = ODD_VALUES[random.integers(len(ODD_VALUES))]
@@ -236,7 +254,7 @@ def _change_csv(rows: list[list[str]], random: Random) -> Broken:
         case _:
             rows[line][column] = odd
             what = f"a field is {_short(odd)}"
-    return f"line {line + 1}: {what}", _csv(rows)
+    return f"line {line + 1}: {what}", rows
 
 
 # --- settings --------------------------------------------------------------------------------------------------------

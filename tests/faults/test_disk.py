@@ -1,6 +1,7 @@
 """A disk that is full: one line that names the file, and what was whole before is whole after."""
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -73,3 +74,20 @@ def test_predictions(world, tmp_path):
     done = on_small_disk(disk, "4k", f"{test}; echo code $?; cat {old}; ls -A {disk}")
     assert done.stdout.endswith(f"code 2\nold\n{old.name}\n"), done.stdout + done.stderr
     assert done.stderr.endswith(f"error: cannot write {old}: No space left on device\n")
+
+
+def test_logs(world, tmp_path):
+    """Room for a checkpoint, and none for the log beside it."""
+    disk = tmp_path / "disk"
+    # The first checkpoint is of the end of the run; every ten steps a row of the log, and more for TensorBoard.
+    more = ("max_epoch=2000", "val_check_interval=1000000", "checkpoint_steps=1000000", "exp_name=log")
+    train = shlex.join([sys.executable, "run.py", *settings(world, f"log_dir={disk}", *more)])
+    done = on_small_disk(disk, "32k", f"{train}; echo code $?; cat {disk}/log_seed0/version_0/metrics.csv")
+    assert "\ncode 2\n" in done.stdout, done.stdout + done.stderr
+    assert done.stderr.count("\n") == 1
+    folder = re.escape(str(disk / "log_seed0/version_0"))
+    named = rf"error: cannot write {folder}/(?:metrics\.csv|events\.out\.tfevents\..*): No space left on device"
+    assert re.match(named, done.stderr), done.stderr
+    header, *rows = done.stdout.split("\ncode 2\n")[1].splitlines()
+    assert rows
+    assert {row.count(",") for row in rows} == {header.count(",")}

@@ -1,6 +1,7 @@
 """However a run with loader workers ends, it ends soon, with the code that says how, and leaves no process behind."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import psutil
 import pytest
 
 import run
+from config import run_command_line
 from tests.small_world import make_small_world, settings
 
 pytestmark = pytest.mark.slow
@@ -34,6 +36,12 @@ class Run:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    def wait_for_workers(self) -> None:
+        """Until loader workers of every process of the run have been there for a second."""
+        while len(self._left()) < 3 and self.process.poll() is None:
+            time.sleep(0.02)
+        time.sleep(1)
 
     def wait_for(self, line: str) -> None:
         while line not in self.said and self.process.poll() is None:
@@ -138,3 +146,46 @@ def test_two_ranks(world):
     stopped.wait_for("validation after step")
     stopped.signal_all(signal.SIGTERM)
     assert stopped.end() == 75, stopped.said
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_bad_frame_of_one_of_two_ranks(world, rank):
+    """Videos alternate between the ranks in the validation, which begins with a batch of each."""
+    for path in (world / f"data/frames/v_val{rank}").iterdir():
+        path.write_bytes(b"no picture")
+    ended = Run(world, "num_gpus=2", "per_gpu_batchsize=2")
+    assert ended.end() != 0
+    assert re.search(rf"^error: .*v_val{rank}.* is not a whole png or jpg image", ended.said, re.MULTILINE), ended.said
+    assert "Traceback" not in ended.said
+
+
+def test_bad_frame_of_one_of_two_ranks_in_training(world):
+    for path in (world / "data/frames/v_train3").iterdir():
+        path.write_bytes(b"no picture")
+    ended = Run(world, "num_gpus=2", "per_gpu_batchsize=2")
+    assert ended.end() != 0
+    assert re.search(r"^error: .*v_train3.* is not a whole png or jpg image", ended.said, re.MULTILINE), ended.said
+    assert "Traceback" not in ended.said
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_in_a_test(tmp_path, number, processes):
+    world = make_small_world(tmp_path / "world", num_videos=400, questions_each=10)
+    assert run_command_line(settings(world, "max_steps=1", "max_epoch=None", "warmup_steps=0")) == 0
+    (checkpoint,) = (world / "result").rglob("last.ckpt")
+    stopped = Run(world, f"num_gpus={processes}", "test_only=True", f"load_path={checkpoint}")
+    stopped.wait_for_workers()
+    stopped.process.send_signal(number)
+    assert stopped.end() == 75, stopped.said
+    assert f"stopped by {number.name}, with nothing written; start it again" in stopped.said
+    assert "Traceback" not in stopped.said
+    assert not list((world / "result").glob("*.json"))
+
+
+def test_first_rank_killed_while_the_second_starts(world):
+    killed = Run(world, "num_gpus=2", "per_gpu_batchsize=2")
+    while not psutil.Process(killed.process.pid).children():
+        time.sleep(0.01)
+    killed.process.kill()
+    assert killed.end() == -signal.SIGKILL

@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -34,14 +35,20 @@ def one_thread():
 
 
 class Life:
-    """A training run in a process of its own (and its children), from its start to a kill or its end."""
+    """A training run in a process of its own (and its children), from its start to a kill or its end.
 
-    def __init__(self, arguments: list[str], log: Path, forked: bool):
+    Args:
+        arguments: of run.py.
+        log: file for what it says.
+        ranks: processes to fork, as torchrun would start them; None: one run.py, which starts what it needs itself.
+    """
+
+    def __init__(self, arguments: list[str], log: Path, ranks: int | None):
         self.log = log
         with log.open("wb") as file:
-            self.pid = self._fork(arguments, file.fileno()) if forked else self._start(arguments, file)
+            self.pid = self._start(arguments, file) if ranks is None else self._fork(arguments, file.fileno(), ranks)
 
-    def _fork(self, arguments: list[str], output: int) -> int:
+    def _fork(self, arguments: list[str], output: int, ranks: int) -> int:
         pid = os.fork()
         if pid == 0:
             code = 1
@@ -50,7 +57,7 @@ class Life:
                 os.dup2(output, 1)
                 os.dup2(output, 2)
                 sys.stdout = sys.stderr = open(1, "w", closefd=False)  # noqa: SIM115
-                code = run_command_line(arguments)
+                code = run_command_line(arguments) if ranks == 1 else _fork_ranks(arguments, ranks)
             finally:
                 sys.stdout.flush()
                 os._exit(code)
@@ -87,17 +94,38 @@ class Life:
         os.waitpid(self.pid, 0)
 
 
-def run_with_kills(arguments: list[str], folder: Path, kills: int, seed: int, forked: bool) -> int:
+def _fork_ranks(arguments: list[str], ranks: int) -> int:
+    """Runs as many processes under torchrun's variables; returns the highest exit code."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    os.environ |= {"TORCHELASTIC_RUN_ID": "test", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    os.environ |= {"WORLD_SIZE": str(ranks), "LOCAL_WORLD_SIZE": str(ranks), "GROUP_RANK": "0"}
+    children = []
+    for rank in range(ranks):
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+                code = run_command_line(arguments)
+            finally:
+                sys.stdout.flush()
+                os._exit(code)
+        children.append(child)
+    return max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children)
+
+
+def run_with_kills(arguments: list[str], folder: Path, kills: int, seed: int, ranks: int | None) -> int:
     """Starts the run, kills it with all its processes after a random time, resumes it, and so on; counts the kills."""
     moments = random.Random(seed)
     for killed in range(kills):
         resume = ["resume_from=last"] if list(folder.rglob("*.ckpt")) else []
-        life = Life([*arguments, *resume], folder.with_suffix(".log"), forked)
+        life = Life([*arguments, *resume], folder.with_suffix(".log"), ranks)
         life.wait_for("logs and checkpoints")
         if life.wait(moments.uniform(0.0, 1.0)):
             return killed
         life.kill()
-    assert Life([*arguments, "resume_from=last"], folder.with_suffix(".log"), forked).wait(900)
+    assert Life([*arguments, "resume_from=last"], folder.with_suffix(".log"), ranks).wait(900)
     return kills
 
 
@@ -116,26 +144,28 @@ def compare(result: Path, predict: list[str], exact: bool) -> None:
     assert killed.read_bytes() == whole.read_bytes()
 
 
-@pytest.mark.parametrize(("processes", "kills"), [(1, KILLS), (2, 4)])
-def test_fine_tuning(tmp_path, processes, kills):
+@pytest.mark.parametrize(("ranks", "kills"), [(1, KILLS), (2, KILLS), (None, 4)])
+def test_fine_tuning(tmp_path, ranks, kills):
     world = make_small_world(tmp_path / "world", num_videos=12, questions_each=10)
     alone = settings(world, "max_epoch=4", "val_check_interval=0.5", "checkpoint_steps=2")
+    processes = ranks or 2
     arguments = [*alone, f"num_gpus={processes}", f"per_gpu_batchsize={4 // processes}"]
-    forked = processes == 1
     (world / "result").mkdir()
-    assert Life([*arguments, "exp_name=whole"], tmp_path / "whole.log", forked).wait(900)
+    assert Life([*arguments, "exp_name=whole"], tmp_path / "whole.log", ranks).wait(900)
     folder = world / "result/killed_seed0"
-    assert run_with_kills([*arguments, "exp_name=killed"], folder, kills, seed=processes, forked=forked) == kills
+    assert run_with_kills([*arguments, "exp_name=killed"], folder, kills, seed=processes, ranks=ranks) == kills
     compare(world / "result", alone, exact=processes == 1)
 
 
-def test_pre_training(tmp_path):
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_pre_training(tmp_path, ranks):
     world = make_captioned_world(tmp_path)
     (world / "tokenizer").mkdir()
     (world / "tokenizer" / "vocab.txt").write_text("\n".join(WORDS))
-    arguments = test_run_trm.settings(world, "max_steps=120", "val_check_interval=10", "checkpoint_steps=2")
+    alone = test_run_trm.settings(world, "max_steps=120", "val_check_interval=10", "checkpoint_steps=2")
+    arguments = [*alone, f"num_gpus={ranks}"]
     (world / "result").mkdir()
-    assert Life([*arguments, "exp_name=whole"], tmp_path / "whole.log", forked=True).wait(900)
+    assert Life([*arguments, "exp_name=whole"], tmp_path / "whole.log", ranks).wait(900)
     folder = world / "result/killed_seed0"
-    assert run_with_kills([*arguments, "exp_name=killed"], folder, KILLS, seed=0, forked=True) == KILLS
-    compare(world / "result", arguments, exact=True)
+    assert run_with_kills([*arguments, "exp_name=killed"], folder, KILLS, seed=0, ranks=ranks) == KILLS
+    compare(world / "result", alone, exact=ranks == 1)
