@@ -147,7 +147,7 @@ def compare(result: Path, predict: list[str], exact: bool) -> None:
 @pytest.mark.parametrize(("ranks", "kills"), [(1, KILLS), (2, KILLS), (None, 4)])
 def test_fine_tuning(tmp_path, ranks, kills):
     world = make_small_world(tmp_path / "world", num_videos=12, questions_each=10)
-    alone = settings(world, "max_epoch=4", "val_check_interval=0.5", "checkpoint_steps=2")
+    alone = settings(world, "max_epoch=8", "val_check_interval=0.5", "checkpoint_steps=2")
     processes = ranks or 2
     arguments = [*alone, f"num_gpus={processes}", f"per_gpu_batchsize={4 // processes}"]
     (world / "result").mkdir()
