@@ -75,7 +75,6 @@ def run_naive(work: Work, num_timed: int, num_checked: int | None) -> dict:
     """
     task, device = work.task, work.device
     rows = list(range(min(num_timed, work.shape.questions_in_video)))
-    naive_features(task.model, work.batches[0], rows[:1])  # warm before it is timed
     time, flops = seconds_and_flops(lambda: naive_features(task.model, work.batches[0], rows), device)
     time, flops = time / len(rows), flops / len(rows)
     answers: list[torch.Tensor] = []
@@ -111,10 +110,6 @@ def run_ours(work: Work, precision: str) -> dict:
             task.on_predict_start()
             logits.append(torch.cat([task.score(batch) for batch in work.batches]))
 
-    # Warm before it is timed: memory pools, kernels, weights in the kernels' layout.
-    with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-        task.on_predict_start()
-        task.score(to_device(make_batch(task.model, work.shape, [1]), device))
     rate = matmul_rate(device, dtype)
     reset_peak_memory(device)
     time, flops = seconds_and_flops(ours, device)

@@ -71,11 +71,12 @@ def count_flops(function: Callable[[], Any]) -> int:
 
 
 def seconds_and_flops(function: Callable[[], Any], device: torch.device) -> tuple[float, int]:
-    """`seconds` and `count_flops` of one call on a CPU, where counting is nothing beside the work, of two on a GPU."""
-    if device.type != "cpu":
-        return seconds(function, device), count_flops(function)
-    flops: list[int] = []
-    return seconds(lambda: flops.append(count_flops(function)), device), flops[0]
+    """`seconds` and `count_flops`, of a call each: the counter comes between torch and its kernels and slows a call.
+
+    The counted call is the first, so that the timed one finds kernels chosen and memory pooled.
+    """
+    flops = count_flops(function)
+    return seconds(function, device), flops
 
 
 def reset_peak_memory(device: torch.device) -> None:
