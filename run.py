@@ -111,6 +111,7 @@ def main(_config: dict[str, Any], _run: Any) -> int:
         enable_model_summary=False,
         num_sanity_val_steps=1,
         use_distributed_sampler=False,  # the data module shards; each question exactly once
+        inference_mode=False,  # but no_grad: in inference mode autocast rounds the weights anew for every chunk
     )
 
     # Fit or test

@@ -62,7 +62,7 @@ def make_work(sizes: ModelSizes, shape: Shape, device: torch.device, num_videos:
     return Work(task, shape, batches, device)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def run_naive(work: Work, num_timed: int, num_checked: int | None) -> dict:
     """The naive way, in float32.
 
@@ -94,7 +94,7 @@ def run_naive(work: Work, num_timed: int, num_checked: int | None) -> dict:
     return {"rate": 1 / time, "gflop": flops / 1e9, "answers": torch.stack(best)}
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def run_ours(work: Work, precision: str) -> dict:
     """This code.
 

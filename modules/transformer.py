@@ -210,7 +210,8 @@ class TransformerStack(nn.Module):
         """
         memory = rounded_once(memory)
         for layer in self.fusion_layers:
-            yield layer.crossattention.project_memory(memory)
+            key, value = layer.crossattention.project_memory(memory)
+            yield key.contiguous(), value.contiguous()  # read head by head, again and again
 
     def fuse(
         self,
