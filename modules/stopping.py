@@ -129,7 +129,7 @@ def follow_first_rank() -> None:
     """
     if "LOCAL_RANK" not in os.environ:
         os.environ[_FIRST_RANK] = str(os.getpid())  # for those that it may start
-    elif _FIRST_RANK in os.environ and os.environ["LOCAL_RANK"] != "0":
+    elif _FIRST_RANK in os.environ and os.environ["LOCAL_RANK"] != "0" and "TORCHELASTIC_RUN_ID" not in os.environ:
         first = int(os.environ[_FIRST_RANK])
         threading.Thread(target=_end_with_parent, args=(first,), name="follow-first-rank", daemon=True).start()
 

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import traceback
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,8 @@ class Life:
                 os.dup2(output, 2)
                 sys.stdout = sys.stderr = open(1, "w", closefd=False)  # noqa: SIM115
                 code = run_command_line(arguments) if ranks == 1 else _fork_ranks(arguments, ranks)
+            except BaseException:
+                traceback.print_exc()
             finally:
                 sys.stdout.flush()
                 os._exit(code)
@@ -108,6 +111,8 @@ def _fork_ranks(arguments: list[str], ranks: int) -> int:
             try:
                 os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
                 code = run_command_line(arguments)
+            except BaseException:
+                traceback.print_exc()
             finally:
                 sys.stdout.flush()
                 os._exit(code)

@@ -115,5 +115,7 @@ class TestFollowFirstRank:
     def test_nobody_else_does(self):
         """Those that torchrun starts, and what the first rank starts beside."""
         assert run_code(f"{RANK} time.sleep(2.5); print('lives')", LOCAL_RANK="1").communicate()[0].endswith("lives\n")
+        inherited = {"LOCAL_RANK": "1", "DEST_FIRST_RANK_PID": "999999999", "TORCHELASTIC_RUN_ID": "one"}
+        assert run_code(f"{RANK} time.sleep(2.5); print('lives')", **inherited).communicate()[0].endswith("lives\n")
         start = f"import subprocess; subprocess.run([sys.executable, '-c', {'import os, time;' + RANK!r}])"
         assert run_code(f"{RANK} {start}").communicate()[0].count("\n") == 2
