@@ -4,6 +4,7 @@
 On the command line: ``python run.py with RECIPE key=value …``; ``python run.py print_config with …`` shows the outcome.
 """
 
+import ast
 import inspect
 import logging
 import re
@@ -18,8 +19,7 @@ from modules.config_checks import Range, check_updates, check_words, describe_ty
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # sacred imports pkg_resources, which announces its own end
-    from sacred import SETTINGS, Experiment
-    from sacred.arg_parser import get_config_updates
+    from sacred import SETTINGS, Experiment, arg_parser
 
 SETTINGS.CAPTURE_MODE = "no"  # Sacred's capture of the output breaks progress bars and the ranks of a distributed run
 SETTINGS.CONFIG.READ_ONLY_CONFIG = False
@@ -54,9 +54,9 @@ class Config:
     dataset_weights: list[Amount] | None = None  # trm: shares of the questions in training; None: by number of videos
     data_root: str | None = None  # qa: folder of the data set; trm: folder that holds one folder a data set
     num_workers: Annotated[int, Range(0, 256)] = 8  # loader processes a GPU; 0: load in the main process
-    nframe: Count = 16  # frames a video, spatial stream
+    nframe: Annotated[int, Range(1, 4096)] = 16  # frames a video, spatial stream
     trim: Annotated[float, Range(0, 1, low_is_allowed=False)] = 1.0  # share of the video's frames kept, at its centre
-    image_size: Count = 384  # pixels, side of the square frame
+    image_size: Annotated[int, Range(1, 4096)] = 384  # pixels, side of the square frame
     max_video_len: Count = 100  # clip features a video at most; more are sampled down
     max_text_len: Tokens | None = None  # tokens a text at most (trm: +5 for questions and captions); None: not cut
     num_clips: Annotated[int, Range(2)] = 8  # trm: captioned clips joined to one video, and choices a question
@@ -256,13 +256,38 @@ def toy():
 # --- the command line ------------------------------------------------------------------------------------------------
 
 
+def parse_value(text: str) -> Any:
+    """The value that the command line gives a setting: a Python literal of plain values, or else the text as it stands.
+
+    In Sacred's place, which hands literals to jsonpickle: that reads ``{'py/reduce': …}``, also in the name of a file,
+    as a call of any function.
+    """
+    try:
+        return _plain(ast.literal_eval(text))
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+        return text
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict) and all(isinstance(key, str) and not key.startswith("py/") for key in value):
+        return {key: _plain(item) for key, item in value.items()}
+    raise TypeError(f"{type(value).__name__} is no value of a setting")
+
+
+arg_parser._convert_value = parse_value
+
+
 @run_cli
 def run_command_line(arguments: Sequence[str]) -> int:
     """Runs ``[COMMAND] [with …]`` after every name in it has been checked; returns the exit code."""
     defaults = asdict(Config())
     check_words(arguments, defaults, ex.named_configs, ex.commands)
     if "with" in arguments:
-        given, _ = get_config_updates(arguments[arguments.index("with") + 1 :])
+        given, _ = arg_parser.get_config_updates(arguments[arguments.index("with") + 1 :])
         check_updates(given, defaults, Config)
     run = ex.run_commandline(["run.py", *arguments])
     return (run.result if run is not None else None) or 0

@@ -1,8 +1,13 @@
 """Trains, validates, tests: ``python run.py with RECIPE key=value …`` (settings and recipes: config.py)."""
 
+import signal
 import sys
 from pathlib import Path
 from typing import Any
+
+if __name__ == "__main__":
+    # Until the libraries are imported, which takes seconds, Ctrl-C ends the process without their tracebacks.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 from config import Config, ex, run_command_line, settings_text
 from datasets.errors import run_cli
@@ -13,6 +18,12 @@ OBJECTIVES = {
     "qa": ("datamodules.qa.QADataModule", "modules.open_ended_qa.OpenEndedQA"),
     "trm": ("datamodules.trm.TRMDataModule", "modules.temporal_referring.TemporalReferring"),
 }
+
+
+def heed_interrupts() -> None:
+    """From here on Ctrl-C is Python's KeyboardInterrupt again."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @ex.main
@@ -38,6 +49,7 @@ def main(_config: dict[str, Any], _run: Any) -> int:
     from modules.stopping import STOPPED_EXIT_CODE, StopAtOnce, StoppedError, StopSignals, follow_first_rank
     from modules.validation_schedule import ValidationSchedule
 
+    heed_interrupts()
     quiet_libraries()
     given, recipes = _run.meta_info["config_updates"], _run.meta_info["named_configs"]
 
@@ -142,6 +154,7 @@ def ask(_config: dict[str, Any], _run: Any) -> int:
     from modules.ask.table import answer_table, times_line
     from modules.progress import quiet_libraries
 
+    heed_interrupts()
     quiet_libraries()
     config = check_values(_config, Config)
     given, recipes = _run.meta_info["config_updates"], _run.meta_info["named_configs"]
@@ -178,6 +191,7 @@ def web(_config: dict[str, Any], _run: Any) -> int:
     from modules.assembly import construct
     from modules.progress import quiet_libraries
 
+    heed_interrupts()
     quiet_libraries()
     config = check_values(_config, Config)
     given, recipes = _run.meta_info["config_updates"], _run.meta_info["named_configs"]
@@ -204,6 +218,7 @@ def print_config(_config: dict[str, Any], _run: Any) -> int:
     from modules.progress import quiet_libraries
     from modules.run_plan import plan_run
 
+    heed_interrupts()
     quiet_libraries()
     try:
         config = plan_run(config, Config, given, recipes).config

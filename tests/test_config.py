@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import run
-from config import Config, ex, key_groups, markdown_table, run_command_line
+from config import Config, ex, key_groups, markdown_table, parse_value, run_command_line
 from datasets.errors import InputError
 from modules import config_checks
 from modules.ask.web_demo import serve
@@ -504,6 +504,47 @@ class TestCommandLine:
             assert run_command_line([*words, str(path)]) == 2
             assert capsys.readouterr().err.startswith(f"error: no recipe is called {str(path)!r}")
         assert not witness.exists()
+
+    @pytest.mark.parametrize("key", ["load_path", "exp_name", "seed", "vit_config", "datasets"])
+    def test_no_value_is_code(self, key, tmp_path, monkeypatch, capsys):
+        """Sacred hands literals to jsonpickle, which is a pickle reader; the name of a file may be one."""
+        monkeypatch.chdir(tmp_path)
+        value = r"{'py\x2freduce': [{'py\x2ftype': 'os.system'}, {'py\x2ftuple': ['touch witness']}]}"
+        (tmp_path / value).touch()
+        run_command_line(["print_config", "with", f"{key}={value}"])
+        run_command_line(["print_config", "with", f"{key}=[{value}]"])
+        assert not (tmp_path / "witness").exists()
+        assert "Traceback" not in capsys.readouterr().err
+
+    @pytest.mark.parametrize(
+        ("text", "value"),
+        [
+            ("{'py/repr':'os/os.getcwd()'}",) * 2,
+            ("[{'py/object': 'no.X'}]",) * 2,
+            ("{1: 2}",) * 2,
+            ("{1, 2}",) * 2,
+            ("[1, {2}]",) * 2,
+            ("1j",) * 2,
+            ("b'x'",) * 2,
+            ("...",) * 2,
+            ("-" * 5000 + "1",) * 2,
+            ("9" * 5000,) * 2,
+            ("a\0b",) * 2,
+            ("(1, 'x')", [1, "x"]),
+            ("{'vit_depth': 4}", {"vit_depth": 4}),
+            ("None", None),
+            ("1e-5", 1e-5),
+            ("'12'", "12"),
+            ("data/anetqa", "data/anetqa"),
+        ],
+    )
+    def test_values_are_plain_or_text(self, text, value):
+        assert parse_value(text) == value
+
+    @pytest.mark.parametrize("word", ["seed={1,2}", "learning_rate=1j", "seed=...", "data_root=[1,{2}]", "nframe=5000"])
+    def test_odd_literals_are_refused_in_a_line(self, word, capsys):
+        assert run_command_line(["print_config", "with", "load_path=nowhere.ckpt", word]) == 2
+        assert capsys.readouterr().err.count("\n") == 1
 
     def test_print_keys(self, capsys):
         assert run_command_line(["print_keys"]) == 0
