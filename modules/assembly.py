@@ -48,6 +48,22 @@ SETTINGS_OF_OPTIMIZER = (
     "weight_decay",
     "freeze",
 )
+# Settings with which a resumed run may go on otherwise, but not without saying so.
+SETTINGS_OF_COURSE = (
+    "seed",
+    "drop_rate",
+    "batch_size",
+    "questions_per_video",
+    "max_epoch",
+    "max_steps",
+    "warmup_steps",
+    "decay_power",
+    "end_lr",
+    "precision",
+    "frozen_precision",
+    "val_questions",
+    "dataset_weights",
+)
 
 
 def construct(function: Callable, *sources: Any) -> Any:
@@ -113,8 +129,8 @@ def start_weights(
 def check_resumable(
     path: Path, made_with: Mapping[str, Any], vocabulary: Sequence[str] | None, config: Mapping[str, Any]
 ) -> None:
-    """Raises InputError when the data have another answer vocabulary, or the optimizer other settings, than the run
-    that is to be continued.
+    """Raises InputError when the data have another answer vocabulary, or the network or the optimizer other settings,
+    than the run that is to be continued. Settings that may change, and have, are told.
 
     Args:
         path: of the checkpoint.
@@ -129,9 +145,16 @@ def check_resumable(
             "resume with the data of that run, or start a new one with load_path instead of resume_from"
         )
     settings = made_with.get("config") or {}
-    for key in SETTINGS_OF_OPTIMIZER:
+    for key in (*SETTINGS_OF_WEIGHTS, *SETTINGS_OF_INFERENCE, *SETTINGS_OF_OPTIMIZER):
         if key in settings and settings[key] != config[key]:
             raise InputError(
                 f"{key} is {settings[key]!r} in the run of {path} and {config[key]!r} here; resume it with "
                 f"{key}={settings[key]!r}, or start a new run from its weights with load_path instead of resume_from"
             )
+    changed = [
+        f"{key}={config[key]!r} (was {settings[key]!r})"
+        for key in SETTINGS_OF_COURSE
+        if key in settings and settings[key] != config[key]
+    ]
+    if changed:
+        rank_zero_only(print)(f"resumed with other settings than before: {', '.join(changed)}", flush=True)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 _NEVER = 2**62  # batches
 
@@ -36,15 +37,27 @@ class ValidationSchedule(Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # A run that resumes right before or after a validation must find it due; the loop knows which of the two.
         self._decide(trainer, trainer.fit_loop.epoch_loop.batch_progress.current.ready)
+        steps = trainer.estimated_stepping_batches
+        first = self.interval if isinstance(self.interval, int) else self.interval * self._steps_an_epoch(trainer)
+        if first > steps and not trainer.fast_dev_run:
+            rank_zero_only(print)(
+                f"no validation in this run, and no best.ckpt: val_check_interval={self.interval} is more than its "
+                f"{steps:.0f} steps",
+                flush=True,
+            )
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         self._decide(trainer, batch_idx + 1)
 
+    @staticmethod
+    def _steps_an_epoch(trainer: pl.Trainer) -> int:
+        return math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+
     def _decide(self, trainer: pl.Trainer, batches: int) -> None:
         accumulated, total = trainer.accumulate_grad_batches, trainer.num_training_batches
         is_step = batches % accumulated == 0 or batches == total
-        place = math.ceil(batches / accumulated), math.ceil(total / accumulated)
+        place = math.ceil(batches / accumulated), self._steps_an_epoch(trainer)
         due = batches > 0 and is_step and self.is_due(trainer.global_step, *place)
         trainer.val_check_batch = 1 if due else _NEVER  # Lightning validates when it divides the number of batches

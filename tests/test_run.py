@@ -114,6 +114,13 @@ class TestTraining:
         assert run_command_line(settings(world, "exp_name=dev", "fast_dev_run=True")) == 0
         assert sorted((world / "result").rglob("*")) == before
 
+    @pytest.mark.parametrize("interval", ["100", "1.0"])
+    def test_no_validation_is_told_at_the_start(self, world, capsys, interval):
+        more = (f"val_check_interval={interval}", "max_steps=1", "max_epoch=None")
+        assert run_command_line(settings(world, f"exp_name=never_{interval}", *more)) == 0
+        said = f"no validation in this run, and no best.ckpt: val_check_interval={interval} is more than its 1 steps"
+        assert said in capsys.readouterr().out
+
     def test_validation_interval_in_optimizer_steps(self, world):
         more = ("exp_name=interval", "val_check_interval=2", "max_steps=4", "max_epoch=None")
         assert run_command_line(settings(world, *more)) == 0
@@ -280,13 +287,28 @@ class TestResume:
 
     @pytest.mark.parametrize(
         ("word", "was"),
-        [("learning_rate=0.5", "2e-05"), ("optim_type=sgd", "'adamw'"), ("freeze=[]", "['visual_encoder")],
+        [
+            ("learning_rate=0.5", "2e-05"),
+            ("optim_type=sgd", "'adamw'"),
+            ("freeze=[]", "['visual_encoder"),
+            ("temporal=False", "True"),
+            ("nframe=3", "2"),
+        ],
     )
     def test_settings_that_would_be_passed_over_are_refused(self, world, trained, capsys, word, was):
         assert run_command_line(settings(world, f"resume_from={trained / 'last.ckpt'}", word)) == 2
         error = capsys.readouterr().err
         assert error.startswith(f"error: {word.split('=')[0]} is {was}")
         assert "in the run of" in error and error.count("\n") == 1
+
+    def test_settings_that_may_change_are_told(self, world, trained, tmp_path, capsys):
+        path = tmp_path / "last.ckpt"
+        path.write_bytes((trained / "last.ckpt").read_bytes())
+        words = [f"resume_from={path}", "exp_name=further", "max_epoch=5", "end_lr=1e-6"]
+        assert run_command_line(settings(world, *words)) == 0
+        lines = capsys.readouterr().out.splitlines()
+        (told,) = (line for line in lines if line.startswith("resumed with other settings than before: "))
+        assert "max_epoch=5 (was " in told and "end_lr=1e-06 (was 0.0)" in told and "seed" not in told
 
     def test_state_of_another_training_is_refused(self, world, trained, tmp_path, capsys):
         checkpoint = torch.load(trained / "last.ckpt", weights_only=True)
