@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .breakdowns import Breakdown
 from .errors import InputError, did_you_mean
-from .files import read_json
+from .files import open_regular, read_json
 from .json_stream import iterate_json_object
 from .question_table import QuestionTable, Row, read_table
 
@@ -90,7 +90,7 @@ def csv_rows(path: Path, columns: Iterable[str]) -> Iterator[Row]:
         InputError: not UTF-8, not CSV, a column missing, a row that is longer or shorter than the header.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with open_regular(path, encoding="utf-8-sig", newline="") as file:
             lines = csv.reader(file, strict=True)
             header = next(lines, None)
             if header is None:

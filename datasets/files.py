@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,12 +34,23 @@ def atomic_write(path: str | os.PathLike, mode: str = "w") -> Iterator[IO]:
         Path(temporary).chmod(0o666 & ~_umask())
         Path(temporary).replace(path)
         temporary = None
+        sync_folder(path.parent)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 Path(temporary).unlink()
+
+
+def sync_folder(folder: str | os.PathLike) -> None:
+    """Brings the names in a folder to the disk, where its file system can: what was renamed stays so in a power cut."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def check_writable(path: str | os.PathLike) -> None:
@@ -59,6 +71,25 @@ def _umask() -> int:
     return mask
 
 
+def open_regular(path: str | os.PathLike, mode: str = "r", **options: Any) -> IO:
+    """Opens a file for reading as `open` does, but no pipe or device, which would be waited for.
+
+    Raises:
+        InputError: not a regular file.
+        OSError: as `open`.
+    """
+    return open(path, mode, opener=_open_regular, **options)
+
+
+def _open_regular(path: str, flags: int) -> int:
+    descriptor = os.open(path, flags | os.O_NONBLOCK)
+    kind = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):  # of a folder `open` itself tells
+        os.close(descriptor)
+        raise InputError(f"{path} is not a regular file")
+    return descriptor
+
+
 def write_json(path: str | os.PathLike, value: Any, **options: Any) -> None:
     """Writes `value` as JSON, whole or not at all. Raises InputError when it cannot be written."""
     with atomic_write(path) as file:
@@ -73,8 +104,10 @@ def read_json(path: str | os.PathLike) -> Any:
     """
     path = Path(path)
     try:
-        with path.open(encoding="utf-8") as file:
+        with open_regular(path, encoding="utf-8") as file:
             return json.load(file)
+    except InputError:
+        raise
     except FileNotFoundError:
         raise InputError(f"{path} does not exist") from None
     except OSError as error:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .errors import InputError
-from .files import FRAME_SETTINGS, read_json
+from .files import FRAME_SETTINGS, open_regular, read_json
 from .sampling import sample_frames
 
 _FRAME_NAME = re.compile(r"(?!\.)(?:.*\D)?(\d+)\.(?:png|jpe?g)", re.IGNORECASE)
@@ -150,7 +150,8 @@ def read_square(path: str | os.PathLike, size: int, out: np.ndarray | None = Non
         InputError: the file cannot be read or is no whole image.
     """
     try:
-        data = Path(path).read_bytes()
+        with open_regular(path, "rb") as file:
+            data = file.read()
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
     if out is None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError
+from .files import open_regular
 
 CHUNK_BYTES = 1 << 22
 
@@ -33,7 +34,7 @@ def iterate_json_object(
     """
     path = Path(path)
     try:
-        with path.open("rb") as file:
+        with open_regular(path, "rb") as file:
             yield from _ObjectReader(path, file, on_progress, chunk_bytes).records()
     except FileNotFoundError:
         raise InputError(f"{path} does not exist") from None
