@@ -27,6 +27,7 @@ import torch
 from datasets.captions import CaptionSource, get_source
 from datasets.clips import ClipFeatures
 from datasets.errors import InputError
+from datasets.qa import check_usable
 from datasets.referring import Collection, ReferringDataset, ReferringSample
 from datasets.trm import QuestionMaker
 
@@ -186,6 +187,7 @@ class TRMDataModule(EpochDataModule):
                     f"({', '.join(missing[:5])}{', …' * (len(missing) > 5)}); extract them, or leave these videos out "
                     f"of {path} (preproc_vatex.py and preproc_tgif.py do with --features {clips[-1].path})"
                 )
+            check_usable(clips[-1].problems(captions.video_ids), len(captions), str(path), "clip features")
         if split == "val":
             numbers = [self.val_questions] * len(makers)
         else:

@@ -79,6 +79,24 @@ class ClipFeatures:
         finally:
             self.close()
 
+    def problems(self, video_ids: Iterable[str]) -> dict[str, str]:
+        """Video id -> what is wrong with the kind, shape or type of its dataset, for those of which something is.
+
+        Reads no features, and leaves the file closed, so that workers can fork. Raises InputError if the file cannot be
+        opened.
+        """
+        self._open()
+        found = {}
+        try:
+            for video_id in video_ids:
+                try:
+                    self._dataset(video_id)
+                except InputError as error:
+                    found[video_id] = str(error)
+        finally:
+            self.close()
+        return found
+
     def settings(self) -> dict | None:
         """What preproc/extract_features.py made the features with; None for features from elsewhere.
 
@@ -105,6 +123,8 @@ class ClipFeatures:
         if self._file is None or self._pid != os.getpid():
             if not self.path.exists():
                 raise InputError(f"{self.path} does not exist; preproc/extract_features.py makes it")
+            if not self.path.is_file() and not self.path.is_dir():  # of a folder HDF5 itself tells
+                raise InputError(f"{self.path} is not a regular file")
             try:
                 # Nobody writes while we read, and network file systems often cannot lock.
                 self._file = h5py.File(self.path, "r", locking=False)

@@ -96,6 +96,16 @@ class FrameReader:
             ) from error
         return [directory for directory in directories if directory not in present]
 
+    def problems(self, directories: Iterable[str]) -> dict[str, str]:
+        """Directory -> why it has no frames that can be listed, for those of `directories` of which that is so."""
+        found = {}
+        for directory in directories:
+            try:
+                self.names(directory)
+            except InputError as error:
+                found[directory] = str(error)
+        return found
+
     def settings(self) -> dict | None:
         """What preproc/extract_frames.py made the frames with; None for frames from elsewhere."""
         path = self.root / FRAME_SETTINGS

@@ -1,6 +1,6 @@
 """Question answering: what is on disk about a question and its video, as one sample."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -96,11 +96,12 @@ class QADataset(Dataset):
         return [self._read_video(self.table.video_ids[video], draws) for video, draws in questions_of.items()]
 
     def check_videos(self, split: str) -> None:
-        """Checks that all videos are on disk, reading none of them.
+        """Checks that all videos are on disk, and are what they should be as far as that is known without reading them.
 
         Raises:
-            InputError: videos of the split (called by that name) without frames or features, their number and the first
-                few; or the folder of frames or the file of features is missing as a whole.
+            InputError: videos of the split (called by that name) without frames or features, or with some that cannot
+                be used, their number and the first few; or the folder of frames or the file of features is missing as a
+                whole.
         """
         video_of = {self._directory(video_id): video_id for video_id in self.table.video_ids}
         missing = [("frames", self.frames.root, [video_of[name] for name in self.frames.missing(video_of)])]
@@ -108,11 +109,15 @@ class QADataset(Dataset):
             missing.append(("clip features", self.clips.path, self.clips.missing(self.table.video_ids)))
         for what, where, video_ids in missing:
             if video_ids:
-                named = ", ".join(video_ids[:5]) + (", …" if len(video_ids) > 5 else "")
                 raise InputError(
-                    f"{len(video_ids)} of the {len(video_of)} videos of {split} have no {what} in {where} ({named}); "
+                    f"{len(video_ids)} of the {len(video_of)} videos of {split} have no {what} in {where} "
+                    f"({_first(video_ids)}); "
                     "extract them, or drop their questions: preproc/check_data.py lists all that is missing"
                 )
+        of_frames = {video_of[name]: problem for name, problem in self.frames.problems(video_of).items()}
+        check_usable(of_frames, len(video_of), split, "frames")
+        if self.clips is not None:
+            check_usable(self.clips.problems(self.table.video_ids), len(video_of), split, "clip features")
 
     def _read_video(self, video_id: str, draws: Sequence[Draw]) -> VideoSample:
         random = None
@@ -129,3 +134,23 @@ class QADataset(Dataset):
 
     def _directory(self, video_id: str) -> str:
         return self.frame_directory.replace("{video_id}", video_id)
+
+
+def check_usable(problems: Mapping[str, str], number: int, split: str, what: str) -> None:
+    """Raises InputError unless no video has a problem; tells how many have, the first few, and that of the first.
+
+    Args:
+        problems: video id -> what is wrong with it.
+        number: of the videos of the split.
+        split: its name.
+        what: they have that cannot be used.
+    """
+    if problems:
+        raise InputError(
+            f"{len(problems)} of the {number} videos of {split} have {what} that cannot be used "
+            f"({_first(list(problems))}); {next(iter(problems.values()))}; preproc/check_data.py lists all"
+        )
+
+
+def _first(video_ids: Sequence[str]) -> str:
+    return ", ".join(video_ids[:5]) + (", …" if len(video_ids) > 5 else "")

@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 
 import h5py
+import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -143,6 +144,28 @@ def test_missing_frames_and_features(qa_settings):
     shutil.rmtree(root / "frames")
     with pytest.raises(InputError, match=r"cannot list the frames in"):
         QADataModule(**qa_settings).setup("test")
+
+
+def test_frames_and_features_that_cannot_be_used_are_told_before_the_run(qa_settings):
+    root = qa_settings["data_root"]
+    with h5py.File(root / "anetqa.h5", "a") as features:
+        for video_id in ("test0", "test2"):
+            del features[video_id]
+            features[video_id] = np.zeros((2, 6), np.float32)
+    with pytest.raises(
+        InputError,
+        match=r"^2 of the 3 videos of test\.csv have clip features that cannot be used \(test0, test2\); .*anetqa\.h5, "
+        r"'test0': float32 of shape \(2, 6\) instead of .*; preproc/check_data\.py lists all$",
+    ):
+        QADataModule(**qa_settings).setup("test")
+    for frame in (root / "frames" / "v_test1").iterdir():
+        frame.unlink()
+    with pytest.raises(
+        InputError,
+        match=r"^1 of the 3 videos of test\.csv have frames that cannot be used \(test1\); no frames .*v_test1;",
+    ):
+        QADataModule(**qa_settings).setup("test")
+    QADataModule(**qa_settings).setup("validate")
 
 
 def test_answers_outside_the_vocabulary(qa_settings):

@@ -160,3 +160,10 @@ def test_errors_say_the_way_out(settings, trm_root):
         del features["train3"]
     with pytest.raises(InputError, match=r"1 of the 7 videos of .*train.json have no features.*train3.*--features"):
         set_up(settings)
+    with h5py.File(trm_root / "tgif" / "tgif.h5", "a") as features:
+        features.create_group("train3")
+    with pytest.raises(
+        InputError,
+        match=r"1 of the 7 videos of .* have clip features that cannot be used \(train3\).*a group;",
+    ):
+        set_up(settings)

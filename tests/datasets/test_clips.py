@@ -1,6 +1,7 @@
 """Clip features: what is read, by which process, and every message."""
 
 import multiprocessing
+import os
 import pickle
 
 import h5py
@@ -102,6 +103,40 @@ def test_messages_of_a_video(tmp_path, value, message):
         file["a"] = value
     with pytest.raises(InputError, match=r"x\.h5, '/?a': " + message):
         ClipFeatures(tmp_path / "x.h5", 4, 10).read("a")
+
+
+def test_problems_found_without_reading(file, tmp_path):
+    path = tmp_path / "bad.h5"
+    with h5py.File(path, "w") as bad:
+        bad["whole"] = np.zeros((2, 4), np.float32)
+        bad["nan"] = np.full((2, 4), np.nan, np.float32)  # known only once it is read
+        bad.create_group("group")
+        bad["none"] = np.zeros((0, 4), np.float32)
+        bad["wide"] = np.zeros((2, 5), np.float32)
+        bad["integers"] = np.zeros((2, 4), np.int64)
+        bad["link"] = h5py.ExternalLink(str(file), "a")
+    clips = ClipFeatures(path, 4)
+    problems = clips.problems(["whole", "nan", "group", "none", "wide", "integers", "link"])
+    assert clips._file is None  # or workers would inherit it
+    for (video_id, problem), (expected, words) in zip(
+        problems.items(),
+        {
+            "group": "not a dataset of features but a group",
+            "none": "no clips",
+            "wide": "float32 of shape (2, 5) instead of float [clips, 4]",
+            "integers": "int64 of shape (2, 4) instead of float",
+            "link": "leads to another file",
+        }.items(),
+        strict=True,
+    ):
+        assert video_id == expected
+        assert words in problem
+
+
+def test_a_pipe_is_no_file_of_features(tmp_path):
+    os.mkfifo(tmp_path / "x.h5")
+    with pytest.raises(InputError, match=r"x\.h5 is not a regular file"):
+        ClipFeatures(tmp_path / "x.h5", 4).missing(["a"])
 
 
 @pytest.mark.parametrize("video_id", ["c", "a/b", "..", "../x", "\0", "a" * 5000, "ü"])

@@ -161,6 +161,21 @@ def test_missing_or_empty_folder(tmp_path):
         reader.read("v_empty")
 
 
+def test_problems_of_folders(tmp_path):
+    root = tmp_path / "frames"
+    write_frames(root / "whole", ["1.png"])
+    write_frames(tmp_path / "outside", ["1.png"])
+    (root / "empty").mkdir()
+    (root / "file").write_text("")
+    (root / "link").symlink_to(tmp_path / "outside")
+    (root / "link_inside").symlink_to("whole")
+    problems = FrameReader(root, 1).problems(["whole", "empty", "file", "link", "link_inside"])
+    assert list(problems) == ["empty", "file", "link"]
+    assert "no frames (*.png or *.jpg)" in problems["empty"]
+    assert "Not a directory" in problems["file"]
+    assert "leads out of" in problems["link"]
+
+
 def test_a_frame_number_that_occurs_twice(tmp_path):
     write_frames(tmp_path / "v", ["0001.png", "0001.jpg", "0002.png"])
     with pytest.raises(InputError, match=r"holds frame 1 twice, 0001\.jpg and 0001\.png"):

@@ -27,6 +27,9 @@ class Frames:
     def missing(self, directories):
         return [directory for directory in directories if directory not in self.present]
 
+    def problems(self, directories):
+        return {}
+
 
 class Clips:
     path = "x.h5"
