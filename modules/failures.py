@@ -1,6 +1,8 @@
 """Errors of libraries that a user can do something about, in the user's words."""
 
 import contextlib
+import errno
+import os
 import re
 import traceback
 from collections.abc import Iterator, Mapping
@@ -14,6 +16,10 @@ from datasets.errors import InputError
 
 from .stopping import StoppedError, StopSignals
 
+# How CUDA's parts say that the GPU's memory is full, where it is not PyTorch that asks for it.
+_NO_GPU_MEMORY = re.compile(r"CUDA error: out of memory|(?:CUBLAS|CUDNN)_STATUS_ALLOC_FAILED")
+# What the disk says of writing.
+_WRITING = {getattr(errno, name) for name in ("ENOSPC", "EIO", "EROFS", "EDQUOT", "EACCES", "EPERM", "ESTALE", "EPIPE")}
 # How PyTorch says on a CPU that memory is full, or can never be enough.
 _NO_MEMORY = re.compile(r"can't allocate memory|std::bad_alloc|[Ss]torage size calculation overflowed")
 # How gloo says that it reads from nobody any more.
@@ -60,7 +66,7 @@ def explain(
         # Raised in a loader worker, it arrives with a traceback; its own last line is the message.
         inner = re.findall(r"InputError: (.+)", text)
         return InputError(inner[-1]) if inner else error
-    if isinstance(error, torch.OutOfMemoryError):
+    if isinstance(error, torch.OutOfMemoryError) or (isinstance(error, RuntimeError) and _NO_GPU_MEMORY.search(text)):
         return InputError(f"the GPU's memory is full; {_lower_memory(config)}")
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _NO_MEMORY.search(text)):
         return InputError(
@@ -73,10 +79,15 @@ def explain(
             f"a loader worker died ({cause}); if memory was short, lower num_workers (now {config['num_workers']}), "
             "or give the container more shared memory (docker run --shm-size)"
         )
+    if isinstance(error, OSError | RuntimeError) and os.strerror(errno.EMFILE) in text:  # of a loader worker, too
+        return InputError(
+            f"too many open files; raise their limit (ulimit -n) or lower num_workers (now {config['num_workers']})"
+        )
     if isinstance(error, OSError) and error.strerror:
         return InputError(f"{_where(error, folder)}{error.strerror}; what was whole before is whole still")
     if _is_of_ranks(error):
-        reason = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
+        lines = [*getattr(error, "__notes__", []), *text.splitlines()]  # notes: which of them died, and how
+        reason = next((line for line in lines if line.strip()), type(error).__name__)
         then = "start it again" if config["test_only"] else "continue with resume_from=last"
         return InputError(
             f"the processes of this run have lost each other ({reason[:200]}); if one of them ended with an error, it "
@@ -95,7 +106,7 @@ def _where(error: OSError, folder: Path | None) -> str:
     """Which file an error of the disk is about."""
     if error.filename:
         return f"{error.filename}: "
-    if folder is None:
+    if folder is None or error.errno not in _WRITING:
         return ""
     # TensorBoard writes in a thread of its own, and through a file object without a name.
     frames = traceback.extract_tb(error.__traceback__)

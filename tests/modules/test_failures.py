@@ -25,6 +25,13 @@ def test_gpu_memory():
     assert said == "the GPU's memory is full; lower per_gpu_batchsize (now 8), or set precision=bf16"
 
 
+@pytest.mark.parametrize(
+    "text", ["CUDA error: out of memory\nmore", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"]
+)
+def test_gpu_memory_that_others_ask_for(text):
+    assert str(explain(RuntimeError(text), SETTINGS)).startswith("the GPU's memory is full; lower per_gpu_batchsize")
+
+
 def test_memory():
     said = "the machine's memory is full; lower num_workers (now 8) or per_gpu_batchsize (now 8), or, if the network is"
     assert str(explain(MemoryError(), SETTINGS)).startswith(said)
@@ -82,6 +89,26 @@ def test_disk_of_a_file_without_a_name():
     assert said.startswith("cannot write result/a/events.out.tfevents.*: No space left on device; ")
 
 
+def test_an_error_of_the_system_that_is_not_about_writing():
+    error = OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    said = str(explain(error, SETTINGS, folder=Path("result/a")))
+    assert said == "Resource temporarily unavailable; what was whole before is whole still"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.EMFILE, os.strerror(errno.EMFILE)),
+        OSError(errno.EMFILE, os.strerror(errno.EMFILE), "a.png"),
+        OSError("Caught OSError in DataLoader worker process 0.\nOSError: [Errno 24] Too many open files: 'a.png'"),
+        RuntimeError("Too many open files. Communication with the workers is no longer possible."),
+    ],
+)
+def test_too_many_open_files(error):
+    said = str(explain(error, SETTINGS, folder=Path("result/a")))
+    assert said == "too many open files; raise their limit (ulimit -n) or lower num_workers (now 8)"
+
+
 LOST = "[../gloo/transport/tcp/pair.cc:553] Connection closed by peer [127.0.0.1]:1234"
 
 
@@ -92,6 +119,13 @@ def test_lost_rank(error):
     assert str(error).splitlines()[0] in said and "more" not in said
     assert said.endswith("mend that and continue with resume_from=last")
     assert str(explain(error, SETTINGS | {"test_only": True})).endswith("mend that and start it again")
+
+
+def test_lost_rank_whose_end_is_known():
+    error = RuntimeError(LOST)
+    error.add_note("rank 1 (process 7) was killed by SIGKILL")
+    said = str(explain(error, SETTINGS))
+    assert said.startswith("the processes of this run have lost each other (rank 1 (process 7) was killed by SIGKILL);")
 
 
 def test_ranks_that_were_asked_to_stop_do_not_miss_each_other():
