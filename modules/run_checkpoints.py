@@ -5,7 +5,6 @@ validation that was due is made up for. (Lightning's own `ModelCheckpoint` also 
 skips a validation that a kill interrupted.)
 """
 
-import contextlib
 import os
 import shutil
 import signal
@@ -26,7 +25,7 @@ from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
 from datasets.errors import InputError
-from datasets.files import atomic_write
+from datasets.files import atomic_write, sync_folder
 
 from .optimizer import restored_problem
 from .stopping import LossWatch, StoppedError, StopSignals
@@ -75,7 +74,7 @@ class Checkpoints(Checkpoint):
     """Writes checkpoints and, with them at hand, ends a run in order.
 
     - ``last.ckpt``: every `every_steps` optimizer steps and `every_minutes`, before and after each validation, at the
-      end, and when a signal asks to stop. Its predecessor stays as ``previous.ckpt``.
+      end, and when a signal asks to stop. Its predecessor stays as ``previous.ckpt``, if the run has come by it.
     - ``best.ckpt``: the best `monitor` so far.
 
     An optimizer step whose loss or gradient is not finite on some rank is left out (weights, momentum and so on stay as
@@ -113,6 +112,7 @@ class Checkpoints(Checkpoint):
         self.signals = signals if signals is not None else StopSignals()
         self.losses = LossWatch()
         self._qids: list[str] = []  # of the batch at hand
+        self._keeps_last = False  # whether last.ckpt is this run's own state, and not one passed over on resuming
         self._saved_step = 0
         self._saved_time = time.monotonic()
         self._in_validation = False
@@ -142,10 +142,15 @@ class Checkpoints(Checkpoint):
 
     # --- training ----------------------------------------------------------------------------------------------------
 
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        self.folder = trainer.strategy.broadcast(self.folder)  # only the first rank has made sure that it is new
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._check_restored(trainer)
         if trainer.is_global_zero and not trainer.fast_dev_run:
             self._remove_partial()
+        last = os.path.realpath(self.folder / "last.ckpt")
+        self._keeps_last = trainer.ckpt_path is not None and os.path.realpath(trainer.ckpt_path) == last
         self._saved_step = trainer.global_step
         self._saved_time = time.monotonic()
         if dist.is_initialized() and dist.get_backend() != "gloo":
@@ -293,9 +298,11 @@ class Checkpoints(Checkpoint):
         trainer.save_checkpoint(self.folder / "next.ckpt")
         if trainer.is_global_zero:
             last = self.folder / "last.ckpt"
-            if last.exists():
+            if self._keeps_last and last.exists():
                 last.replace(self.folder / "previous.ckpt")
             (self.folder / "next.ckpt").replace(last)
+            sync_folder(self.folder)
+            self._keeps_last = True
 
     def _stop(self, trainer: pl.Trainer) -> None:
         name = self.signals.received.name if self.signals.received is not None else "a signal to another rank"
@@ -352,10 +359,9 @@ def _share(source: Path, target: Path) -> None:
     try:
         os.link(source, beside)
     except OSError:  # a file system without hard links
-        try:
-            shutil.copyfile(source, beside)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                beside.unlink()
-            raise InputError(f"cannot write {target}: {error.strerror or error}") from error
+        with source.open("rb") as whole, atomic_write(target, "wb") as copy:
+            shutil.copyfileobj(whole, copy, 1 << 24)
+        return
     beside.replace(target)
+    beside.unlink(missing_ok=True)  # a rename between two names of one file does nothing
+    sync_folder(target.parent)

@@ -2,9 +2,12 @@
 
 import contextlib
 import csv
+import fcntl
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import socket
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ from pytorch_lightning.core.saving import save_hparams_to_yaml
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 from pytorch_lightning.loggers.logger import rank_zero_experiment
-from pytorch_lightning.utilities.rank_zero import rank_zero_warn
+from pytorch_lightning.utilities.rank_zero import rank_zero_only, rank_zero_warn
 
 from datasets.errors import InputError
 from datasets.files import atomic_write
@@ -23,23 +26,89 @@ from .checkpoint_reader import CheckpointFile, read_checkpoint
 CHECKPOINTS = "checkpoints"
 # Names that every run gives; a predictions file named after one of them says whose it is.
 COMMON_NAMES = ("best", "last", "previous", "next")
+# From which to resume first. A next.ckpt is whole, and was to become last.ckpt when the run was killed.
+_NEWEST_FIRST = ("next", "last", "previous", "best")
+LOCK = ".lock"
 
 
 def experiment_folder(log_dir: str | Path, exp_name: str, seed: int) -> Path:
     return Path(log_dir) / f"{exp_name}_seed{seed}"
 
 
-def new_run_folder(log_dir: str | Path, exp_name: str, seed: int) -> Path:
-    """The next free ``version_<k>``; nothing is created. All ranks find the same, as no rank writes before all have."""
+def new_run_folder(log_dir: str | Path, exp_name: str, seed: int, fast_dev_run: bool = False) -> Path:
+    """The next free ``version_<k>``, made at once, so that a run that starts at the same moment takes the one after it.
+
+    The first rank makes it, the only one that writes there; what the others find is a guess. A `fast_dev_run`, which
+    writes nothing, makes none.
+
+    Raises:
+        InputError: it cannot be made.
+    """
     folder = experiment_folder(log_dir, exp_name, seed)
-    taken = [int(match[1]) for path in folder.glob("version_*") if (match := re.fullmatch(r"version_(\d+)", path.name))]
-    return folder / f"version_{max(taken, default=-1) + 1}"
+    number = max(map(_version, folder.glob("version_*")), default=-1) + 1
+    while not fast_dev_run and is_first_rank():
+        path = folder / f"version_{number}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            path.mkdir()
+            break
+        except FileExistsError:
+            if not folder.is_dir():
+                raise InputError(f"cannot make {path}: {folder} is no folder") from None
+            number += 1
+        except OSError as error:
+            raise InputError(f"cannot make {path}: {error.strerror or error}") from error
+    return folder / f"version_{number}"
+
+
+def _version(folder: Path) -> int:
+    match = re.fullmatch(r"version_(\d+)", folder.name)
+    return int(match[1]) if match else -1
+
+
+def is_first_rank() -> bool:
+    """Of all machines, as the environment has it: asked before the ranks know of each other."""
+    rank = next((os.environ[name] for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID") if name in os.environ), "0")
+    return rank == "0" and os.environ.get("NODE_RANK", "0") == "0"
+
+
+@contextlib.contextmanager
+def sole_writer(folder: Path) -> Iterator[None]:
+    """Keeps other runs out of a run's folder for as long as it lasts, or the process lives.
+
+    For the first rank; to others it does nothing. File systems that know no locks let everybody in.
+
+    Raises:
+        InputError: another process holds the folder, or nothing can be written there.
+    """
+    if not is_first_rank():
+        yield
+        return
+    path = folder / LOCK
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+    try:
+        with contextlib.suppress(OSError):
+            try:
+                # Not flock: loader workers would inherit it, and hold it for a while after this process was killed.
+                fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = " on ".join(os.pread(descriptor, 300, 0).decode(errors="replace").split()) or "unknown"
+                raise InputError(f"{folder} is being written by process {holder}; wait for it or stop it") from None
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()} {socket.gethostname()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def find_checkpoint(resume_from: str, log_dir: str | Path, exp_name: str, seed: int) -> Path:
     """The file that `resume_from` (a path, or "last") means.
 
     "last" is the newest of the experiment that can be read: a damaged one is reported, and the one before it taken.
+    Names tell which is newer, as copying a folder changes times: the newest run first, and of a run its last.
 
     Raises:
         InputError: there is none, or the path given was not written by a training run here.
@@ -48,18 +117,33 @@ def find_checkpoint(resume_from: str, log_dir: str | Path, exp_name: str, seed: 
         _read_resumable(Path(resume_from))
         return Path(resume_from)
     folder = experiment_folder(log_dir, exp_name, seed)
-    found = sorted(
-        folder.glob(f"version_*/{CHECKPOINTS}/*.ckpt"), key=lambda path: path.stat().st_mtime_ns, reverse=True
-    )
+    found = sorted(folder.glob(f"version_*/{CHECKPOINTS}/*.ckpt"), key=_newest_first)
     for path in found:
         try:
+            _check_regular(path)
             _read_resumable(path)
         except InputError as error:
-            rank_zero_warn(f"{error}; going back to the checkpoint before it")
+            rank_zero_only(print)(f"warning: {error}; going back to the checkpoint before it", flush=True)
             continue
         return path
     reason = f"none of its {len(found)} checkpoints can be read" if found else "it holds no checkpoint"
     raise InputError(f"resume_from=last: nothing to resume in {folder}: {reason}; start anew without resume_from")
+
+
+def _newest_first(path: Path) -> tuple[int, int, str]:
+    """Key to sort checkpoints by. Those whose names runs do not give come after the rest of their run."""
+    age = _NEWEST_FIRST.index(path.stem) if path.stem in _NEWEST_FIRST else len(_NEWEST_FIRST)
+    return -_version(path.parent.parent), age, path.name
+
+
+def _check_regular(path: Path) -> None:
+    """A pipe would be waited for."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{path} is not a regular file")
 
 
 def _read_resumable(path: Path) -> None:

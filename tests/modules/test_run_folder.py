@@ -1,23 +1,201 @@
 import csv
 import errno
+import fcntl
 import os
 import re
+import socket
+import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from datasets.errors import InputError
-from modules import run_folder
+from datasets.files import atomic_write
+from modules import run_checkpoints, run_folder
 from modules.checkpoint_reader import CheckpointFile
-from modules.run_folder import LogPosition, ResumableCSVLogger, checkpoint_label, new_run_folder, predictions_path
+from modules.run_folder import (
+    LogPosition,
+    ResumableCSVLogger,
+    checkpoint_label,
+    find_checkpoint,
+    new_run_folder,
+    predictions_path,
+    sole_writer,
+)
 
 
-def test_versions(tmp_path):
-    assert new_run_folder(tmp_path, "a", 0) == tmp_path / "a_seed0/version_0"
-    for name in ("version_2", "version_10", "version_x", "other"):
-        (tmp_path / "a_seed0" / name).mkdir(parents=True)
-    assert new_run_folder(tmp_path, "a", 0).name == "version_11"
-    assert new_run_folder(tmp_path, "a", 1).name == "version_0"
+@pytest.fixture(autouse=True)
+def no_ranks(monkeypatch):
+    for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID", "NODE_RANK"):
+        monkeypatch.delenv(name, raising=False)
+
+
+class TestNewFolder:
+    def test_versions(self, tmp_path):
+        assert new_run_folder(tmp_path, "a", 0) == tmp_path / "a_seed0/version_0"
+        for name in ("version_2", "version_10", "version_x", "other"):
+            (tmp_path / "a_seed0" / name).mkdir(parents=True)
+        assert new_run_folder(tmp_path, "a", 0).name == "version_11"
+        assert new_run_folder(tmp_path, "a", 0).name == "version_12"
+        assert new_run_folder(tmp_path, "a", 1).name == "version_0"
+
+    def test_each_of_many_starts_has_its_own(self, tmp_path):
+        with ThreadPoolExecutor(8) as threads:
+            folders = list(threads.map(lambda _: new_run_folder(tmp_path, "a", 0), range(64)))
+        assert {folder.name for folder in folders} == {f"version_{number}" for number in range(64)}
+        assert all(folder.is_dir() for folder in folders)
+
+    @pytest.mark.parametrize(
+        "ranks", [{"LOCAL_RANK": "1"}, {"RANK": "8", "LOCAL_RANK": "0"}, {"SLURM_PROCID": "1"}, {"NODE_RANK": "1"}]
+    )
+    def test_other_ranks_write_nothing(self, tmp_path, monkeypatch, ranks):
+        for name, value in ranks.items():
+            monkeypatch.setenv(name, value)
+        folder = new_run_folder(tmp_path, "a", 0)
+        with sole_writer(folder):
+            assert folder.name == "version_0"
+            assert not list(tmp_path.iterdir())
+
+    def test_fast_dev_run_makes_none(self, tmp_path):
+        assert new_run_folder(tmp_path, "a", 0, fast_dev_run=True).name == "version_0"
+        assert not list(tmp_path.iterdir())
+
+    def test_what_stands_in_the_way_is_named(self, tmp_path):
+        (tmp_path / "a_seed0").touch()
+        with pytest.raises(InputError, match=r"cannot make .*/a_seed0/version_0: .*/a_seed0 is no folder"):
+            new_run_folder(tmp_path, "a", 0)
+        with pytest.raises(InputError, match=r"cannot make .*/b_seed0/version_0: Not a directory"):
+            new_run_folder(tmp_path / "a_seed0", "b", 0)
+
+
+class TestSoleWriter:
+    # The child stands for a loader worker, which outlives a process that is killed for a while.
+    HOLD = (
+        "import os, sys, time; from pathlib import Path; from modules.run_folder import sole_writer\n"
+        "with sole_writer(Path(sys.argv[1])):\n"
+        "    child = os.fork()\n"
+        "    if child: print(child, flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+
+    def test_a_killed_process_holds_nothing(self, tmp_path):
+        other = subprocess.Popen([sys.executable, "-c", self.HOLD, tmp_path], stdout=subprocess.PIPE, text=True)
+        child = int(other.stdout.readline())
+        try:
+            said = (
+                f"{tmp_path} is being written by process {other.pid} on {socket.gethostname()}; wait for it or stop it"
+            )
+            with pytest.raises(InputError, match=f"^{re.escape(said)}$"), sole_writer(tmp_path):
+                pass
+            other.kill()
+            other.wait()
+            with sole_writer(tmp_path):
+                assert (tmp_path / ".lock").read_text() == f"{os.getpid()} {socket.gethostname()}\n"
+        finally:
+            os.kill(child, 9)
+            other.kill()
+            other.communicate()
+
+    def test_a_file_system_without_locks(self, tmp_path, monkeypatch):
+        def lockf(*_):
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+        monkeypatch.setattr(fcntl, "lockf", lockf)
+        with sole_writer(tmp_path):
+            pass
+
+    def test_a_folder_that_cannot_be_written(self, tmp_path):
+        said = rf"cannot write {tmp_path}/none/\.lock: No such file or directory"
+        with pytest.raises(InputError, match=said), sole_writer(tmp_path / "none"):
+            pass
+
+
+class TestNewestCheckpoint:
+    """Files that hold "whole" can be resumed from."""
+
+    @pytest.fixture
+    def folder(self, tmp_path, monkeypatch):
+        def read(path):
+            if path.read_text() != "whole":
+                raise InputError(f"{path} is damaged")
+
+        monkeypatch.setattr(run_folder, "_read_resumable", read)
+        folder = tmp_path / "a_seed0/version_9/checkpoints"
+        folder.mkdir(parents=True)
+        return folder
+
+    def test_by_name_whatever_the_times(self, tmp_path, folder):
+        newer = tmp_path / "a_seed0/version_10/checkpoints"
+        newer.mkdir(parents=True)
+        names = ("next", "last", "previous", "best", "mine")
+        paths = [at / f"{name}.ckpt" for at in (newer, folder) for name in names]
+        for hour, path in enumerate(paths):
+            path.write_text("whole")
+            os.utime(path, (3600 * hour, 3600 * hour))
+        for path in paths:
+            assert find_checkpoint("last", tmp_path, "a", 0) == path
+            path.unlink()
+
+    def test_what_is_no_file_is_passed_over(self, tmp_path, folder, capsys):
+        (folder / "next.ckpt").symlink_to("gone.ckpt")
+        os.mkfifo(folder / "last.ckpt")
+        (folder / "previous.ckpt").symlink_to("previous.ckpt")
+        (folder / "best.ckpt").mkdir()
+        with pytest.raises(InputError, match=r"nothing to resume in .*/a_seed0: none of its 4 checkpoints can be read"):
+            find_checkpoint("last", tmp_path, "a", 0)
+        (folder / "mine.ckpt").write_text("whole")
+        capsys.readouterr()
+        assert find_checkpoint("last", tmp_path, "a", 0) == folder / "mine.ckpt"
+        problems = (
+            f"cannot read {folder}/next.ckpt: No such file or directory",
+            f"{folder}/last.ckpt is not a regular file",
+            f"cannot read {folder}/previous.ckpt: Too many levels of symbolic links",
+            f"{folder}/best.ckpt is not a regular file",
+        )
+        said = [f"warning: {problem}; going back to the checkpoint before it" for problem in problems]
+        assert capsys.readouterr().out.splitlines() == said
+
+
+class TestSynced:
+    """What a rename has put in place outlasts a power cut."""
+
+    @pytest.fixture
+    def synced(self, monkeypatch):
+        found = []
+
+        def fsync(descriptor):
+            found.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+            if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+                raise OSError(errno.EINVAL, "of folders some file systems know nothing")
+
+        monkeypatch.setattr(os, "fsync", fsync)
+        return found
+
+    def test_file_and_folder(self, tmp_path, synced):
+        with atomic_write(tmp_path / "a") as file:
+            file.write("whole")
+        assert [path.name[:3] for path in synced] == [".a.", tmp_path.name[:3]]
+        assert (tmp_path / "a").read_text() == "whole"
+
+    @pytest.mark.parametrize("links", [True, False])
+    def test_second_name(self, tmp_path, synced, monkeypatch, links):
+        def link(*_):
+            raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+        if not links:
+            monkeypatch.setattr(os, "link", link)
+        (tmp_path / "last.ckpt").write_text("whole")
+        for _ in range(2):
+            synced.clear()
+            run_checkpoints._share(tmp_path / "last.ckpt", tmp_path / "best.ckpt")
+            assert synced[-1] == tmp_path and len(synced) == (1 if links else 2)
+            assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+                "last.ckpt": "whole",
+                "best.ckpt": "whole",
+            }
 
 
 @pytest.mark.parametrize(
