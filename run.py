@@ -1,5 +1,6 @@
 """Trains, validates, tests: ``python run.py with RECIPE key=value …`` (settings and recipes: config.py)."""
 
+import contextlib
 import signal
 import sys
 from pathlib import Path
@@ -43,7 +44,7 @@ def main(_config: dict[str, Any], _run: Any) -> int:
     from modules.predictions import PredictionWriter
     from modules.progress import RunSummary, progress_callback, quiet_libraries
     from modules.run_checkpoints import AtomicCheckpointIO, Checkpoints
-    from modules.run_folder import CHECKPOINTS, LogPosition, new_run_folder, run_folder_of, run_loggers
+    from modules.run_folder import CHECKPOINTS, LogPosition, new_run_folder, run_folder_of, run_loggers, sole_writer
     from modules.run_log import RunLog
     from modules.run_plan import plan_run
     from modules.stopping import STOPPED_EXIT_CODE, StopAtOnce, StoppedError, StopSignals, follow_first_rank
@@ -127,9 +128,11 @@ def main(_config: dict[str, Any], _run: Any) -> int:
     )
 
     # Fit or test
+    writes = not config["test_only"] and not config["fast_dev_run"]
+    alone = sole_writer(folder) if writes else contextlib.nullcontext()
     follow_first_rank()
     try:
-        with explained(config, resume_path, folder, signals), signals:
+        with explained(config, resume_path, folder, signals), signals, alone:
             if config["test_only"]:
                 trainer.predict(model, data, return_predictions=False)
             else:

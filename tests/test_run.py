@@ -271,9 +271,41 @@ class TestResume:
         folder = world / "result/damaged_seed0/version_0/checkpoints"
         newest = folder / "last.ckpt"
         newest.write_bytes(newest.read_bytes()[:-1000])
-        with pytest.warns(UserWarning, match="last.ckpt is truncated or damaged.*going back to the checkpoint before"):
-            assert run_command_line([*arguments, "resume_from=last"]) == 0
+        whole = (folder / "previous.ckpt").read_bytes()
+        with monkeypatch.context() as patch:
+            StopAfter(patch, 2)  # one checkpoint more
+            with pytest.raises(KeyboardInterruptLike):
+                run_command_line([*arguments, "resume_from=last"])
+        said = rf"^warning: {re.escape(str(newest))} is truncated or damaged.*; going back to the checkpoint before it$"
+        assert re.search(said, capsys.readouterr().out, re.MULTILINE)
+        assert (folder / "previous.ckpt").read_bytes() == whole
+        assert torch.load(newest, weights_only=True)["global_step"] == 4
+        assert run_command_line([*arguments, "resume_from=last"]) == 0
+        assert "warning" not in capsys.readouterr().out
         assert_same_run(newest, trained / "last.ckpt")
+
+    def test_a_folder_that_another_writes_is_refused(self, world, capsys):
+        arguments = settings(world, "exp_name=taken", "max_epoch=1")
+        assert run_command_line(arguments) == 0
+        folder = world / "result/taken_seed0/version_0"
+        before = {path: path.read_bytes() for path in folder.rglob("*.*") if path.is_file()}
+        hold = (
+            "import fcntl, sys; f = open(sys.argv[1], 'r+'); fcntl.lockf(f, fcntl.LOCK_EX); print(flush=True); input()"
+        )
+        other = subprocess.Popen(
+            [sys.executable, "-c", hold, folder / ".lock"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        other.stdout.readline()
+        try:
+            assert run_command_line([*arguments, "resume_from=last", "max_epoch=2"]) == 2
+        finally:
+            other.communicate(b"\n")
+        said = (
+            rf"error: {re.escape(str(folder))} is being written by process {os.getpid()} on \S+; wait for it or stop it"
+        )
+        assert re.fullmatch(said + "\n", capsys.readouterr().err)
+        assert {path: path.read_bytes() for path in before} == before
+        assert run_command_line([*arguments, "resume_from=last", "max_epoch=2"]) == 0
 
     def test_nothing_to_resume(self, world, capsys):
         assert run_command_line(settings(world, "exp_name=never", "resume_from=last")) == 2
@@ -458,6 +490,7 @@ class TestFaults:
             torch.load(world / f"result/{name}_seed0/version_0/checkpoints/last.ckpt", weights_only=True)
             for name in ("one", "two")
         )
+        assert [path.name for path in (world / "result/two_seed0").iterdir()] == ["version_0"]
         skipped = [next(iter(checkpoint["callbacks"].values()))["skipped"] for checkpoint in (one, two)]
         assert skipped[0] == skipped[1] == said.count("is left out") > 0
         assert skipped[0] < one["global_step"] == two["global_step"]
