@@ -177,6 +177,8 @@ def _write_copy(file: Path, table: pa.Table) -> None:
 
 def _open_copy(file: Path, key: Mapping[bytes, bytes], verify: bool = True) -> QuestionTable:
     """Maps a copy into memory. Raises OSError or ArrowException if it is missing, damaged or of another key."""
+    if not file.is_file():  # a pipe would be waited for
+        raise FileNotFoundError(f"{file} is no file")
     with pa.memory_map(str(file)) as mapped:
         whole = mapped.read_buffer()
     if whole.size <= _CHECKSUM_BYTES:
@@ -187,6 +189,8 @@ def _open_copy(file: Path, key: Mapping[bytes, bytes], verify: bool = True) -> Q
     table = pa.ipc.open_file(content).read_all()
     if dict(table.schema.metadata or {}) != dict(key):
         raise pa.ArrowInvalid("made of another file")
+    if verify:
+        table.validate(full=True)  # codes and offsets outside their arrays would be read as whatever lies there
     return QuestionTable(table, file)
 
 

@@ -8,13 +8,26 @@ import torch.distributed as dist
 from pytorch_lightning.callbacks import Callback
 
 from datasets.errors import InputError
-from datasets.files import write_json
+from datasets.files import check_writable, write_json
 
 
 def check_free(path: Path, overwrite: bool) -> None:
-    """Raises InputError when predictions of that name exist and may not be replaced: before the work, not after it."""
-    if path.exists() and not overwrite:
+    """To be asked before the work, not after it.
+
+    Raises InputError when predictions of that name exist and may not be replaced, or cannot be written there.
+    """
+    if path.exists() and not path.is_dir() and not overwrite:
         raise InputError(f"{path} exists; add overwrite=True to replace it, or move it away")
+    check_writable(path)
+
+
+def free_name(path: Path, overwrite: bool) -> Path:
+    """`path`, or the first of `…_2`, `…_3`, … beside it if something that must stay has come there meanwhile."""
+    free, number = path, 1
+    while free.is_dir() or (free.exists() and (free != path or not overwrite)):
+        number += 1
+        free = path.with_name(f"{path.stem}_{number}{path.suffix}")
+    return free
 
 
 class PredictionWriter(Callback):
@@ -25,7 +38,7 @@ class PredictionWriter(Callback):
 
     Args:
         path: of the file.
-        overwrite: replace it if it exists.
+        overwrite: replace it if it exists. Otherwise, if it appears before the end, the file goes beside it, as `…_2`.
     """
 
     def __init__(self, path: str | Path, overwrite: bool = False):
@@ -47,6 +60,7 @@ class PredictionWriter(Callback):
         if not trainer.is_global_zero or trainer.fast_dev_run:
             return
         records, report = pl_module.judge(self.records, trainer.datamodule)
-        check_free(self.path, self.overwrite)
-        write_json(self.path, records)
-        print(f"{report}\npredictions: {self.path}", flush=True)
+        path = free_name(self.path, self.overwrite)
+        write_json(path, records)
+        instead = "" if path == self.path else f" ({self.path} exists: it appeared during the prediction)"
+        print(f"{report}\npredictions: {path}{instead}", flush=True)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from datasets.errors import InputError
-from datasets.question_table import QuestionTable, read_table
+from datasets.question_table import QuestionTable, _open_copy, _write_copy, read_table
 
 ROWS = [
     {"qid": "q1", "question": "what\nis it", "answer": "a dog", "video_id": "v2"},
@@ -80,6 +80,31 @@ def test_a_damaged_copy_is_made_again(source, damage):
     copy.write_bytes(damage(copy.read_bytes()))
     assert contents(read(source)) == ROWS
     assert contents(read_table(source, "test", rows=None)) == ROWS
+
+
+def test_a_copy_with_codes_out_of_range_is_made_again(source):
+    rows = contents(read(source))
+    copy = source.with_name(".a.txt.arrow")
+    table = _open_copy(copy, key := _key_of(copy))._table
+    answer = table.column("answer").chunk(0)
+    codes = pa.array([0, 1, 2, 1 << 20], pa.int32())
+    wrong = pa.DictionaryArray.from_arrays(codes, answer.dictionary, safe=False)
+    _write_copy(copy, table.set_column(table.column_names.index("answer"), "answer", wrong))
+    with pytest.raises(pa.ArrowInvalid):
+        _open_copy(copy, key)
+    assert contents(read(source)) == rows
+    assert contents(_open_copy(copy, key)) == rows
+
+
+def _key_of(copy):
+    return pa.ipc.open_file(copy.read_bytes()[:-4]).schema.metadata
+
+
+def test_a_pipe_in_place_of_the_copy_is_replaced(source):
+    copy = source.with_name(".a.txt.arrow")
+    os.mkfifo(copy)
+    assert len(read(source)) == len(ROWS)
+    assert copy.is_file()
 
 
 def test_where_no_copy_can_be_made_the_table_is_in_memory(source):
