@@ -11,7 +11,7 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 from config import Config, ex, run_command_line, settings_text
-from datasets.errors import run_cli
+from datasets.errors import lasting_output, run_cli
 from modules.config_checks import check_asked, check_files, check_tokenizer, check_values, choose_precision
 
 # Objective -> the class that makes its batches, the class that learns from them.
@@ -29,6 +29,7 @@ def heed_interrupts() -> None:
 
 @ex.main
 @run_cli
+@lasting_output()
 def main(_config: dict[str, Any], _run: Any) -> int:
     """Train; with test_only=True, test."""
     # Imported here, so that a misspelt word on the command line is answered at once.
@@ -47,7 +48,7 @@ def main(_config: dict[str, Any], _run: Any) -> int:
     from modules.run_folder import CHECKPOINTS, LogPosition, new_run_folder, run_folder_of, run_loggers, sole_writer
     from modules.run_log import RunLog
     from modules.run_plan import plan_run
-    from modules.stopping import STOPPED_EXIT_CODE, StopAtOnce, StoppedError, StopSignals, follow_first_rank
+    from modules.stopping import STOPPED_EXIT_CODE, StopAtOnce, StoppedError, StopSignals, watch_ranks
     from modules.validation_schedule import ValidationSchedule
 
     heed_interrupts()
@@ -130,9 +131,8 @@ def main(_config: dict[str, Any], _run: Any) -> int:
     # Fit or test
     writes = not config["test_only"] and not config["fast_dev_run"]
     alone = sole_writer(folder) if writes else contextlib.nullcontext()
-    follow_first_rank()
     try:
-        with explained(config, resume_path, folder, signals), signals, alone:
+        with explained(config, resume_path, folder, signals), signals, watch_ranks(signals), alone:
             if config["test_only"]:
                 trainer.predict(model, data, return_predictions=False)
             else:

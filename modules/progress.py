@@ -53,7 +53,7 @@ def _report_thread(report: Callable[[threading.ExceptHookArgs], object], raised:
 
 def progress_callback() -> LightningProgressBar:
     """A bar for people at a terminal, lines for log files."""
-    return ProgressBar() if sys.stdout.isatty() and _terminal_width() else ProgressLines()
+    return ProgressBar() if sys.stdout and sys.stdout.isatty() and _terminal_width() else ProgressLines()
 
 
 def _terminal_width() -> int:

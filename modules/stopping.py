@@ -1,15 +1,18 @@
-"""Why a run ends before its end: a signal, a loss that is not a number, or the end of the process that started it."""
+"""Why a run ends before its end: a signal, a loss that is not a number, or the end of another of its processes."""
 
+import contextlib
 import os
 import signal
+import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Any
 
 import torch
+from pytorch_lightning.strategies.launchers import subprocess_script
 from torch import Tensor
 
 # What schedulers send before they kill (SIGTERM), what SLURM sends on request (SIGUSR1), and Ctrl-C.
@@ -26,6 +29,8 @@ class StopSignals:
 
     A context manager: within it the signals do nothing else. A second Ctrl-C ends the process at once.
     """
+
+    way_on = "continue with resume_from=last"
 
     def __init__(self):
         self.received: signal.Signals | None = None
@@ -66,6 +71,8 @@ class StopSignals:
 
 class StopAtOnce(StopSignals):
     """For what has nothing to save: the first signal raises a StoppedError, wherever the process is."""
+
+    way_on = "start it again"
 
     def __init__(self):
         super().__init__()
@@ -118,23 +125,98 @@ class LossWatch:
 
 
 _FIRST_RANK = "DEST_FIRST_RANK_PID"
+_GRACE = 10.0  # seconds in which a process that misses another may end by itself, with an error of its own
+_LONG_GRACE = 30.0  # the same for one that was asked to stop, or has said why it ends
 
 
-def follow_first_rank() -> None:
-    """Lets a rank that another has started end when that one is gone; called by each before it waits for the others.
+@contextlib.contextmanager
+def watch_ranks(signals: StopSignals) -> Iterator[None]:
+    """Within it a process that dies takes the others of its machine with it, and one of them says so.
 
-    The first rank starts the others of its machine where neither torchrun nor SLURM does, and Lightning sees to it that
-    they take it with them. The other way round nobody does: while a rank connects, and on GPUs, it would wait for half
-    an hour.
+    The first rank starts the others where neither torchrun nor SLURM does. While a rank connects, and on GPUs, it would
+    wait for half an hour for one that is gone; in a test it would not notice. Lightning's own observer kills the first
+    rank without a word.
+
+    Args:
+        signals: what asks to stop; ranks that were asked need not say that they miss another.
     """
+    left = threading.Event()
+    children: list[subprocess.Popen] = []
+    lightning_observer = subprocess_script._launch_process_observer
+
+    def observe(started: list[subprocess.Popen]) -> None:
+        children.extend(started)
+        _start_thread(_end_with_child, started, signals, left)
+
+    subprocess_script._launch_process_observer = observe
     if "LOCAL_RANK" not in os.environ:
         os.environ[_FIRST_RANK] = str(os.getpid())  # for those that it may start
     elif _FIRST_RANK in os.environ and os.environ["LOCAL_RANK"] != "0" and "TORCHELASTIC_RUN_ID" not in os.environ:
-        first = int(os.environ[_FIRST_RANK])
-        threading.Thread(target=_end_with_parent, args=(first,), name="follow-first-rank", daemon=True).start()
+        _start_thread(_end_with_parent, int(os.environ[_FIRST_RANK]), signals, left)
+    try:
+        yield
+    except BaseException as error:
+        left.set()
+        _end_children(children, error)
+        raise
+    finally:
+        left.set()
+        subprocess_script._launch_process_observer = lightning_observer
 
 
-def _end_with_parent(pid: int) -> None:
+def _start_thread(target: Callable[..., None], *arguments: Any) -> None:
+    threading.Thread(target=target, args=arguments, name="watch-ranks", daemon=True).start()
+
+
+def _end_with_parent(pid: int, signals: StopSignals, left: threading.Event) -> None:
     while os.getppid() == pid:
         time.sleep(1)
-    os._exit(1)
+    _end_soon(f"rank 0 (process {pid}) is gone", signals, left)
+
+
+def _end_with_child(children: list[subprocess.Popen], signals: StopSignals, left: threading.Event) -> None:
+    while not (ends := _bad_ends(children)):
+        if all(child.returncode == 0 for child in children):
+            return
+        time.sleep(1)
+    _end_soon(ends[0], signals, left, children)
+
+
+def _bad_ends(children: list[subprocess.Popen]) -> list[str]:
+    """How those that did not end well have ended."""
+    first = int(os.environ.get("NODE_RANK", 0)) * (len(children) + 1) + 1
+    names = {-number: f"was killed by {number.name}" for number in signal.Signals}
+    return [
+        f"rank {rank} (process {child.pid}) {names.get(child.returncode, f'ended with code {child.returncode}')}"
+        for rank, child in enumerate(children, first)
+        if child.poll()
+    ]
+
+
+def _end_soon(
+    what: str, signals: StopSignals, left: threading.Event, children: Sequence[subprocess.Popen] = ()
+) -> None:
+    """Ends this process and its children, unless it does so by itself."""
+    if left.wait(_GRACE if signals.received is None else _LONG_GRACE):
+        time.sleep(_LONG_GRACE)
+    else:
+        line = (
+            f"error: {what}; its error, if it had one, stands above; if memory was short, lower num_workers or "
+            f"per_gpu_batchsize; {signals.way_on}\n"
+        )
+        with contextlib.suppress(OSError):
+            os.write(2, line.encode())
+    for child in children:
+        child.kill()
+    os._exit(2 if signals.received is None else STOPPED_EXIT_CODE)
+
+
+def _end_children(children: list[subprocess.Popen], error: BaseException) -> None:
+    """The first rank has an error: the others may end with theirs, and be named in it, or are killed."""
+    deadline = time.monotonic() + 2
+    while any(child.poll() is None for child in children) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for end in _bad_ends(children):
+        error.add_note(end)
+    for child in children:
+        child.kill()
