@@ -7,6 +7,7 @@ asker = Asker.open("result/anetqa_seed0/version_0/checkpoints/best.ckpt", "swin_
 print(answer.best, answer.probabilities)
 """
 
+import re
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -35,7 +36,31 @@ from preproc.one_video import ClipSettings, VideoInput, make_extractor, read_cli
 
 from .attention_maps import AttentionMaps, attention_maps
 
+# How PyTorch says that memory is full, where it is no torch.OutOfMemoryError.
+_FULL_GPU = re.compile(r"(?:CUDA|CUDNN|CUBLAS).*(?:out of memory|ALLOC_FAILED)")
+_FULL_MACHINE = re.compile(r"can't allocate memory|std::bad_alloc")
 AUTOCAST = {16: torch.float16, "bf16": torch.bfloat16}
+
+
+@contextmanager
+def _full_memory_told(lower: str | None = None, halve: bool = False) -> Iterator[None]:
+    """Errors of full memory come out as an InputError with the way out.
+
+    Args:
+        lower: settings that can be lowered.
+        halve: whether precision=bf16 is a way out.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        on_gpu = isinstance(error, torch.OutOfMemoryError) or _FULL_GPU.search(str(error)) is not None
+        if not on_gpu and not isinstance(error, MemoryError) and not _FULL_MACHINE.search(str(error)):
+            raise
+        ways = [f"lower {lower}"] if lower else []
+        ways += ["set precision=bf16"] if halve else []
+        ways += ["set accelerator=cpu"] if on_gpu else []
+        ways += ["free some of it"]
+        raise InputError(f"the {'GPU' if on_gpu else 'machine'}'s memory is full; {', or '.join(ways)}") from error
 
 
 @dataclass(frozen=True)
@@ -124,6 +149,7 @@ class Asker:
         self.positions = min(network.sizes.max_text_positions, MAX_POSITIONS)  # tokens a text at most
 
     @classmethod
+    @_full_memory_told()
     def open(
         cls,
         load_path: str | Path | None,
@@ -149,7 +175,7 @@ class Asker:
                 its settings is asked with.
 
         Raises:
-            InputError: a file cannot be read, does not fit, or is missing; names it.
+            InputError: a file cannot be read, does not fit, or is missing; names it. Or memory is full.
         """
         start = time.perf_counter()
         settings = dict(settings or {})
@@ -211,10 +237,12 @@ class Asker:
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:
+        lower = f"nframe (now {self.look_settings.nframe}) or per_gpu_batchsize (now {self.questions_at_once})"
         start = time.perf_counter()
-        yield
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
+        with _full_memory_told(lower, halve=self.precision == 32):
+            yield
+            if self.device.type == "cuda":
+                torch.cuda.synchronize(self.device)
         self.seconds[name] = time.perf_counter() - start
 
     def _autocast(self) -> torch.autocast:
@@ -223,7 +251,9 @@ class Asker:
 
     @torch.no_grad()
     def look(self, path: str | Path) -> Look:
-        """Reads a video and does all that no question is needed for. Raises InputError when it cannot be used."""
+        """Reads a video and does all that no question is needed for. Raises InputError when it cannot be used,
+        or memory is full.
+        """
         path, settings = Path(path), self.look_settings
         with self._stage("frames"):
             frames, times, seconds, damage = read_frames(
@@ -273,6 +303,9 @@ class Asker:
             questions: at least one.
             num_best: answers that each lists.
             with_maps: say where and when the best one was found.
+
+        Raises:
+            InputError: memory is full.
         """
         with self._stage("answers"):
             known = self.answer_features

@@ -353,3 +353,44 @@ class TestCommand:
         error = capsys.readouterr().err
         assert "trm.ckpt is a TRM checkpoint (pre-training) and knows no answers: fine-tune from it first" in error
         assert error.count("\n") == 1
+
+
+class TestFullMemory:
+    """Of the GPU or the machine: one line that says what to lower, and an asker that can be asked again."""
+
+    LOWER = r"lower nframe \(now 4\) or per_gpu_batchsize \(now \d+\), or set precision=bf16, or "
+    GPU = rf"^the GPU's memory is full; {LOWER}set accelerator=cpu, or free some of it$"
+    MACHINE = rf"^the machine's memory is full; {LOWER}free some of it$"
+    ERRORS = (
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), GPU),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), GPU),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"), MACHINE),
+        (MemoryError(), MACHINE),
+    )
+
+    @pytest.mark.parametrize(("error", "message"), ERRORS)
+    def test_while_looking_and_asking(self, asker, toy_video, monkeypatch, error, message):
+        look = asker.look(toy_video)
+        for method in ("encode_videos", "question_features"):
+            with monkeypatch.context() as patch:
+                patch.setattr(asker.network, method, failing(error))
+                with pytest.raises(InputError, match=message):
+                    asker.ask(asker.look(toy_video), ["what"])
+        assert len(asker.ask(look, ["what"])) == 1
+
+    def test_while_loading(self, toy_checkpoint, monkeypatch):
+        monkeypatch.setattr("modules.ask.asking.load_weights", failing(self.ERRORS[0][0]))
+        with pytest.raises(InputError, match=r"^the GPU's memory is full; set accelerator=cpu, or free some"):
+            Asker.open(toy_checkpoint)
+
+    def test_another_error_comes_out_as_it_is(self, asker, toy_video, monkeypatch):
+        monkeypatch.setattr(asker.network, "encode_videos", failing(RuntimeError("a mistake")))
+        with pytest.raises(RuntimeError, match="a mistake"):
+            asker.look(toy_video)
+
+
+def failing(error):
+    def fail(*_args, **_kwargs):
+        raise error
+
+    return fail
