@@ -1,5 +1,6 @@
 """A process of a run that dies takes the run down with it, within a minute and with a reason."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import psutil
 import pytest
 
 import run
+from config import run_command_line
 from tests.small_world import make_small_world, settings
 
 pytestmark = pytest.mark.slow
@@ -18,8 +20,8 @@ pytestmark = pytest.mark.slow
 ROOT = Path(run.__file__).parent
 
 
-def start_and_wait_for_training(arguments: list[str]) -> subprocess.Popen:
-    process = subprocess.Popen(
+def start(arguments: list[str]) -> subprocess.Popen:
+    return subprocess.Popen(
         [sys.executable, "run.py", *arguments],
         cwd=ROOT,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
@@ -27,6 +29,10 @@ def start_and_wait_for_training(arguments: list[str]) -> subprocess.Popen:
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def start_and_wait_for_training(arguments: list[str]) -> subprocess.Popen:
+    process = start(arguments)
     for line in process.stdout:
         if line.startswith("epoch"):
             break
@@ -59,9 +65,45 @@ def test_dead_rank(long_run, victim):
     killed = time.monotonic()
     (second if victim == "second rank" else process).send_signal(signal.SIGKILL)
     output = process.stdout.read()
-    assert process.wait(60) != 0
+    code = process.wait(60)
     second.wait(60)
     assert time.monotonic() - killed < 60
     assert "Traceback" not in output
-    if victim == "first rank":
-        assert "error: the processes of this run have lost each other" in output or not output.strip()
+    assert output.rstrip().endswith("continue with resume_from=last")
+    if victim == "second rank":
+        assert code == 2
+        assert f"rank 1 (process {second.pid}) was killed by SIGKILL" in output
+    else:
+        assert code == -signal.SIGKILL
+        lost = "error: the processes of this run have lost each other"
+        assert lost in output or f"error: rank 0 (process {process.pid}) is gone" in output
+
+
+def second_rank(first: int) -> psutil.Process | None:
+    for child in psutil.Process(first).children():
+        with contextlib.suppress(psutil.Error):
+            if child.environ().get("LOCAL_RANK") == "1":
+                return child
+    return None
+
+
+@pytest.mark.parametrize("when", ["start", "prediction"])
+def test_dead_rank_of_a_test(tmp_path, when):
+    """The first rank does not wait for the second in prediction; while it starts, it would for half an hour."""
+    world = make_small_world(tmp_path / "world", num_videos=400, questions_each=10)
+    assert run_command_line(settings(world, "max_steps=1", "max_epoch=None", "warmup_steps=0")) == 0
+    (checkpoint,) = (world / "result").rglob("last.ckpt")
+    arguments = settings(world, "num_gpus=2", "per_gpu_batchsize=1", "test_only=True", f"load_path={checkpoint}")
+    process = start(arguments)
+    if when == "prediction":
+        assert any(line.startswith("prediction") for line in process.stdout)
+    while (second := second_rank(process.pid)) is None:
+        time.sleep(0.02)
+    killed = time.monotonic()
+    second.kill()
+    output = process.stdout.read()
+    assert process.wait(60) == 2, output
+    assert time.monotonic() - killed < 60
+    assert f"rank 1 (process {second.pid}) was killed by SIGKILL" in output
+    assert output.rstrip().endswith("start it again")
+    assert "Traceback" not in output
