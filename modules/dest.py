@@ -273,12 +273,14 @@ class DeST(nn.Module):
     def frame_features(self, hidden: Tensor, mask: Tensor, memory: VideoMemory, counts: Sequence[int]) -> Tensor:
         """The spatial stream: question states ``[Q, L, D]``, grouped by video -> ``[Q, head_width]``."""
         states = self.text_encoder.encoder.fuse(hidden, mask.bool(), memory.frames, memory.num_frames, counts)
-        return self.frame_head(states).mean(1)
+        with float32_in_evaluation(self, states.device):
+            return self.frame_head(states).mean(1)
 
     def video_features(self, hidden: Tensor, mask: Tensor, memory: VideoMemory, counts: Sequence[int]) -> Tensor:
         """The temporal stream: question states ``[Q, L, D]``, grouped by video -> ``[Q, head_width]``."""
         states = self.temporal_encoder.encoder.fuse(hidden, mask.bool(), memory.clips, 1, counts, memory.clip_mask)
-        return self.video_head(states[:, 0])
+        with float32_in_evaluation(self, states.device):
+            return self.video_head(states[:, 0])
 
     def question_features(self, ids: Tensor, mask: Tensor, memory: VideoMemory, counts: Sequence[int]) -> Tensor:
         """Questions, grouped by video -> what is compared with the answers, ``[Q, head_width]``.
