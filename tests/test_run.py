@@ -360,7 +360,8 @@ class TestResume:
         assert run_command_line(settings(world, "test_only=True", f"load_path={path}", "nframe=2")) == 0
         arguments = [word for word in settings(world, "test_only=True", f"load_path={path}") if "nframe" not in word]
         assert run_command_line(arguments) == 2
-        said = f"nframe must be a whole number ≥ 1 and ≤ 4096; got nframe='many' (as {path} has it, unless the command line does)"
+        said = "nframe must be a whole number ≥ 1 and ≤ 4096; got nframe='many' "
+        said += f"(as {path} has it, unless the command line does)"
         assert said in capsys.readouterr().err
 
     def test_other_vocabulary_is_refused(self, world, trained, tmp_path, capsys):
