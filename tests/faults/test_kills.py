@@ -167,7 +167,7 @@ def test_pre_training(tmp_path, ranks):
     world = make_captioned_world(tmp_path)
     (world / "tokenizer").mkdir()
     (world / "tokenizer" / "vocab.txt").write_text("\n".join(WORDS))
-    alone = test_run_trm.settings(world, "max_steps=120", "val_check_interval=10", "checkpoint_steps=2")
+    alone = test_run_trm.settings(world, "max_steps=200", "val_check_interval=10", "checkpoint_steps=2")
     arguments = [*alone, f"num_gpus={ranks}"]
     (world / "result").mkdir()
     assert Life([*arguments, "exp_name=whole"], tmp_path / "whole.log", ranks).wait(900)
