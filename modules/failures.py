@@ -17,7 +17,7 @@ from datasets.errors import InputError
 from .stopping import StoppedError, StopSignals
 
 # How CUDA's parts say that the GPU's memory is full, where it is not PyTorch that asks for it.
-_NO_GPU_MEMORY = re.compile(r"CUDA error: out of memory|(?:CUBLAS|CUDNN)_STATUS_ALLOC_FAILED")
+_NO_GPU_MEMORY = re.compile(r"(?:CUDA|CUDNN|CUBLAS).*(?:out of memory|ALLOC_FAILED)")
 # What the disk says of writing.
 _WRITING = {getattr(errno, name) for name in ("ENOSPC", "EIO", "EROFS", "EDQUOT", "EACCES", "EPERM", "ESTALE", "EPIPE")}
 # How PyTorch says on a CPU that memory is full, or can never be enough.
@@ -66,9 +66,10 @@ def explain(
         # Raised in a loader worker, it arrives with a traceback; its own last line is the message.
         inner = re.findall(r"InputError: (.+)", text)
         return InputError(inner[-1]) if inner else error
-    if isinstance(error, torch.OutOfMemoryError) or (isinstance(error, RuntimeError) and _NO_GPU_MEMORY.search(text)):
+    full = full_memory(error)
+    if full == "GPU":
         return InputError(f"the GPU's memory is full; {_lower_memory(config)}")
-    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _NO_MEMORY.search(text)):
+    if full == "machine":
         return InputError(
             f"the machine's memory is full; lower num_workers (now {config['num_workers']}) or per_gpu_batchsize (now "
             f"{config['per_gpu_batchsize']}), or, if the network is larger than it was meant to be, its sizes"
@@ -100,6 +101,19 @@ def explain(
             f"weights with load_path={resumed}"
         )
     return None
+
+
+def full_memory(error: Exception) -> str | None:
+    """Whose memory was full when the error was raised, "GPU" or "machine"; None if it is about something else."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return "GPU"
+    if isinstance(error, MemoryError):
+        return "machine"
+    if not isinstance(error, RuntimeError):
+        return None
+    if _NO_GPU_MEMORY.search(str(error)):
+        return "GPU"
+    return "machine" if _NO_MEMORY.search(str(error)) else None
 
 
 def _where(error: OSError, folder: Path | None) -> str:

@@ -7,7 +7,6 @@ asker = Asker.open("result/anetqa_seed0/version_0/checkpoints/best.ckpt", "swin_
 print(answer.best, answer.probabilities)
 """
 
-import re
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,15 +29,13 @@ from modules.checkpoint_reader import CheckpointFile, read_checkpoint
 from modules.checkpoints import load_weights
 from modules.config_checks import check_tokenizer
 from modules.dest import DeST, ModelSizes, VideoMemory
+from modules.failures import full_memory
 from preproc.extract_features import FeatureExtractor
 from preproc.extract_frames import FrameSettings
 from preproc.one_video import ClipSettings, VideoInput, make_extractor, read_clips, read_frames
 
 from .attention_maps import AttentionMaps, attention_maps
 
-# How PyTorch says that memory is full, where it is no torch.OutOfMemoryError.
-_FULL_GPU = re.compile(r"(?:CUDA|CUDNN|CUBLAS).*(?:out of memory|ALLOC_FAILED)")
-_FULL_MACHINE = re.compile(r"can't allocate memory|std::bad_alloc")
 AUTOCAST = {16: torch.float16, "bf16": torch.bfloat16}
 
 
@@ -53,14 +50,14 @@ def _full_memory_told(lower: str | None = None, halve: bool = False) -> Iterator
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        on_gpu = isinstance(error, torch.OutOfMemoryError) or _FULL_GPU.search(str(error)) is not None
-        if not on_gpu and not isinstance(error, MemoryError) and not _FULL_MACHINE.search(str(error)):
+        full = full_memory(error)
+        if full is None:
             raise
         ways = [f"lower {lower}"] if lower else []
         ways += ["set precision=bf16"] if halve else []
-        ways += ["set accelerator=cpu"] if on_gpu else []
+        ways += ["set accelerator=cpu"] if full == "GPU" else []
         ways += ["free some of it"]
-        raise InputError(f"the {'GPU' if on_gpu else 'machine'}'s memory is full; {', or '.join(ways)}") from error
+        raise InputError(f"the {full}'s memory is full; {', or '.join(ways)}") from error
 
 
 @dataclass(frozen=True)
