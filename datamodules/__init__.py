@@ -1,5 +1,3 @@
 """Samples to batches: tokenising, collating, samplers, loaders."""
 
-from datasets.torchvision_ops import declare_missing_operators
-
-declare_missing_operators()
+import datasets  # noqa: F401  (prepares the import of torchvision)

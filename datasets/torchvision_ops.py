@@ -10,13 +10,20 @@ import sys
 from pathlib import Path
 
 
-def declare_missing_operators() -> None:
-    """Declares ``torchvision::nms`` and ``::qnms`` if, and only if, torchvision's own library cannot bring them.
+class BeforeTorchvision:
+    """A finder that finds nothing: it declares what is missing when torchvision is about to be imported.
 
-    Must run before the first import of torchvision (timm and Lightning import it) in every process.
+    timm and Lightning import torchvision, too, in worker processes as well. Nothing is imported before it is needed.
     """
-    if "torchvision" in sys.modules:
-        return
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name == "torchvision":
+            sys.meta_path.remove(self)
+            declare_missing_operators()
+
+
+def declare_missing_operators() -> None:
+    """Declares ``torchvision::nms`` and ``::qnms`` if, and only if, torchvision's own library cannot bring them."""
     spec = importlib.util.find_spec("torchvision")
     if spec is None:
         return

@@ -1,8 +1,6 @@
 """The network and its training. ``from modules import load_model`` is the way in from a notebook."""
 
-from datasets.torchvision_ops import declare_missing_operators
-
-declare_missing_operators()
+import datasets  # noqa: F401  (prepares the import of torchvision)
 
 
 def __getattr__(name: str):

@@ -16,19 +16,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-from datasets.errors import InputError, did_you_mean
-from datasets.torchvision_ops import declare_missing_operators
-from modules.checkpoints.reader import read_checkpoint
-
-declare_missing_operators()
-
-from torchvision.models.swin_transformer import SwinTransformerBlock  # noqa: E402
-from torchvision.models.video.swin_transformer import (  # noqa: E402
+from torchvision.models.swin_transformer import SwinTransformerBlock
+from torchvision.models.video.swin_transformer import (
     PatchMerging,
     ShiftedWindowAttention3d,
     SwinTransformer3d,
 )
+
+from datasets.errors import InputError, did_you_mean
+from modules.checkpoints.reader import read_checkpoint
 
 
 @dataclass(frozen=True)
