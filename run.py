@@ -38,9 +38,9 @@ def main(_config: dict[str, Any], _run: Any) -> int:
 
     from modules.checkpoints.loading import NEEDED_TO_TRAIN
     from modules.checkpoints.metadata import make_metadata
-    from modules.models.dest import ModelSizes
-    from modules.objectives.optimizer import OptimizerSettings
-    from modules.training.assembly import check_resumable, construct, locate, start_weights
+    from modules.config.assembly import construct, locate
+    from modules.models.settings import ModelSizes
+    from modules.objectives.settings import OptimizerSettings
     from modules.training.checkpointing import AtomicCheckpointIO, Checkpoints
     from modules.training.failures import explained
     from modules.training.plan import plan_run
@@ -55,6 +55,7 @@ def main(_config: dict[str, Any], _run: Any) -> int:
         sole_writer,
     )
     from modules.training.run_log import RunLog
+    from modules.training.start import check_resumable, start_weights
     from modules.training.stopping import STOPPED_EXIT_CODE, StopAtOnce, StoppedError, StopSignals, watch_ranks
     from modules.training.validation_schedule import ValidationSchedule
 
@@ -88,7 +89,7 @@ def main(_config: dict[str, Any], _run: Any) -> int:
     vocabulary, preprocessing = (getattr(data, name, None) for name in ("vocabulary", "preprocessing"))
     model.metadata = make_metadata(sizes, config, vocabulary, data.tokenizer.vocab, preprocessing)
     if resume_path is not None:
-        check_resumable(resume_path, made_with, model.metadata["vocabulary"], config)
+        check_resumable(resume_path, made_with, model.metadata["vocabulary"], config, Config)
     else:
         needed = None if config["test_only"] else NEEDED_TO_TRAIN
         start_weights(model.model, checkpoint, needed, config["answer_encoder"])
@@ -196,9 +197,9 @@ def web(_config: dict[str, Any], _run: Any) -> int:
     """Serve a page on which videos can be dropped and asked about."""
     import torch
 
+    from modules.config.assembly import construct
     from modules.inference.predictor import Asker, read_questions
     from modules.inference.web_demo import find_examples, serve
-    from modules.training.assembly import construct
     from modules.training.progress import quiet_libraries
 
     heed_interrupts()

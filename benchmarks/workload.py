@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import torch
 
-from modules.models.dest import DeST, ModelSizes
+from modules.models.dest import DeST
+from modules.models.settings import ModelSizes
 from modules.objectives.open_ended_qa import OpenEndedQA
-from modules.objectives.optimizer import OptimizerSettings
+from modules.objectives.settings import OptimizerSettings
 
 PUBLISHED_FREEZE = ("visual_encoder", "text_encoder.embeddings", "ans_encoder.lm.embeddings")
 SMALL = ModelSizes(

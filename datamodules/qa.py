@@ -18,6 +18,7 @@ from .base import EpochDataModule
 from .batch import QACollate
 from .loaders import EpochLoader
 from .samplers import InferenceBatches, TrainingBatches
+from .settings import DataSettings
 from .tokenization import MAX_POSITIONS, TextTokenizer, load_tokenizer
 
 
@@ -36,15 +37,15 @@ class QADataModule(EpochDataModule):
         per_gpu_batchsize: int,
         num_workers: int = 0,
         seed: int = 0,
-        nframe: int = 16,
-        trim: float = 1.0,
-        image_size: int = 384,
-        max_video_len: int = 100,
-        max_text_len: int | None = None,
+        nframe: int = DataSettings.nframe,
+        trim: float = DataSettings.trim,
+        image_size: int = DataSettings.image_size,
+        max_video_len: int = DataSettings.max_video_len,
+        max_text_len: int | None = DataSettings.max_text_len,
         max_text_positions: int = MAX_POSITIONS,
         input_video_embed_size: int = 1024,
-        tokenizer: str | Path | Sequence[str] = "bert-base-uncased",
-        questions_per_video: int = 1,
+        tokenizer: str | Path | Sequence[str] = DataSettings.tokenizer,
+        questions_per_video: int = DataSettings.questions_per_video,
         temporal: bool = True,
         vocabulary: Sequence[str] | None = None,
     ):

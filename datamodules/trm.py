@@ -35,6 +35,7 @@ from .base import EpochDataModule
 from .batch import Batch, pad_clips
 from .loaders import EpochLoader
 from .samplers import InferenceBatches, TrainingBatches
+from .settings import DataSettings
 from .tokenization import TextTokenizer, load_tokenizer
 
 # Questions and captions may be this much longer than choices: a question has words around the caption that it names.
@@ -95,12 +96,12 @@ class TRMDataModule(EpochDataModule):
         per_gpu_batchsize: int = 16,
         num_workers: int = 0,
         seed: int = 0,
-        num_clips: int = 8,
-        max_video_len: int = 100,
+        num_clips: int = DataSettings.num_clips,
+        max_video_len: int = DataSettings.max_video_len,
         max_text_len: int = 40,
         input_video_embed_size: int = 1024,
         dataset_weights: Sequence[float] | None = None,
-        val_questions: int = 5000,
+        val_questions: int = DataSettings.val_questions,
     ):
         """
         Args:

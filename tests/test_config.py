@@ -7,17 +7,19 @@ import os
 import pickle
 import subprocess
 import typing
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
 import torch
 
 import run
-from config import Config, ex, key_groups, markdown_table, parse_value, run_command_line
+from config import GROUPS, Config, ex, markdown_table, parse_value, run_command_line
 from datasets.errors import InputError
+from datasets.settings import Tie, tied
 from modules.checkpoints.metadata import make_metadata
 from modules.config import checks as config_checks
+from modules.config.assembly import construct, locate, settings_of_checkpoint
 from modules.config.checks import (
     check_combinations,
     check_paths,
@@ -27,16 +29,8 @@ from modules.config.checks import (
     check_words,
 )
 from modules.inference.web_demo import serve
-from modules.models.dest import ModelSizes
-from modules.objectives.optimizer import OptimizerSettings
-from modules.training.assembly import (
-    SETTINGS_OF_INFERENCE,
-    SETTINGS_OF_TASK,
-    SETTINGS_OF_WEIGHTS,
-    construct,
-    locate,
-    settings_of_checkpoint,
-)
+from modules.models.settings import ModelSizes
+from modules.objectives.settings import OptimizerSettings
 from modules.training.checkpointing import Checkpoints
 from modules.training.run_folder import find_checkpoint, new_run_folder, predictions_path
 from modules.training.validation_schedule import ValidationSchedule
@@ -81,15 +75,13 @@ class TestKeys:
         for function in CONSTRUCTED:
             assert set(inspect.signature(function).parameters) - set(DEFAULTS) - set(sizes) - brought == set(), function
 
-    def test_those_of_a_checkpoint_exist(self):
-        assert {*SETTINGS_OF_WEIGHTS, *SETTINGS_OF_INFERENCE, *SETTINGS_OF_TASK} <= set(DEFAULTS)
-
     def test_defaults_are_valid(self):
         assert check_values(DEFAULTS, Config) == DEFAULTS
 
-    def test_each_has_a_comment(self):
-        documented = [key for keys in key_groups().values() for key in keys]
-        assert documented == list(DEFAULTS)
+    def test_each_has_one_owner_and_a_meaning(self):
+        owned = [field for group in GROUPS.values() for field in fields(group)]
+        assert [field.name for field in owned] == list(DEFAULTS)
+        assert all(field.metadata["meaning"] for field in owned)
 
     def test_table_of_the_readme_is_of_this_version(self):
         readme = ROOT / "README.md"
@@ -199,20 +191,22 @@ class TestSettingsOfCheckpoint:
     MADE_WITH: typing.ClassVar = DEFAULTS | {"hidden_size": 64, "nframe": 4, "objective": "trm", "learning_rate": 1.0}
 
     def test_start_of_training_takes_sizes_alone(self):
-        taken = settings_of_checkpoint(self.MADE_WITH, continues=False, given=[], recipes=[])
+        taken = settings_of_checkpoint(Config, self.MADE_WITH, continues=False, given=[], recipes=[])
         assert taken["hidden_size"] == 64
-        assert set(taken) == set(SETTINGS_OF_WEIGHTS)
+        assert set(taken) == set(tied(Config, Tie.WEIGHTS))
 
     def test_test_takes_what_inference_needs_and_without_a_recipe_the_task(self):
-        with_recipe = settings_of_checkpoint(self.MADE_WITH, continues=True, given=[], recipes=["task_finetune_anetqa"])
+        with_recipe = settings_of_checkpoint(
+            Config, self.MADE_WITH, continues=True, given=[], recipes=["task_finetune_anetqa"]
+        )
         assert (with_recipe["nframe"], "objective" in with_recipe, "learning_rate" in with_recipe) == (4, False, False)
-        assert settings_of_checkpoint(self.MADE_WITH, True, [], [])["objective"] == "trm"
+        assert settings_of_checkpoint(Config, self.MADE_WITH, True, [], [])["objective"] == "trm"
 
     def test_the_command_line_decides(self):
-        assert "hidden_size" not in settings_of_checkpoint(self.MADE_WITH, True, {"hidden_size": 128}, [])
+        assert "hidden_size" not in settings_of_checkpoint(Config, self.MADE_WITH, True, {"hidden_size": 128}, [])
 
     def test_files_from_elsewhere_say_nothing(self):
-        assert settings_of_checkpoint({}, True, [], []) == {}
+        assert settings_of_checkpoint(Config, {}, True, [], []) == {}
 
 
 WORDS = {

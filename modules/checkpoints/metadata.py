@@ -11,7 +11,7 @@ from typing import Any
 from torch import Size
 
 from datasets.errors import InputError
-from modules.models.dest import ModelSizes
+from modules.models.settings import ModelSizes
 
 from .names import KINDS, WAYS_OUT, kind_of, published_name, published_weights
 from .reader import CheckpointFile, read_checkpoint

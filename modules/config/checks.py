@@ -3,39 +3,15 @@
 All messages about settings live here. Every function takes plain arguments and raises `InputError` with one line.
 """
 
-import math
 import os
 import re
 import types
 import typing
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from datasets.errors import InputError, did_you_mean
-
-
-@dataclass(frozen=True)
-class Range:
-    """The numbers a setting may take; `Annotated` types in `config.Config` carry one."""
-
-    low: float
-    high: float = math.inf
-    low_is_allowed: bool = True
-    high_is_allowed: bool = True
-
-    def __contains__(self, value: float) -> bool:
-        above = self.low <= value if self.low_is_allowed else self.low < value
-        below = value <= self.high if self.high_is_allowed else value < self.high
-        return above and below and math.isfinite(value)
-
-    def __str__(self) -> str:
-        low = f"{'≥' if self.low_is_allowed else '>'} {self.low:g}"
-        if self.high == math.inf:
-            return low
-        return f"{low} and {'≤' if self.high_is_allowed else '<'} {self.high:g}"
-
 
 # --- the words of the command line -----------------------------------------------------------------------------------
 

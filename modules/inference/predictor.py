@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from datamodules.batch import pad_clips
+from datamodules.settings import DataSettings
 from datamodules.tokenization import MAX_POSITIONS, TextTokenizer, load_tokenizer
 from datasets.annotations import read_vocabulary
 from datasets.errors import InputError
@@ -26,9 +27,10 @@ from modules.checkpoints.loading import load_weights
 from modules.checkpoints.metadata import infer_sizes
 from modules.checkpoints.names import KINDS, WAYS_OUT, kind_of, published_name
 from modules.checkpoints.reader import CheckpointFile, read_checkpoint
+from modules.config.assembly import construct, settings_of_checkpoint
 from modules.config.checks import check_tokenizer
-from modules.models.dest import DeST, ModelSizes, VideoMemory
-from modules.training.assembly import construct, settings_of_checkpoint
+from modules.models.dest import DeST, VideoMemory
+from modules.models.settings import ModelSettings, ModelSizes
 from modules.training.failures import full_memory
 from preproc.extract_features import FeatureExtractor
 from preproc.extract_frames import FrameSettings
@@ -64,11 +66,11 @@ def _full_memory_told(lower: str | None = None, halve: bool = False) -> Iterator
 class LookSettings:
     """What is read of a video, and of a question."""
 
-    nframe: int = 16
-    trim: float = 1.0
-    image_size: int = 384
-    max_video_len: int = 100
-    max_text_len: int | None = None
+    nframe: int = DataSettings.nframe
+    trim: float = DataSettings.trim
+    image_size: int = DataSettings.image_size
+    max_video_len: int = DataSettings.max_video_len
+    max_text_len: int | None = DataSettings.max_text_len
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,8 @@ class Asker:
         given = settings.keys() if given is None else given
         checkpoint = read_checkpoint(load_path) if load_path is not None else None
         made_with = (checkpoint.metadata if checkpoint is not None else None) or {}
-        settings |= settings_of_checkpoint(made_with.get("config", {}), True, given, ())
+        for schema in (DataSettings, ModelSettings):
+            settings |= settings_of_checkpoint(schema, made_with.get("config", {}), True, given, ())
         notes = []
         if checkpoint is not None:
             _check_answers(checkpoint, made_with)

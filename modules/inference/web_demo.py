@@ -25,6 +25,7 @@ from datasets.video.library import SUFFIXES
 
 from .picture import clip_edges, light_up
 from .predictor import Answer, Asker, Look
+from .settings import WebSettings
 from .table import times_line
 from .video_input import duration
 
@@ -177,12 +178,12 @@ def find_examples(paths: Sequence[str]) -> list[str]:
 
 def serve(
     asker: Asker,
-    host: str = "127.0.0.1",
-    port: int = 7860,
+    host: str = WebSettings.host,
+    port: int = WebSettings.port,
     examples: Sequence[str] = (),
     questions: Sequence[str] = (),
-    upload_seconds: float = 180,
-    upload_megabytes: int = 100,
+    upload_seconds: float = WebSettings.upload_seconds,
+    upload_megabytes: int = WebSettings.upload_megabytes,
 ) -> None:
     """Serves the page until Ctrl-C or SIGTERM.
 

@@ -7,7 +7,6 @@ The module's parameters bear the names of the published checkpoints.
 """
 
 import contextlib
-import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from transformers import DistilBertConfig
 from .answer_encoder import AnswerEncoder
 from .image_encoder import ImageEncoder
 from .precision import float32_in_evaluation
+from .settings import ModelSettings, ModelSizes
 from .temporal import TemporalEmbedding, TemporalEncoder
 from .text_encoder import TextEmbeddings, TextEncoder
 from .transformer import KeyValue, TransformerStack
@@ -27,47 +27,6 @@ from .transformer import KeyValue, TransformerStack
 # Of the image encoder without gradients: more make its activations so large that fetching memory for them costs up to
 # a third of the time (4 frames of the published size; measured in float32 and in bfloat16).
 _TOKENS_AT_ONCE_ON_CPU = 2400
-
-
-@dataclass(frozen=True)
-class ModelSizes:
-    """All sizes of a DeST model; the defaults are those of the published checkpoints."""
-
-    hidden_size: int = 768  # D, the width of every stream
-    head_width: int = 768  # of the space in which videos meet answers; 384 in pre-training
-    # image encoder
-    image_size: int = 384  # pixels, square
-    patch_size: int = 16
-    vit_depth: int = 12
-    vit_heads: int = 12
-    # text/fusion stacks (text_encoder and temporal_encoder)
-    num_layers: int = 12
-    num_text_layers: int = 6  # the rest are fusion layers
-    num_heads: int = 12
-    intermediate_size: int = 3072
-    vocab_size: int = 30522
-    max_text_positions: int = 512
-    num_token_types: int = 2
-    # answer encoder
-    answer_layers: int = 6
-    answer_heads: int = 12
-    answer_intermediate_size: int = 3072
-    # clips
-    input_video_embed_size: int = 1024  # width of a clip feature
-    max_clips: int = 100  # positions, BOS and EOS not counted
-
-    @property
-    def init_std(self) -> float:
-        """Of the random start: the published 0.02 at the published width, the same variance of a sum at any other."""
-        return 0.02 * (768 / self.hidden_size) ** 0.5
-
-    def text_stack(self, dropout: float) -> TransformerStack:
-        return TransformerStack(
-            self.hidden_size, self.num_layers, self.num_text_layers, self.num_heads, self.intermediate_size, dropout
-        )
-
-    def as_dict(self) -> dict[str, int]:
-        return dataclasses.asdict(self)
 
 
 @dataclass
@@ -95,6 +54,12 @@ def init_linear(linear: nn.Linear, std: float = 0.02) -> None:
     nn.init.zeros_(linear.bias)
 
 
+def _text_stack(sizes: ModelSizes, dropout: float) -> TransformerStack:
+    return TransformerStack(
+        sizes.hidden_size, sizes.num_layers, sizes.num_text_layers, sizes.num_heads, sizes.intermediate_size, dropout
+    )
+
+
 def mlp_head(width: int, out_width: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, out_width))
 
@@ -119,8 +84,8 @@ class DeST(nn.Module):
         *,
         spatial: bool = True,
         temporal: bool = True,
-        drop_rate: float = 0.1,
-        frozen_precision: str = "same",
+        drop_rate: float = ModelSettings.drop_rate,
+        frozen_precision: str = ModelSettings.frozen_precision,
         published_quirks: bool = False,
     ):
         super().__init__()
@@ -134,14 +99,14 @@ class DeST(nn.Module):
             TextEmbeddings(
                 sizes.vocab_size, width, sizes.max_text_positions, sizes.num_token_types, drop_rate, eps=1e-12
             ),
-            sizes.text_stack(drop_rate),
+            _text_stack(sizes, drop_rate),
         )
         self.frame_head = mlp_head(width, sizes.head_width) if spatial else None
         if temporal:
             self.temporal_embedding = TemporalEmbedding(
                 sizes.input_video_embed_size, width, sizes.max_clips, dropout=drop_rate
             )
-            self.temporal_encoder = TemporalEncoder(sizes.text_stack(drop_rate))
+            self.temporal_encoder = TemporalEncoder(_text_stack(sizes, drop_rate))
             self.video_head = mlp_head(width, sizes.head_width)
         else:
             self.temporal_embedding = self.temporal_encoder = self.video_head = None

@@ -8,7 +8,8 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from .optimizer import OptimizerSettings, build_optimizer, freeze_parameters
+from .optimizer import build_optimizer, freeze_parameters
+from .settings import OptimizerSettings
 
 
 class Objective(pl.LightningModule):

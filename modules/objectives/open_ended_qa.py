@@ -8,11 +8,12 @@ from torch.nn import functional as F
 from torchmetrics import MeanMetric
 
 from datasets.qa import IGNORE_INDEX
-from modules.models.dest import DeST, ModelSizes
+from modules.models.dest import DeST
+from modules.models.settings import ModelSettings, ModelSizes
 from modules.training.run_log import GUESSES, Example
 
 from .objective import Objective
-from .optimizer import OptimizerSettings
+from .settings import OptimizerSettings
 
 
 class OpenEndedQA(Objective):
@@ -39,8 +40,8 @@ class OpenEndedQA(Objective):
         answer_mask: Tensor,
         num_answers_in_predictions: int = 1,
         temporal: bool = True,
-        drop_rate: float = 0.1,
-        frozen_precision: str = "same",
+        drop_rate: float = ModelSettings.drop_rate,
+        frozen_precision: str = ModelSettings.frozen_precision,
         published_quirks: bool = False,
         per_gpu_batchsize: int = 16,
         freeze: Iterable[str] = (),

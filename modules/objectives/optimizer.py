@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,25 +12,12 @@ from transformers import get_polynomial_decay_schedule_with_warmup
 
 from datasets.errors import InputError, did_you_mean
 
+from .settings import OptimizerSettings
+
 # Which parameters learn at which multiple of the base rate, by the beginning of their names. The rest: the base rate.
 HEADS = ("frame_head.", "video_head.", "ans_encoder.pooler.", "vision_proj.", "text_proj.")
 ANSWERS = ("ans_encoder.lm.",)
 TEMPORAL = ("temporal_embedding.", "temporal_encoder.")
-
-
-@dataclass(frozen=True)
-class OptimizerSettings:
-    """How the weights move; every field is the config key of that name."""
-
-    learning_rate: float = 1e-5
-    end_lr: float = 0.0
-    decay_power: float = 1.0  # 1 = linear
-    optim_type: str = "adamw"
-    weight_decay: float = 0.01  # none on biases and norms
-    warmup_steps: int | float = 0.1  # optimiser steps if int, a fraction of all of them if float
-    lr_mult_head: float = 1.0
-    lr_mult_ans: float = 1.0
-    lr_time: float = 1.0  # a multiplier, too: of the temporal stream
 
 
 def _adamw(groups: list[dict], settings: OptimizerSettings) -> Optimizer:

@@ -14,12 +14,13 @@ from torch.nn import functional as F
 from torchmetrics import MeanMetric, Metric
 
 from datasets.trm import QUESTION_TYPES
-from modules.models.dest import DeST, ModelSizes, init_linear
+from modules.models.dest import DeST, init_linear
+from modules.models.settings import ModelSettings, ModelSizes
 from modules.training.run_log import GUESSES, Example
 
 from .alignment import alignment_loss, count_on_all_ranks
 from .objective import Objective
-from .optimizer import OptimizerSettings
+from .settings import OptimizerSettings
 
 PROJECTION_WIDTH = 256  # P
 TAU = 0.07  # the temperature at the start, and …
@@ -44,7 +45,7 @@ class ReferringDeST(DeST):
         sizes, drop_rate: see `DeST`.
     """
 
-    def __init__(self, sizes: ModelSizes, drop_rate: float = 0.1):
+    def __init__(self, sizes: ModelSizes, drop_rate: float = ModelSettings.drop_rate):
         super().__init__(sizes, spatial=False, drop_rate=drop_rate)
         self.vision_proj = nn.Linear(sizes.hidden_size, PROJECTION_WIDTH)
         self.text_proj = nn.Linear(sizes.hidden_size, PROJECTION_WIDTH)
@@ -131,7 +132,7 @@ class TemporalReferring(Objective):
         self,
         sizes: ModelSizes,
         optimizer: OptimizerSettings,
-        drop_rate: float = 0.1,
+        drop_rate: float = ModelSettings.drop_rate,
         freeze: Iterable[str] = (),
         seed: int = 0,
         compile: bool = False,

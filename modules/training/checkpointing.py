@@ -28,6 +28,7 @@ from datasets.errors import InputError
 from datasets.files import atomic_write, sync_folder
 from modules.objectives.optimizer import restored_problem
 
+from .settings import CheckpointSettings, TrainingSettings
 from .stopping import LossWatch, StoppedError, StopSignals
 
 
@@ -96,9 +97,9 @@ class Checkpoints(Checkpoint):
         self,
         folder: str | os.PathLike,
         signals: StopSignals | None = None,
-        checkpoint_steps: int = 1000,
-        checkpoint_minutes: float | None = None,
-        skip_bad_steps: int = 0,
+        checkpoint_steps: int = CheckpointSettings.checkpoint_steps,
+        checkpoint_minutes: float | None = CheckpointSettings.checkpoint_minutes,
+        skip_bad_steps: int = TrainingSettings.skip_bad_steps,
         monitor: str = "val/accuracy",
     ):
         self.folder = Path(folder)

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from modules.checkpoints.reader import CheckpointFile, read_checkpoint
+from modules.config.assembly import construct, settings_of_checkpoint
 from modules.config.checks import check_combinations, check_paths, check_values
 
-from .assembly import construct, settings_of_checkpoint
 from .prediction_writer import check_free
 from .run_folder import find_checkpoint, predictions_path
 
@@ -52,7 +52,7 @@ def plan_run(config: Mapping[str, Any], schema: type, given: Collection[str], re
     checkpoint = read_checkpoint(source) if source is not None else None
     made_with = (checkpoint.metadata if checkpoint is not None else None) or {}
     continues = config["test_only"] or resume_path is not None
-    decided = settings_of_checkpoint(made_with.get("config") or {}, continues, given, recipes)
+    decided = settings_of_checkpoint(schema, made_with.get("config") or {}, continues, given, recipes)
     config = check_values({**config, **decided}, schema, found_in=source)
     check_combinations(config, torch.cuda.device_count(), os.environ)
     predictions = construct(predictions_path, config) if config["test_only"] else None

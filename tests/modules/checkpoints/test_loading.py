@@ -15,7 +15,8 @@ from modules.checkpoints.loading import NEEDED_TO_TRAIN, fit_positions, load_wei
 from modules.checkpoints.metadata import checkpoint_metadata, infer_sizes, make_metadata, plain
 from modules.checkpoints.names import PARTS, kind_of, published_name
 from modules.checkpoints.reader import CheckpointFile
-from modules.models.dest import DeST, ModelSizes
+from modules.models.dest import DeST
+from modules.models.settings import ModelSizes
 from modules.objectives.temporal_referring import ReferringDeST
 from tests.modules.models.test_dest import SMALL, lively, make_batch
 

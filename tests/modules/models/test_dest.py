@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import modules  # noqa: F401  (declares torchvision's operators first)
-from modules.models.dest import DeST, ModelSizes
+from modules.models.dest import DeST
+from modules.models.settings import ModelSizes
 from modules.models.temporal import TemporalEmbedding
 
 SMALL = ModelSizes(

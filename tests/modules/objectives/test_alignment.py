@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 import modules  # noqa: F401  (declares torchvision's operators first)
 from modules.objectives.alignment import alignment_loss, count_on_all_ranks, gather_rows
-from modules.objectives.optimizer import OptimizerSettings
+from modules.objectives.settings import OptimizerSettings
 from modules.objectives.temporal_referring import TemporalReferring
 from tests.modules.models.test_dest import SMALL, lively
 

@@ -6,7 +6,7 @@ import torch
 import modules  # noqa: F401
 from datasets.qa import IGNORE_INDEX
 from modules.objectives.open_ended_qa import OpenEndedQA
-from modules.objectives.optimizer import OptimizerSettings
+from modules.objectives.settings import OptimizerSettings
 from tests.modules.models.test_dest import SMALL, lively, make_batch
 
 ANSWERS = ["yes", "no", "red", "blue", "two", "left", "run", "box", "sea"]

@@ -9,12 +9,12 @@ import modules  # noqa: F401
 from datasets.errors import InputError
 from modules.models.dest import DeST
 from modules.objectives.optimizer import (
-    OptimizerSettings,
     build_optimizer,
     freeze_parameters,
     parameter_groups,
     restored_problem,
 )
+from modules.objectives.settings import OptimizerSettings
 from tests.modules.models.test_dest import SMALL
 
 RECIPE = OptimizerSettings(learning_rate=2e-5, lr_mult_head=50, lr_mult_ans=2, lr_time=10)
@@ -103,7 +103,9 @@ def test_multiplied_rates_follow_the_same_curve():
 def test_every_optimizer_steps(name):
     model = torch.nn.Linear(2, 1)
     before = model.weight.detach().clone()
-    optimizer, _ = build_optimizer(model, OptimizerSettings(1e-1, optim_type=name, warmup_steps=0), total_steps=3)
+    optimizer, _ = build_optimizer(
+        model, OptimizerSettings(learning_rate=1e-1, optim_type=name, warmup_steps=0), total_steps=3
+    )
     model(torch.ones(1, 2)).sum().backward()
     optimizer.step()
     assert not torch.equal(model.weight, before)

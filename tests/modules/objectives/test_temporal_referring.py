@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 import modules  # noqa: F401
 from modules.models.dest import DeST
-from modules.objectives.optimizer import OptimizerSettings
+from modules.objectives.settings import OptimizerSettings
 from modules.objectives.temporal_referring import ReferringDeST, TemporalReferring, TypeAccuracy, mean_of_clips
 from tests.modules.models.test_dest import SMALL, lively
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from modules.checkpoints.loading import load_weights
-from modules.models.dest import ModelSizes
-from modules.objectives.optimizer import OptimizerSettings
+from modules.models.settings import ModelSizes
+from modules.objectives.settings import OptimizerSettings
 from modules.objectives.temporal_referring import TemporalReferring
 from tests.modules.models.parity import arrays, rebuilt_file, rebuilt_weight, relative_error
 
