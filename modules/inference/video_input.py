@@ -18,7 +18,8 @@ from datasets.sampling import sample_features, sample_frames
 from datasets.video.decode_ahead import decode_ahead
 from datasets.video.library import Video, VideoError, ffmpeg_input, find_ffmpeg, first_error
 from datasets.video.windows import WindowSettings
-from modules.models.video_swin import VideoSwin, find_arch, get_sizes, load_video_swin
+from modules.checkpoints.video_swin import find_arch, load_video_swin
+from modules.models.video_swin import VideoSwin, get_sizes
 from preproc.extract_features import STORED, FeatureExtractor, sha256
 from preproc.extract_frames import FrameSettings, extract_video
 

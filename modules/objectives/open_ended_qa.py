@@ -10,8 +10,8 @@ from torchmetrics import MeanMetric
 from datasets.qa import IGNORE_INDEX
 from modules.models.dest import DeST
 from modules.models.settings import ModelSettings, ModelSizes
-from modules.training.run_log import GUESSES, Example
 
+from .example import GUESSES, Example
 from .objective import Objective
 from .settings import OptimizerSettings
 

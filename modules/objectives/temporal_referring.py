@@ -16,9 +16,9 @@ from torchmetrics import MeanMetric, Metric
 from datasets.trm import QUESTION_TYPES
 from modules.models.dest import DeST, init_linear
 from modules.models.settings import ModelSettings, ModelSizes
-from modules.training.run_log import GUESSES, Example
 
 from .alignment import alignment_loss, count_on_all_ranks
+from .example import GUESSES, Example
 from .objective import Objective
 from .settings import OptimizerSettings
 

@@ -4,7 +4,6 @@ import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,38 +14,17 @@ from PIL import Image, ImageDraw, ImageFont
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
-from torch import Tensor
 from torch.nn import functional as F
+
+from modules.objectives.example import Example
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 EXAMPLES = 4  # questions shown at a validation, each about another video
-GUESSES = 3  # best answers shown of each
 _MOST_FRAMES, _FRAME_SIZE = 8, 112  # pictures of a video, pixels a side
 _STEP_GROWTH = 1.1  # between two validations that show examples, so that logs of many validations stay small
 _GIB = 2**30
-
-
-@dataclass(frozen=True)
-class Example:
-    """A question of the validation split, and what the model says.
-
-    Attributes:
-        question, answer: its text and the true answer.
-        guesses: the best answers with their probabilities, the best first.
-        frames: uint8 [F, 3, S, S], RGB, on any device; None where the model sees none.
-    """
-
-    question: str
-    answer: str
-    guesses: list[tuple[str, float]]
-    frames: Tensor | None = None
-
-    def caption(self) -> str:
-        """In four lines or so, the right answers marked."""
-        marks = [f"{'>' if text == self.answer else ' '} {100 * share:4.1f} %  {text}" for text, share in self.guesses]
-        return "\n".join([self.question, f"true answer: {self.answer}", *marks])
 
 
 class RunLog(Callback):

@@ -6,9 +6,10 @@ from numpy.random import RandomState
 from torch.nn import functional as F
 
 from modules.checkpoints.loading import infer_sizes, load_weights
+from modules.checkpoints.video_swin import from_published
 from modules.models.dest import DeST, VideoStates
 from modules.models.settings import ModelSizes
-from modules.models.video_swin import VideoSwin, VideoSwinSizes, from_published
+from modules.models.video_swin import VideoSwin, VideoSwinSizes
 from modules.objectives.alignment import alignment_loss
 from modules.objectives.temporal_referring import ReferringDeST, mean_of_clips
 

@@ -7,14 +7,8 @@ from torch import nn
 
 import modules  # noqa: F401  (before torchvision)
 from datasets.errors import InputError
-from modules.models.video_swin import (
-    ARCHITECTURES,
-    VideoSwin,
-    VideoSwinSizes,
-    from_published,
-    get_sizes,
-    load_video_swin,
-)
+from modules.checkpoints.video_swin import from_published, load_video_swin
+from modules.models.video_swin import ARCHITECTURES, VideoSwin, VideoSwinSizes, get_sizes
 
 from .parity import published_keys
 

@@ -12,8 +12,9 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from config import run_command_line
+from modules.objectives.example import Example
 from modules.training import run_log
-from modules.training.run_log import Example, RunLog, draw, memory
+from modules.training.run_log import RunLog, draw, memory
 from tests.captioned_world import WORDS, make_captioned_world
 from tests.small_world import make_small_world, settings
 from tests.test_run_trm import settings as trm_settings

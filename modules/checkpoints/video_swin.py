@@ -1,0 +1,77 @@
+"""Video Swin checkpoints, published or torchvision's: a file to a network."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from datasets.errors import InputError
+from modules.models.video_swin import ARCHITECTURES, VideoSwin, get_sizes
+
+from .reader import read_checkpoint
+
+_PUBLISHED_NAMES = (
+    (r"^layers\.(\d+)\.blocks\.(\d+)\.", lambda m: f"features.{2 * int(m[1])}.{m[2]}."),
+    (r"^layers\.(\d+)\.downsample\.", lambda m: f"features.{2 * int(m[1]) + 1}."),
+    (r"\.mlp\.fc1\.", lambda m: ".mlp.0."),
+    (r"\.mlp\.fc2\.", lambda m: ".mlp.3."),
+)
+
+
+def from_published(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Published weights (keys ``backbone.*``) under `VideoSwin`'s names; the classifier and buffers are left out.
+
+    torchvision's own files have these names already, and pass.
+    """
+    renamed = {}
+    for key, weight in weights.items():
+        name = key.removeprefix("backbone.")
+        if name.startswith(("head.", "cls_head.")) or name.endswith("relative_position_index"):
+            continue
+        for pattern, replacement in _PUBLISHED_NAMES:
+            name = re.sub(pattern, replacement, name)
+        renamed[name] = weight
+    return renamed
+
+
+def load_video_swin(path: str | Path, arch: str = "base") -> VideoSwin:
+    """A network with the weights of a checkpoint file, published or torchvision's.
+
+    Raises:
+        InputError: the file cannot be read, or holds the weights of something else; names the weight that tells.
+    """
+    model = VideoSwin(get_sizes(arch))
+    weights = from_published(read_checkpoint(path).tensors)
+    wanted = dict(model.named_parameters())
+    missing = [name for name in wanted if name not in weights]
+    if missing:
+        raise InputError(f"{path} is no Video Swin {arch} checkpoint: it has no {missing[0]} ({len(missing)} missing)")
+    for name, weight in wanted.items():
+        if weights[name].shape != weight.shape:
+            raise InputError(
+                f"{path} does not hold Video Swin {arch}: {name} is {list(weights[name].shape)} instead of "
+                f"{list(weight.shape)}; is it another architecture ({', '.join(ARCHITECTURES)})?"
+            )
+    unknown = sorted(weights.keys() - wanted.keys())
+    if unknown:
+        raise InputError(f"{path} does not hold Video Swin {arch}: it has {unknown[0]} ({len(unknown)} too many)")
+    model.load_state_dict(weights, strict=False)  # the buffers stay as they are
+    return model
+
+
+def find_arch(path: str | Path) -> str:
+    """The architecture whose weights a checkpoint file holds, told by their names and widths.
+
+    Raises:
+        InputError: the file cannot be read, or holds the weights of no known one.
+    """
+    weights = from_published(read_checkpoint(path).tensors)
+    found = {name: weight.shape for name, weight in weights.items()}
+    for arch, sizes in ARCHITECTURES.items():
+        with torch.device("meta"):
+            wanted = VideoSwin(sizes).named_parameters()
+        if found == {name: weight.shape for name, weight in wanted}:
+            return arch
+    raise InputError(f"{path} holds the weights of no Video Swin that is known ({', '.join(ARCHITECTURES)})")
