@@ -11,7 +11,7 @@ from datasets.captions import CaptionSource
 from datasets.clips import dataset_names
 from datasets.errors import InputError
 from datasets.names import spelt_alike
-from preproc.staging import staged
+from datasets.staging import staged
 
 Record = Mapping[str, object]
 

@@ -30,7 +30,7 @@ from datasets.errors import InputError, run_cli
 from datasets.files import FRAME_COUNTS, FRAME_SETTINGS, write_json
 from datasets.locks import sole_writer
 from datasets.names import is_system_entry, other_spellings
-from preproc.videos import (
+from datasets.video.library import (
     DATASETS,
     Naming,
     Problem,
@@ -211,7 +211,7 @@ def extract_frames(
     """Extracts the frames of a folder of videos that are not in `out` yet.
 
     Args:
-        dataset: decides on the directories' names, see `preproc.videos.Naming`.
+        dataset: decides on the directories' names, see `datasets.video.library.Naming`.
         jobs: videos at a time; as many as there are processors by default.
 
     Returns:

@@ -13,11 +13,10 @@ import h5py
 import numpy as np
 import pytest
 
+from datasets.video.library import find_ffmpeg, hashed_name
 from preproc import extract_features, extract_frames, preproc_tgif, preproc_vatex
-from preproc.videos import find_ffmpeg, hashed_name
+from tests.datasets.video.video_files import make_video
 from tests.other_process import ROOT, hdf5_elsewhere, writer_elsewhere
-
-from .video_files import make_video
 
 TOY = ("--dataset", "agqa", "--arch", "toy", "--random-start", "0", "--size", "16")
 
@@ -72,7 +71,7 @@ def test_frames_of_another_run_stay_where_there_are_no_locks(videos, tmp_path, n
     wrapper.write_text(f'#!/bin/sh\n[ -e "{frames}/a" ] || cp -r "{plain}" "{frames}/a"\n"{find_ffmpeg()}" "$@"\n')
     wrapper.chmod(0o755)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("preproc.videos.find_ffmpeg", lambda: str(wrapper))
+        patch.setattr("datasets.video.library.find_ffmpeg", lambda: str(wrapper))
         assert extract_frames.main([str(videos), str(frames), "--dataset", "agqa", "--jobs", "1"]) == 0
     assert (at_work / "0001.png").exists()
     assert "skipped" not in capsys.readouterr().out
