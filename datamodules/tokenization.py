@@ -103,7 +103,8 @@ def _from_folder(folder: Path) -> TextTokenizer:
             raise InputError(f"{file} is not a tokenizer ({error})") from error
         return TextTokenizer(tokenizer, str(file))
     try:
-        tokens = vocabulary.read_text(encoding="utf-8").splitlines()
+        # Not splitlines(): some vocabularies have a Unicode line separator for a token.
+        tokens = vocabulary.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except FileNotFoundError:
         raise InputError(f"{folder} holds neither tokenizer.json nor vocab.txt") from None
     except (OSError, UnicodeDecodeError) as error:

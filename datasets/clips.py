@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 from .errors import InputError
+from .names import spelt_alike
 from .sampling import sample_features
 
 # What h5py raises for files and objects that are damaged or not there.
@@ -35,6 +36,7 @@ class ClipFeatures:
         self.max_len = max_len
         self.key = key
         self._file: h5py.File | None = None
+        self._spellings: dict[str, str] | None = None  # key with accents in one spelling -> the one in the file
         self._pid: int | None = None
 
     def __getstate__(self) -> dict:
@@ -73,7 +75,7 @@ class ClipFeatures:
         """
         try:
             file = self._open()
-            return [video_id for video_id in video_ids if self._key(video_id) not in file]
+            return [video_id for video_id in video_ids if self._spelt(self._key(video_id), file) not in file]
         except (KeyError, RuntimeError) as error:
             raise InputError(f"{self.path} is damaged ({error}); extract the features again") from error
         finally:
@@ -119,6 +121,14 @@ class ClipFeatures:
     def _key(self, video_id: str) -> str:
         return self.key.replace("{video_id}", video_id)
 
+    def _spelt(self, key: str, file: h5py.File) -> str:
+        """The key, or if the file has none such, one that differs in how accents are spelt (NFC, NFD)."""
+        if key.isascii() or key in file:
+            return key
+        if self._spellings is None:
+            self._spellings = {spelt_alike(name): name for name in dataset_names(file) if not name.isascii()}
+        return self._spellings.get(spelt_alike(key), key)
+
     def _open(self) -> h5py.File:
         if self._file is None or self._pid != os.getpid():
             if not self.path.exists():
@@ -137,7 +147,7 @@ class ClipFeatures:
         file, key = self._open(), self._key(video_id)
         where = f"{self.path}, {key!r}"
         try:
-            dataset = file[key]
+            dataset = file[self._spelt(key, file)]
             problem = self._problem(dataset, file)
         except KeyError:
             raise InputError(
@@ -162,3 +172,10 @@ class ClipFeatures:
                 "(the width is the setting input_video_embed_size)"
             )
         return None if dataset.shape[0] else "no clips; extract its features again"
+
+
+def dataset_names(file: h5py.File) -> list[str]:
+    """The names of all datasets of a file, those in groups included."""
+    names: list[str] = []
+    file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+    return names

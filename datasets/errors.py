@@ -81,14 +81,21 @@ def lasting_output() -> Iterator[None]:
             sys.stdout = before
 
 
+def _replace_what_cannot_be_printed() -> None:
+    with contextlib.suppress(AttributeError):  # no output at all, or a notebook's
+        sys.stdout.reconfigure(errors="replace")  # stderr replaces of itself
+
+
 def run_cli(main: Callable[..., int | None]) -> Callable[..., int]:
     """Decorates a command line's ``main``: an `InputError` becomes one line on stderr and exit code 2.
 
-    Ctrl-C ends it without a traceback, and with exit code 130, as shells know it.
+    Ctrl-C ends it without a traceback, and with exit code 130, as shells know it. Characters that the output's encoding
+    does not have are replaced.
     """
 
     @functools.wraps(main)
     def wrapped(*args, **kwargs) -> int:
+        _replace_what_cannot_be_printed()
         try:
             return main(*args, **kwargs) or 0
         except InputError as error:

@@ -8,7 +8,8 @@ number of processes and machines can fill the folder at once.
 import contextlib
 import glob
 import json
-from collections.abc import Iterable
+import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import h5py
@@ -16,6 +17,8 @@ import numpy as np
 
 from datasets.errors import InputError
 from datasets.files import atomic_write
+from datasets.locks import sole_writer
+from datasets.names import is_system_entry
 
 from .video.library import hashed_name, hold_to_settings, keep_settings
 
@@ -53,7 +56,7 @@ class FeatureStore:
                 notes[key] = item.attrs.get(NOTE)
 
         try:
-            with h5py.File(self.path, "r") as file:
+            with h5py.File(self.path, "r", locking=False) as file:  # network file systems often cannot lock
                 kept = {name: json.loads(value) for name, value in file.attrs.items() if name in self.settings}
                 file.visititems(add)
                 if FAILED in file:
@@ -62,6 +65,26 @@ class FeatureStore:
             raise InputError(f"{self.path} cannot be read ({error}); move it away, or name another output") from None
         hold_to_settings(kept, self.settings, f"the features in {self.path}")
         return notes, failed
+
+    @contextlib.contextmanager
+    def writing(self, shard: int | None = None) -> Iterator[None]:
+        """Begins a run, and keeps others out until it ends: all if it is whole or merges, else those of its shard.
+
+        Raises:
+            InputError: another run writes, or as `start`.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot write {self.path}: {error.strerror}") from None
+        with sole_writer(self.path.with_name(f".{self.path.name}.lock"), self.path, shard):
+            self.refresh()
+            self.start()
+            yield
+
+    def refresh(self) -> None:
+        """Reads the file again: another run may have written it."""
+        self._in_file, self._failed = self._read_file()
 
     def start(self) -> None:
         """Makes the folder of parts. Raises InputError when it cannot, or they were made with other settings."""
@@ -128,17 +151,17 @@ class FeatureStore:
         rest = []
         for path in sorted(self.parts.iterdir()):  # a video's features before the note about them
             name = path.name.removeprefix(".").partition(".")[0]  # .<name>.<more>.tmp: a run was killed writing it
+            if is_system_entry(path.name):
+                continue
             if name in done or (name in failed and path.suffix != ".npy"):
                 path.unlink()
             else:
                 rest.append(path)
         if all(path.name.removeprefix(".").startswith("settings.json") for path in rest):
-            for path in rest:
-                path.unlink()
-            self.parts.rmdir()
+            shutil.rmtree(self.parts)
 
     def _write_file(self, file, parts: dict[str, Path], failed: dict[str, str]) -> None:
-        before = h5py.File(self.path, "r") if self._in_file else None
+        before = h5py.File(self.path, "r", locking=False) if self._in_file else None
         try:
             # The same features make the same bytes, whichever run they come from: one order, and no times.
             with h5py.File(file, "w", track_order=False) as after:

@@ -12,6 +12,7 @@ from typing import IO, Any
 from .errors import InputError
 
 FRAME_SETTINGS = ".extract_frames.json"  # in a folder of frames: what preproc/extract_frames.py made them with
+FRAME_COUNTS = "counts"  # in it, beside the settings: directory -> how many frames it made
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .errors import InputError
-from .files import FRAME_SETTINGS, open_regular, read_json
+from .files import FRAME_COUNTS, FRAME_SETTINGS, open_regular, read_json
+from .names import other_spellings
 from .sampling import sample_frames
 
 _FRAME_NAME = re.compile(r"(?!\.)(?:.*\D)?(\d+)\.(?:png|jpe?g)", re.IGNORECASE)
@@ -46,6 +48,7 @@ class FrameReader:
         self.trim = trim
         self.image_size = image_size
         self._names: dict[str, str] = {}  # directory -> file names, joined by "\n": one small object a video
+        self._spelt: dict[str, str] = {}  # directory -> its name on disk, where its accents are spelt otherwise
 
     def __getstate__(self) -> dict:
         return self.__dict__ | {"_names": {}}
@@ -64,7 +67,7 @@ class FrameReader:
             InputError: no such folder, no frames in it, a file that is no whole image; names the path.
         """
         names = self.names(directory)
-        folder = self.root / directory
+        folder = self.folder(directory)
         chosen = sample_frames(len(names), self.nframe, self.trim, random)
         frames = np.empty((self.nframe, 3, self.image_size, self.image_size), np.uint8)
         for i, index in enumerate(chosen):
@@ -77,6 +80,10 @@ class FrameReader:
             read_square(path, self.image_size, frames[i])
         return frames
 
+    def folder(self, directory: str) -> Path:
+        """Where the frames of a video are."""
+        return self.root / self._spelt.get(directory, directory)
+
     def names(self, directory: str) -> list[str]:
         """File names of a video's frames in order. Raises InputError when there is no such folder or no frame in it."""
         if directory not in self._names:
@@ -86,15 +93,17 @@ class FrameReader:
     def missing(self, directories: Iterable[str]) -> list[str]:
         """Those of `directories` that do not exist. One look at the root, whatever their number.
 
-        Raises InputError if the root itself cannot be listed.
+        A name on disk may spell accents otherwise (NFD, NFC). Raises InputError if the root itself cannot be listed.
         """
+        directories = list(directories)
         try:
             present = {path.name for path in self.root.iterdir()}
         except OSError as error:
             raise InputError(
                 f"cannot list the frames in {self.root}: {error.strerror}; preproc/extract_frames.py makes them"
             ) from error
-        return [directory for directory in directories if directory not in present]
+        self._spelt |= other_spellings(directories, present)
+        return [directory for directory in directories if directory not in present and directory not in self._spelt]
 
     def problems(self, directories: Iterable[str]) -> dict[str, str]:
         """Directory -> why it has no frames that can be listed, for those of `directories` of which that is so."""
@@ -108,15 +117,27 @@ class FrameReader:
 
     def settings(self) -> dict | None:
         """What preproc/extract_frames.py made the frames with; None for frames from elsewhere."""
+        note = self._note()
+        return {name: note[name] for name in note if name != FRAME_COUNTS} if isinstance(note, dict) else note
+
+    def counts(self) -> dict[str, int]:
+        """Directory -> how many frames preproc/extract_frames.py made there, as far as it says."""
+        note = self._note()
+        counts = note.get(FRAME_COUNTS) if isinstance(note, dict) else None
+        return counts if isinstance(counts, dict) else {}
+
+    def _note(self) -> Any:
         path = self.root / FRAME_SETTINGS
         return read_json(path) if path.is_file() else None
 
     def _list(self, directory: str) -> list[str]:
-        folder = self.root / directory
+        folder = self.folder(directory)
         check_inside(folder, self.root)
         try:
             found = [path.name for path in folder.iterdir()]
         except OSError as error:
+            if not directory.isascii() and directory not in self._spelt and not self.missing([directory]):
+                return self._list(directory)  # under another spelling
             raise InputError(f"cannot read the frames in {folder}: {error.strerror}") from error
         numbered: dict[int, str] = {}
         for name in found:

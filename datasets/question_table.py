@@ -1,6 +1,7 @@
 """The questions of one split as a table: by column, checked, and shared by processes."""
 
 import os
+import re
 import zlib
 from array import array
 from collections.abc import Callable, Iterable, Mapping
@@ -22,6 +23,9 @@ _CACHE_FORMAT = b"2"  # changes with what a copy holds, so that older ones are m
 _CHECKSUM_BYTES = 4
 _ROWS_PER_CHUNK = 1 << 12
 _TEXT_COLUMNS = ("qid", "question", "answer", "video_id")
+# Ways out of a folder, also on other systems; control characters; halves of surrogate pairs, which stand for bytes that
+# are no text. Whatever else is invisible (spaces of all widths, joiners, soft hyphens) occurs in the names of files.
+_NO_FILE_NAME = re.compile(r"[/\\:\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class QuestionTable:
@@ -142,8 +146,8 @@ def text_problem(row: Mapping[str, Any], names: Iterable[str], may_be_empty: str
 
 def video_id_problem(video_id: str) -> str | None:
     """What is wrong unless the id is a plain file name, so that no path made of it leaves the data folder."""
-    if video_id in (".", "..") or not video_id.isprintable() or any(character in video_id for character in "/\\:"):
-        return f"the video id {video_id!r} cannot be a file name (no '/', '\\', ':' nor '..')"
+    if video_id in ("", ".", "..") or _NO_FILE_NAME.search(video_id):
+        return f"the video id {video_id!r} cannot be a file name (no '/', '\\', ':', control character nor '..')"
     return None
 
 

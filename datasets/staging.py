@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from datasets.errors import InputError
+from datasets.locks import sole_writer
+from datasets.names import is_system_entry
 
 
 @contextlib.contextmanager
@@ -17,7 +19,7 @@ def staged(output_dir: str | os.PathLike) -> Iterator[Path]:
     After an error nothing is left of them, and what `output_dir` held before is untouched.
 
     Raises:
-        InputError: `output_dir` cannot be written, or the disk is full.
+        InputError: `output_dir` cannot be written, another process is writing it so, or the disk is full.
     """
     output_dir = Path(output_dir)
     try:
@@ -28,8 +30,9 @@ def staged(output_dir: str | os.PathLike) -> Iterator[Path]:
             # Beside the results, so that moving them is a rename on the same file system.
             staging = Path(tempfile.mkdtemp(prefix=".staged-", dir=output_dir))
             cleanup.callback(shutil.rmtree, staging, ignore_errors=True)
+            cleanup.enter_context(sole_writer(output_dir / ".preproc.lock", output_dir))
             yield staging
-            files = sorted(staging.iterdir())
+            files = sorted(path for path in staging.iterdir() if not is_system_entry(path.name))
             for file in files:
                 if (output_dir / file.name).is_dir():
                     raise InputError(f"cannot write {output_dir / file.name}: it is a folder")

@@ -8,7 +8,9 @@ from pathlib import Path
 import h5py
 
 from datasets.captions import CaptionSource
+from datasets.clips import dataset_names
 from datasets.errors import InputError
+from datasets.names import spelt_alike
 from datasets.staging import staged
 
 Record = Mapping[str, object]
@@ -61,7 +63,9 @@ def write_splits(
         extracted = _feature_keys(features)
         for split, own in records.items():
             kept[split] = [
-                record for record in own if source.feature_key.format(video_id=record[id_field]) in extracted
+                record
+                for record in own
+                if spelt_alike(source.feature_key.format(video_id=record[id_field])) in extracted
             ]
             print(f"{split}: left out {len(own) - len(kept[split])} of {len(own)} records, no features in {features}")
             if not kept[split]:
@@ -79,10 +83,8 @@ def write_splits(
 def _feature_keys(path: Path) -> set[str]:
     if not path.is_file():
         raise InputError(f"{path} does not exist; make it with preproc/extract_features.py or leave --features out")
-    keys: set[str] = set()
     try:
-        with h5py.File(path, "r") as file:
-            file.visititems(lambda key, item: keys.add(key) if isinstance(item, h5py.Dataset) else None)
+        with h5py.File(path, "r", locking=False) as file:  # network file systems often cannot lock
+            return set(map(spelt_alike, dataset_names(file)))
     except OSError as error:
         raise InputError(f"{path} cannot be read as HDF5: {error}") from None
-    return keys

@@ -6,8 +6,9 @@
     python preproc/check_data.py data --task trm [--datasets vatex tgif]
 
 Every question's video must have frames and features that can be read, as training reads them; annotations must agree
-with each other and with the vocabulary. Prints a table; lists every problem in DATA_ROOT/problems.csv. The exit code
-is 1 if a run would stop or go wrong, and 0 otherwise: notes, such as frames that no question asks about, do not count.
+with each other and with the vocabulary. Prints a table; lists every problem in DATA_ROOT/problems.csv, or where --list
+says. The exit code is 1 if a run would stop or go wrong, and 0 otherwise: notes, such as frames that no question asks
+about, do not count.
 """
 
 if __package__ in {None, ""}:  # run as a file: our own `datasets` must be found, from the repository's root
@@ -17,66 +18,31 @@ if __package__ in {None, ""}:  # run as a file: our own `datasets` must be found
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import argparse
-import csv
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 import pyarrow.compute as pc
-from rich.console import Console
-from rich.table import Table
 from tqdm import tqdm
 
 from datasets import annotations, captions
 from datasets.annotations import QASource, QuestionTable, read_vocabulary
-from datasets.clips import ClipFeatures
+from datasets.clips import ClipFeatures, dataset_names
 from datasets.errors import InputError, did_you_mean, run_cli
-from datasets.files import atomic_write
+from datasets.files import FRAME_SETTINGS
 from datasets.frames import FrameReader, read_square
+from datasets.names import is_system_entry, spelt_alike
+from preproc.check_report import Check, print_table, write_problems
 
 TASKS = (*annotations.SOURCE_NAMES, "trm")
 COLLECTIONS = ("vatex", "tgif")  # of the recipe task_pretrain_trm
 DECODED_SIZE = 32  # pixels; an image is decoded as a whole, whatever its size here
 FRAMES_IF_QUICK = 3
-
-
-@dataclass
-class Check:
-    """One row of the table: what was looked at, and what was found.
-
-    Attributes:
-        name: of the check.
-        looked_at: how many things were.
-        problems: (the thing, what is wrong with it).
-        summary: what else is worth knowing.
-        fatal: whether a problem would stop a run, or make it wrong.
-    """
-
-    name: str
-    looked_at: int = 0
-    problems: list[tuple[str, str]] = field(default_factory=list)
-    summary: str = ""
-    fatal: bool = True
-
-    @property
-    def failed(self) -> bool:
-        return self.fatal and bool(self.problems)
-
-    def attempt(self, thing: str, action: Callable[[], Any]) -> Any:
-        """What `action` returns; None, and a problem, if it raises InputError."""
-        self.looked_at += 1
-        try:
-            return action()
-        except InputError as error:
-            self.problems.append((thing, str(error)))
-            return None
 
 
 # --- annotations of questions ----------------------------------------------------------------------------------------
@@ -167,9 +133,10 @@ def _asked_again(table: QuestionTable) -> list[tuple[int, int]]:
 # --- frames and features ---------------------------------------------------------------------------------------------
 
 
-def check_frames(root: Path, directories: Sequence[str], quick: bool, jobs: int | None) -> tuple[Check, Check]:
-    """Every directory is there, numbered without gaps, and every image in it is whole."""
-    check = Check("frames")
+def check_frames(root: Path, directories: Sequence[str], quick: bool, jobs: int | None) -> list[Check]:
+    """Every directory is there, numbered from 1 without gaps, and every image in it is whole."""
+    check, unused = Check("frames"), Check("frames without questions", fatal=False)
+    from_0 = Check("frames numbered from 0", fatal=False)
     reader = FrameReader(root, nframe=1)
 
     def look_at(directory: str) -> tuple[int, list[tuple[str, str]]]:
@@ -177,17 +144,15 @@ def check_frames(root: Path, directories: Sequence[str], quick: bool, jobs: int 
             names = reader.names(directory)
         except InputError as error:
             return 0, [(directory, str(error))]
-        problems = []
-        numbers = [int(re.search(r"\d+(?=\.\w+$)", name)[0]) for name in names]
-        if numbers[-1] - numbers[0] + 1 != len(names):
-            problems.append(
-                (directory, f"{len(names)} frames are numbered {numbers[0]} to {numbers[-1]}: some are missing")
-            )
+        folder = reader.folder(directory)
+        problems = [(directory, problem) for problem in numbering_problems(names, made.get(folder.name))]
+        if not problems and _number(names[0]) == 0:
+            from_0.problems.append((directory, f"{names[0]} is the first; preproc/extract_frames.py begins with 1"))
         places = range(len(names))
         if quick:
             places = sorted(set(np.linspace(0, len(names) - 1, FRAMES_IF_QUICK).astype(int)))
         for place in places:
-            path = root / directory / names[place]
+            path = folder / names[place]
             try:
                 read_square(path, DECODED_SIZE)
             except InputError as error:
@@ -196,7 +161,8 @@ def check_frames(root: Path, directories: Sequence[str], quick: bool, jobs: int 
 
     missing = check.attempt("frames", lambda: set(reader.missing(directories)))
     if missing is None:
-        return check, Check("frames without questions", fatal=False)
+        return [check, unused]
+    made = check.attempt(FRAME_SETTINGS, reader.counts) or {}
     check.problems += [
         (directory, f"no directory {root / directory}") for directory in directories if directory in missing
     ]
@@ -205,11 +171,29 @@ def check_frames(root: Path, directories: Sequence[str], quick: bool, jobs: int 
         found = list(tqdm(pool.map(look_at, there), total=len(there), desc="frames", unit="video"))
     for _, problems in found:
         check.problems += problems
-    check.looked_at = len(directories)
+    check.looked_at = from_0.looked_at = len(directories)
     check.summary = _lengths([count for count, _ in found if count], "frames a video")
-    return check, _unused(
-        "frames without questions", directories, (path.name for path in root.iterdir() if path.is_dir())
-    )
+    folders = (path.name for path in root.iterdir() if path.is_dir())
+    return [check, *([from_0] if from_0.problems else []), _unused(unused.name, directories, folders)]
+
+
+def numbering_problems(names: Sequence[str], made: int | None) -> list[str]:
+    """Why frames of a video must be missing, if something says so.
+
+    Args:
+        names: of all that are there, in order.
+        made: how many preproc/extract_frames.py made; None: not known. Frames from elsewhere may be numbered from 0.
+    """
+    first, last = _number(names[0]), _number(names[-1])
+    if last - first + 1 != len(names) or first > 1:
+        return [f"{len(names)} frames are numbered {first} to {last}: some are missing; extract them again"]
+    if made is not None and made != len(names):
+        return [f"{len(names)} frames, and {made} were extracted; extract them again"]
+    return []
+
+
+def _number(name: str) -> int:
+    return int(re.search(r"\d+(?=\.\w+$)", name)[0])
 
 
 def check_features(path: Path, key: str, video_ids: Sequence[str], width: int, max_len: int) -> tuple[Check, Check]:
@@ -236,16 +220,15 @@ def check_features(path: Path, key: str, video_ids: Sequence[str], width: int, m
     return check, _unused(unused.name, (key.format(video_id=video_id) for video_id in video_ids), _dataset_names(path))
 
 
-def _dataset_names(path: Path) -> Iterator[str]:
+def _dataset_names(path: Path) -> list[str]:
     with h5py.File(path, "r", locking=False) as file:
-        names: list[str] = []
-        file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
-    return iter(names)
+        return dataset_names(file)
 
 
 def _unused(name: str, used: Iterable[str], there: Iterable[str]) -> Check:
-    used, there = set(used), sorted(thing for thing in there if not thing.startswith("."))
-    problems = [(thing, "nothing asks about it") for thing in there if thing not in used]
+    used = set(map(spelt_alike, used))
+    there = sorted(thing for thing in there if not thing.startswith(".") and not is_system_entry(thing))
+    problems = [(thing, "nothing asks about it") for thing in there if spelt_alike(thing) not in used]
     return Check(name, len(there), problems, fatal=False)
 
 
@@ -318,32 +301,6 @@ def check_trm(root: Path, datasets: Sequence[str] = COLLECTIONS, **options) -> l
     return [check for name in datasets for check in check_captions(name, root / name, **options)]
 
 
-def print_table(checks: Sequence[Check]) -> None:
-    """What was found, a row a check, with the first problem of each."""
-    table = Table("", "check", "looked at", "problems", "", title_justify="left")
-    for check in checks:
-        mark = "[red]✗" if check.failed else "[yellow]·" if check.problems else "[green]✓"
-        detail = check.summary
-        if check.problems:
-            thing, reason = check.problems[0]
-            detail += ("\n" if detail else "") + f"e.g. {thing}: {reason}"
-        table.add_row(mark, check.name, f"{check.looked_at:,}", f"{len(check.problems):,}", detail.replace("[", r"\["))
-    console = Console()
-    if not console.is_terminal:  # a pipe or a file has no width of its own: take what the table needs
-        width = console.measure(table, options=console.options.update(width=10_000)).maximum
-        console = Console(width=width)
-    console.print(table)
-
-
-def write_problems(checks: Sequence[Check], path: Path) -> None:
-    """A csv of all problems and notes."""
-    with atomic_write(path) as file:
-        writer = csv.writer(file)
-        writer.writerow(["check", "error", "what", "problem"])
-        for check in checks:
-            writer.writerows((check.name, int(check.fatal), *problem) for problem in check.problems)
-
-
 @run_cli
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -377,11 +334,13 @@ def main(arguments: list[str] | None = None) -> int:
         checks = check_qa(options.task, options.data_root, **both, **only, quick=options.quick, jobs=options.jobs)
     print_table(checks)
     path = options.list or options.data_root / "problems.csv"
-    write_problems(checks, path)
     failed = sum(len(check.problems) for check in checks if check.failed)
-    print(
-        f"{failed} problems; all of them, and the notes, are listed in {path}" if failed else f"fine; notes in {path}"
-    )
+    try:
+        write_problems(checks, path)
+        listed = f"all of them, and the notes, are listed in {path}" if failed else f"notes in {path}"
+    except InputError as error:  # a data root may be read-only
+        listed = f"the list is not written: {error}; name another place with --list FILE"
+    print(f"{failed} problems; {listed}" if failed else f"fine; {listed}")
     return 1 if failed else 0
 
 

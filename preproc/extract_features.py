@@ -234,8 +234,21 @@ def main(arguments: list[str] | None = None) -> int:
         **{"precision": options.precision, "store": options.store},
     }
     store = FeatureStore(options.out, settings)
-    store.start()
     index, count = parse_shard(options.shard) if options.shard else default_shard()
+    with store.writing(None if count == 1 or options.merge else index):
+        return _extract_all(options, windows, store, keys, problems, (index, count))
+
+
+def _extract_all(
+    options: argparse.Namespace,
+    windows: WindowSettings,
+    store: FeatureStore,
+    keys: dict[str, Video],
+    problems: list[Problem],
+    shard: tuple[int, int],
+) -> int:
+    """Extracts one shard of the videos (key -> video) and, if there are no others, merges; returns the exit code."""
+    index, count = shard
     todo = {key: video for key, video in list(keys.items())[index::count] if key not in store}
     if todo and not options.merge:
         extractor = make_extractor(options)
@@ -252,6 +265,7 @@ def main(arguments: list[str] | None = None) -> int:
     if count > 1 and not options.merge:
         print(f"shard {index} of {count} is done; when all are: the same command with --merge and without the shard")
         return 0
+    store.refresh()  # where there are no locks, a second run may have merged
     notes = {key: store.note(key) for key in keys}
     missing = [video.path for key, video in keys.items() if key not in store and notes[key] is None]
     if missing:

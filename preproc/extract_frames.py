@@ -18,7 +18,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -27,9 +27,12 @@ from typing import Any
 from tqdm import tqdm
 
 from datasets.errors import InputError, run_cli
-from datasets.files import FRAME_SETTINGS, write_json
+from datasets.files import FRAME_COUNTS, FRAME_SETTINGS, write_json
+from datasets.locks import sole_writer
+from datasets.names import is_system_entry, other_spellings
 from datasets.video.library import (
     DATASETS,
+    Naming,
     Problem,
     Video,
     VideoError,
@@ -44,6 +47,7 @@ from datasets.video.library import (
     report_problems,
 )
 
+LOCK = ".extract_frames.lock"
 DAMAGE = ".damage"  # a file among a video's frames: the first error that ffmpeg met and went on after
 
 
@@ -116,7 +120,7 @@ def extract_video(video: Video, directory: Path, settings: FrameSettings) -> tup
                 pictures = f"file:{str(partial).replace('%', '%%')}/%04d.{settings.format}"
                 command = [*ffmpeg_input(video.path, threads=1), *output, "-f", "image2", pictures]
                 run = subprocess.run(command, capture_output=True, check=False)
-                count = sum(1 for _ in partial.iterdir())
+                count = _count(partial, settings)
                 if count or run.returncode:
                     break
             if b"No space left on device" in run.stderr:
@@ -136,13 +140,22 @@ def extract_video(video: Video, directory: Path, settings: FrameSettings) -> tup
 
 
 def _rename(partial: Path, directory: Path) -> None:
-    """Gives complete frames their name. Raises VideoError when it is taken."""
+    """Gives complete frames their name. Raises VideoError when it is taken by anything but these frames."""
     try:
         partial.rename(directory)
     except OSError as error:
+        # A second run has been as fast, on a file system that knows no locks.
+        if directory.is_dir() and {path.name for path in directory.iterdir()} == {
+            path.name for path in partial.iterdir()
+        }:
+            return
         if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY):
             raise VideoError(f"its frames have no place, {directory} is in the way: {error.strerror}") from None
         raise
+
+
+def _count(directory: Path, settings: FrameSettings) -> int:
+    return sum(1 for path in directory.iterdir() if path.suffix == f".{settings.format}")
 
 
 def _keep_settings(out: Path, settings: FrameSettings) -> None:
@@ -152,7 +165,11 @@ def _keep_settings(out: Path, settings: FrameSettings) -> None:
         InputError: there are frames that were made with other settings, or that nothing is known about.
     """
     note = out / FRAME_SETTINGS
-    made = next((path for path in out.iterdir() if path.is_dir() and not path.name.startswith(".")), None)
+    try:
+        others = [path for path in out.iterdir() if not path.name.startswith(".") and not is_system_entry(path.name)]
+    except OSError as error:
+        raise InputError(f"cannot list the folder {out}: {error.strerror}") from error
+    made = next(filter(Path.is_dir, others), None)
     if made is None:  # whatever the note says, of a run that decoded nothing, is about nothing
         write_json(note, asdict(settings), indent=1)
     elif not note.exists():
@@ -160,6 +177,20 @@ def _keep_settings(out: Path, settings: FrameSettings) -> None:
             f"{made} is there without {note}, which says what frames were made with: name another folder for the output"
         )
     hold_to_settings(read_settings(note), asdict(settings), f"the frames in {out}")
+
+
+def _keep_counts(out: Path, directories: Iterable[Path], new: Collection[Path], settings: FrameSettings) -> None:
+    """Notes how many frames these directories have, beside the settings, for preproc/check_data.py.
+
+    What is noted stays, but of those that are `new`.
+    """
+    note = read_settings(out / FRAME_SETTINGS)
+    counts = note.get(FRAME_COUNTS)
+    counts = counts if isinstance(counts, dict) else {}
+    todo = [path for path in directories if (path.name not in counts or path in new) and path.is_dir()]
+    if todo:
+        counts |= {path.name: _count(path, settings) for path in todo}
+        write_json(out / FRAME_SETTINGS, note | {FRAME_COUNTS: dict(sorted(counts.items()))}, indent=1)
 
 
 def _remove_partial(folder: Path, videos: Iterable[Video]) -> None:
@@ -187,25 +218,51 @@ def extract_frames(
         the videos that were skipped or are damaged, those of earlier runs included.
 
     Raises:
-        InputError: no videos, none that can be decoded, or `out` holds frames that were made with other settings, or
-            by other means.
+        InputError: no videos, none that can be decoded, another run writes to `out`, or `out` holds frames that were
+            made with other settings, or by other means.
     """
     out = Path(out)
     naming = get_naming(dataset)
     videos, problems = list_videos(videos_folder, naming)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        _keep_settings(out, settings)
     except OSError as error:
         raise InputError(f"cannot make the folder {out}: {error.strerror}") from error
-    todo = {}
-    for video in videos:
-        directory = out / naming.frame_directory.format(video_id=video.video_id)
-        if not directory.is_dir():
-            todo[video] = directory
-        elif (note := directory / DAMAGE).is_file():
+    with sole_writer(out / LOCK, out) as alone:
+        _keep_settings(out, settings)
+        done = _extract_missing(videos, problems, out, naming, settings, jobs, alone)
+    report_problems(problems, Path(f"{out}.failed.csv"))
+    if not done:
+        raise InputError(f"none of the {len(videos)} videos in {videos_folder} could be decoded")
+    return problems
+
+
+def _extract_missing(
+    videos: list[Video],
+    problems: list[Problem],
+    out: Path,
+    naming: Naming,
+    settings: FrameSettings,
+    jobs: int | None,
+    alone: bool,
+) -> int:
+    """Extracts what is not there yet, and adds to `problems`.
+
+    Args:
+        alone: whether no other run can be at work in `out`.
+
+    Returns:
+        the number of videos that have frames now.
+    """
+    names = {video: naming.frame_directory.format(video_id=video.video_id) for video in videos}
+    spelt = other_spellings(names.values(), {path.name for path in out.iterdir()})
+    directories = {video: out / spelt.get(name, name) for video, name in names.items()}
+    todo = {video: directory for video, directory in directories.items() if not directory.is_dir()}
+    for video, directory in directories.items():
+        if video not in todo and (note := directory / DAMAGE).is_file():
             problems.append(_damaged(video, note.read_text(encoding="utf-8", errors="replace")))
-    _remove_partial(out, todo)
+    if alone:
+        _remove_partial(out, todo)
     frames = done = 0
     with ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
         running = {pool.submit(extract_video, video, directory, settings): video for video, directory in todo.items()}
@@ -224,12 +281,12 @@ def extract_frames(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    _remove_partial(out, todo)  # an ffmpeg that outlived its killed run may have written on after the first time
-    print(f"{done} videos, {frames} frames extracted to {out}; {len(videos) - len(todo)} were there already")
-    report_problems(problems, Path(f"{out}.failed.csv"))
-    if not done and len(todo) == len(videos):
-        raise InputError(f"none of the {len(videos)} videos in {videos_folder} could be decoded")
-    return problems
+    if alone:
+        _remove_partial(out, todo)  # an ffmpeg that outlived its killed run may have written on after the first time
+    _keep_counts(out, directories.values(), set(todo.values()), settings)
+    there = len(videos) - len(todo)
+    print(f"{done} videos, {frames} frames extracted to {out}; {there} were there already")
+    return done + there
 
 
 def _damaged(video: Video, error: str) -> Problem:

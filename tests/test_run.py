@@ -392,8 +392,7 @@ class TestSignals:
 
     def test_second_ctrl_c_stops_at_once(self):
         code = (
-            "import os, signal, time; from modules.training.stopping import StopSignals; s = StopSignals();"
-            "s.install();"
+            "import os, signal, time; from modules.training.stopping import StopSignals; s = StopSignals(); s.install();"
             "os.kill(os.getpid(), signal.SIGINT); print('alive', flush=True); os.kill(os.getpid(), signal.SIGINT);"
             "print('still alive', flush=True)"
         )

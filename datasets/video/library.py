@@ -1,5 +1,6 @@
 """A folder of videos: what is in it, what each video is called in a data set, and how ffmpeg reads it."""
 
+import contextlib
 import csv
 import hashlib
 import os
@@ -7,9 +8,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-import unicodedata
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 from datasets import annotations, captions
 from datasets.errors import InputError, did_you_mean
 from datasets.files import atomic_write, read_json, write_json
+from datasets.names import is_system_entry, spelt_alike
 from datasets.question_table import video_id_problem
 
 SUFFIXES = {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts"}
@@ -42,8 +42,7 @@ class Naming:
         return self.frame_directory.partition("{video_id}")[0]
 
     def video_id(self, path: Path) -> str:
-        # Some file systems and archives spell an accent apart from its letter (NFD), annotations do not.
-        return unicodedata.normalize("NFC", path.stem.removeprefix(self.file_prefix))
+        return spelt_alike(path.stem.removeprefix(self.file_prefix))
 
 
 def get_naming(dataset: str) -> Naming:
@@ -89,6 +88,8 @@ def list_videos(folder: str | os.PathLike, naming: Naming) -> tuple[list[Video],
     files: dict[str, list[Path]] = {}
     problems = []
     for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not path.is_dir()):
+        if any(map(is_system_entry, path.relative_to(folder).parts)):  # such as what is left of videos in a recycle bin
+            continue
         video_id = naming.video_id(path)
         if not path.is_file():
             problems.append(Problem(path, "is a link to nothing, or no regular file"))
@@ -114,7 +115,7 @@ def _choose(paths: list[Path]) -> tuple[Path, list[Problem]]:
     failures: dict[Path, str] = {}
     for path in paths:
         try:
-            with closing(iter(VideoFrames(path, threads=1))) as frames:
+            with contextlib.closing(iter(VideoFrames(path, threads=1))) as frames:
                 next(frames)
         except VideoError as error:
             failures[path] = str(error)
@@ -272,13 +273,18 @@ def shown(path: Path) -> str:
 def report_problems(problems: list[Problem], path: Path) -> None:
     """Prints what was skipped or is damaged, and writes it to a csv; without problems no such file is left."""
     if not problems:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.unlink()
         return
     problems = sorted(problems, key=lambda problem: problem.path)
-    with atomic_write(path) as file:
-        writer = csv.writer(file)
-        writer.writerow(["file", "reason"])
-        writer.writerows((shown(problem.path), problem.reason) for problem in problems)
-    print(f"{len(problems)} skipped or damaged (also listed in {shown(path)}):")
+    try:
+        with atomic_write(path) as file:
+            writer = csv.writer(file)
+            writer.writerow(["file", "reason"])
+            writer.writerows((shown(problem.path), problem.reason) for problem in problems)
+        listed = f"also listed in {shown(path)}"
+    except InputError as error:  # beside an output that is a mount point, say
+        listed = f"no list of them: {error}"
+    print(f"{len(problems)} skipped or damaged ({listed}):")
     for problem in problems:
         print(f"  {shown(problem.path)}: {problem.reason}")

@@ -338,7 +338,7 @@ def read_questions(path: str | Path | None) -> list[str]:
     if path is None:
         return []
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"question_file={str(path)!r} cannot be read as text: {error}") from None
     questions = [line.strip() for line in lines if line.strip()]

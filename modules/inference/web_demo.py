@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 
 from datasets.errors import InputError
+from datasets.names import is_system_entry
 from datasets.video.library import SUFFIXES
 
 from .picture import clip_edges, light_up
@@ -163,12 +164,16 @@ def _jpg(picture: np.ndarray) -> str:
 # --- the page ---------------------------------------------------------------------------------------------------------
 
 
+def _is_video(file: Path) -> bool:
+    return file.suffix.lower() in SUFFIXES and not is_system_entry(file.name)
+
+
 def find_examples(paths: Sequence[str]) -> list[str]:
     """The first videos of files and folders. Raises InputError for what does not exist."""
     found = []
     for path in map(Path, paths):
         if path.is_dir():
-            found += sorted(str(file) for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+            found += sorted(str(file) for file in path.iterdir() if _is_video(file))
         elif path.is_file():
             found.append(str(path))
         else:

@@ -69,6 +69,13 @@ def test_pickling():
     assert tokenizer.encode(["red cat"], 3)[0].tolist() == [[2, 9, 3]]
 
 
+@pytest.mark.parametrize("ending", ("\n", "\r\n"))
+def test_tokens_that_end_lines_elsewhere(tmp_path, ending):
+    odd = ["\u2028", "\u2029", "\x85", "\x0b", "\x1e", "a\u2028b"]
+    (tmp_path / "vocab.txt").write_bytes("".join(word + ending for word in [*WORDS, *odd]).encode())
+    assert load_tokenizer(tmp_path).vocab == [*WORDS, *odd]
+
+
 def test_messages(tmp_path):
     with pytest.raises(InputError, match=r"holds neither tokenizer\.json nor vocab\.txt"):
         load_tokenizer(tmp_path)

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import pickle
+import unicodedata
 
 import h5py
 import numpy as np
@@ -194,3 +195,17 @@ def test_damaged_anywhere(file):
         finally:
             clips.close()
     assert refused > 30
+
+
+@pytest.mark.parametrize(("asked", "there"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_accents_spelt_otherwise(tmp_path, asked, there):
+    name = "Zo\u00eb \ud55c\uad6d"
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file[f"videos/{unicodedata.normalize(there, name)}"] = np.ones((2, 4), np.float32)
+    wanted = unicodedata.normalize(asked, name)
+    clips = ClipFeatures(tmp_path / "x.h5", 4, key="videos/{video_id}")
+    assert clips.missing([wanted, "Zo\u00eb"]) == ["Zo\u00eb"]
+    assert clips.problems([wanted]) == {}
+    assert pickle.loads(pickle.dumps(clips)).read(wanted).shape == (2, 4)
+    with pytest.raises(InputError, match="no features of this video"):
+        clips.read("Zo\u00eb")

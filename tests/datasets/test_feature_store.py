@@ -95,6 +95,15 @@ def test_what_a_killed_merge_left_is_removed(store):
     assert sorted(path.name for path in store.path.parent.iterdir()) == [other.name, "a.h5"]
 
 
+def test_what_systems_put_among_the_parts_goes_with_them(store):
+    (store.parts / ".DS_Store").touch()
+    (store.parts / "@eaDir").mkdir()
+    (store.parts / "@eaDir" / "x").touch()
+    store.write("a", features(0))
+    store.merge(["a"])
+    assert [path.name for path in store.path.parent.iterdir()] == ["a.h5"]
+
+
 def test_notes(store):
     assert store.note("a") is None
     store.write_note("a", "wäs empty")

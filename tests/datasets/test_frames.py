@@ -1,6 +1,7 @@
 """Frames against Pillow, and every message."""
 
 import pickle
+import unicodedata
 from pathlib import Path
 
 import cv2
@@ -264,3 +265,26 @@ def test_links_stay_inside_the_root(tmp_path):
     assert (reader.read("same") == reader.read("a")).all()
     (tmp_path / "elsewhere").symlink_to(tmp_path / "frames")  # the root itself may be a link
     assert (FrameReader(tmp_path / "elsewhere", 1, image_size=8).read("a") == reader.read("a")).all()
+
+
+@pytest.mark.parametrize(("asked", "there"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_accents_spelt_otherwise(tmp_path, asked, there):
+    name = "Zo\u00eb \ud55c\uad6d"
+    folder = tmp_path / unicodedata.normalize(there, name)
+    folder.mkdir()
+    Image.fromarray(scene(20, 30)).save(folder / "1.png")
+    wanted = unicodedata.normalize(asked, name)
+    reader = FrameReader(tmp_path, 2, image_size=8)
+    for one in (reader, FrameReader(tmp_path, 2, image_size=8)):
+        assert one.read(wanted).any()
+    assert reader.missing([wanted, "Zo\u00eb"]) == ["Zo\u00eb"]
+    with pytest.raises(InputError, match="cannot read the frames in"):
+        reader.read("Zo\u00eb")
+
+
+def test_counts_are_no_setting(tmp_path):
+    """They are not for a checkpoint to keep."""
+    (tmp_path / ".extract_frames.json").write_text('{"fps": 3.0, "counts": {"v_a": 7}}')
+    reader = FrameReader(tmp_path, 2)
+    assert reader.settings() == {"fps": 3.0}
+    assert reader.counts() == {"v_a": 7}

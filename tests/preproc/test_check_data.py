@@ -1,8 +1,12 @@
 """Every fault that a data root can have is found, and nothing else is."""
 
 import csv
+import errno
 import json
+import os
+import re
 import shutil
+import unicodedata
 
 import cv2
 import h5py
@@ -219,12 +223,96 @@ def test_only_what_a_run_reads(root, capsys):
     assert "--splits 'tset' (did you mean 'test'?): anetqa has train, val, test" in capsys.readouterr().err
 
 
-def test_the_table_is_whole_in_a_pipe(root, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "80")
-    reason = f"no directory {root / 'frames' / 'v_c'}"
+@pytest.mark.parametrize("columns", ("80", "300"))
+def test_the_table_is_whole_in_a_pipe(root, capsys, monkeypatch, columns):
+    """However long the paths; and no line of it is longer than 120 characters."""
+    monkeypatch.setenv("COLUMNS", columns)
+    deep = root / ("long" * 30) / "anetqa"
+    deep.parent.mkdir()
     remove_frames(root)
-    assert script.main([str(root), "--task", "anetqa", "--width", str(WIDTH)]) == 1
-    assert f"e.g. v_c: {reason}" in capsys.readouterr().out
+    shutil.copytree(root, deep, ignore=shutil.ignore_patterns("long*"))
+    write_questions(deep, "train", [("1", "what", "red", "a", 5), ("2", "what", "blue", "absent\u3000" + "n" * 99, 5)])
+    assert script.main([str(deep), "--task", "anetqa", "--width", str(WIDTH)]) == 1
+    table = [line for line in capsys.readouterr().out.splitlines() if line[0] in "┏┃┡│└"]
+    assert max(map(len, table)) <= 120
+    cells = [line.strip("│").split("│") for line in table if line[0] == "│"]
+    rows = {row[1].strip() for row in cells} - {""}
+    assert {"annotations", "frames without questions", "features without questions"} <= rows
+    text = re.sub(r"\s", "", "".join(row[4] for row in cells))
+    assert f"e.g.v_absent{'n' * 99}:nodirectory{deep}/frames/v_absent{'n' * 99}" in text
+
+
+def test_a_read_only_root(root, capsys, monkeypatch):
+    """The verdict is what counts, also where the list of problems cannot be written."""
+
+    def read_only(*args, **kwargs):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    arguments = [str(root), "--task", "anetqa", "--width", str(WIDTH)]
+    with monkeypatch.context() as patch:
+        patch.setattr("datasets.files.tempfile.mkstemp", read_only)
+        assert script.main(arguments) == 0
+        said = capsys.readouterr().out
+        assert "features without questions" in said
+        assert said.splitlines()[-1] == (
+            f"fine; the list is not written: cannot write {root}/problems.csv: Read-only file system; "
+            "name another place with --list FILE"
+        )
+        remove_frames(root)
+        assert script.main([*arguments, "--list", "/proc/none/l.csv"]) == 1
+    assert "1 problems; the list is not written: cannot write /proc/none/l.csv" in capsys.readouterr().out
+
+
+def number_from(root, first: int) -> None:
+    folder = root / "frames" / "v_a"
+    for path in sorted(folder.iterdir(), reverse=first > 1):
+        path.rename(path.with_name(f"{int(path.stem) - 1 + first:04d}.png"))
+
+
+def test_frames_that_begin_late(root):
+    number_from(root, 220)
+    problem = "5 frames are numbered 220 to 224: some are missing; extract them again"
+    assert found(check_qa("anetqa", root, WIDTH)) == {"frames": [("v_a", problem)]}
+
+
+def test_frames_of_elsewhere_may_begin_with_0(root):
+    number_from(root, 0)
+    checks = check_qa("anetqa", root, WIDTH)
+    assert found(checks) == {
+        "frames numbered from 0": [("v_a", "0000.png is the first; preproc/extract_frames.py begins with 1")]
+    }
+    assert not any(check.failed for check in checks)
+
+
+def test_fewer_frames_than_were_extracted(root):
+    note = {"fps": 3.0, "counts": {f"v_{video}": 5 for video in "abc"}}
+    (root / "frames" / ".extract_frames.json").write_text(json.dumps(note))
+    assert found(check_qa("anetqa", root, WIDTH)) == {}
+    for number in (4, 5):
+        (root / "frames" / "v_a" / f"{number:04d}.png").unlink()
+    problem = "3 frames, and 5 were extracted; extract them again"
+    assert found(check_qa("anetqa", root, WIDTH)) == {"frames": [("v_a", problem)]}
+
+
+def test_what_systems_put_there_is_no_content(root):
+    for name in ("lost+found", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information"):
+        (root / "frames" / name / "v_a").mkdir(parents=True)
+        (root / "frames" / "v_a" / name).mkdir()
+    for folder in (root / "frames", root / "frames" / "v_a"):
+        for name in (".DS_Store", "Thumbs.db", "desktop.ini", "._0001.png"):
+            (folder / name).write_bytes(b"x")
+    assert found(check_qa("anetqa", root, WIDTH)) == {}
+
+
+@pytest.mark.parametrize(("asked", "there"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_accents_spelt_otherwise(root, asked, there):
+    name = "\uac00 Caf\u00e9 \u1ec7"
+    write_questions(root, "val", [("3", "what", "red", unicodedata.normalize(asked, name), 5)])
+    stored = unicodedata.normalize(there, name)
+    (root / "frames" / "v_c").rename(root / "frames" / f"v_{stored}")
+    with h5py.File(root / "anetqa.h5", "a") as file:
+        file.move("c", stored)
+    assert found(check_qa("anetqa", root, WIDTH)) == {}
 
 
 @pytest.mark.parametrize(

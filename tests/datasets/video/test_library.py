@@ -107,6 +107,36 @@ def test_order_subfolders_and_names_that_cannot_be_used(tmp_path):
     assert "cannot be a file name" in reasons["v_a:b.mp4"]
 
 
+def test_names_as_people_have_them(tmp_path):
+    names = {
+        "Screenshot at 3.04.05\u202fPM",
+        "no\u00a0break",
+        "\u5168\u89d2\u3000\u7a7a\u767d",
+        "\U0001f468\u200d\U0001f469\u200d\U0001f467",
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+        "soft\u00adhyphen",
+        "\u2066right to left\u2069",
+        "\ufeffmark",
+        "private \ue000",
+        "line\u2028separator",
+    }
+    for name in names:
+        (tmp_path / f"{name}.mp4").touch()
+    for name in ("tab\t", "bell\x07", "next\x85line"):
+        (tmp_path / f"{name}.mp4").touch()
+    found, problems = list_videos(tmp_path, get_naming("agqa"))
+    assert {video.video_id for video in found} == names
+    assert len(problems) == 3 and all("control character" in problem.reason for problem in problems)
+
+
+def test_what_systems_put_into_folders_is_no_video(tmp_path):
+    for name in ("a.mp4", "._a.mp4", "#recycle/b.mp4", ".Trash-1000/files/c.mp4", "d/@eaDir/d.mp4", ".hidden.mp4"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found, problems = list_videos(tmp_path, get_naming("agqa"))
+    assert [video.path.name for video in found] == [".hidden.mp4", "a.mp4"] and problems == []
+
+
 def test_of_several_files_with_one_id_the_first_that_can_be_decoded_is_used(tmp_path, video):
     for name in ("a.avi", "b.avi", "b.mkv", "c.avi", "c.mkv"):
         (tmp_path / name).touch()

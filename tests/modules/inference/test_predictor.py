@@ -316,6 +316,10 @@ class TestCommand:
         assert said in error
         assert error.count("\n") == 1
 
+    def test_questions_end_where_lines_do(self, tmp_path):
+        (tmp_path / "questions.txt").write_bytes("who\u2028is it\r\n\n what\x0cis it \n".encode())
+        assert read_questions(tmp_path / "questions.txt") == ["who\u2028is it", "what\x0cis it"]
+
     def test_a_file_of_no_question(self, tmp_path):
         (tmp_path / "questions.txt").write_text("\n \n")
         with pytest.raises(InputError, match="holds no question; write one a line"):

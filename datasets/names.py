@@ -1,0 +1,36 @@
+"""Names that file systems give: the same in two spellings, and those of the systems' own entries."""
+
+import re
+import unicodedata
+from collections.abc import Collection, Iterable
+
+# What systems put into the folders of others: Windows, macOS, Linux; Synology, QNAP, NetApp and other file servers.
+_SYSTEM_ENTRY = re.compile(
+    r"""
+    \._.* | \.DS_Store | \.AppleDouble | \.Spotlight-V100 | \.fseventsd | \.DocumentRevisions-V100 | \.TemporaryItems
+    | \.Trash.* | \.apdisk | \.VolumeIcon\.icns | Icon\r | __MACOSX | Network\ Trash\ Folder | Temporary\ Items
+    | Thumbs\.db | ehthumbs.*\.db | desktop\.ini | \$RECYCLE\.BIN | System\ Volume\ Information
+    | lost\+found | aquota\.(user|group) | \.nfs[0-9a-f]+ | \.snapshots? | \.zfs | ~snapshot | \.fuse_hidden.*
+    | @eaDir | @tmp | @sharebin | @__thumb | @Recycle | @Recently-Snapshot | @Transcode | \.@.* | \#recycle | \#snapshot
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+def is_system_entry(name: str) -> bool:
+    """Whether systems put files or folders of that name there for themselves: `lost+found`, `@eaDir`, `.DS_Store`."""
+    return _SYSTEM_ENTRY.fullmatch(name) is not None
+
+
+def spelt_alike(name: str) -> str:
+    """The name with every accent in one character with its letter (NFC); Macs keep them apart (NFD)."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
+def other_spellings(wanted: Iterable[str], present: Collection[str]) -> dict[str, str]:
+    """Wanted name -> the present one that differs from it in how accents are spelt, for those that are not present."""
+    absent = [name for name in wanted if not name.isascii() and name not in present]
+    if not absent:
+        return {}
+    spelt = {spelt_alike(name): name for name in present if not name.isascii()}
+    return {name: spelt[spelt_alike(name)] for name in absent if spelt_alike(name) in spelt}
