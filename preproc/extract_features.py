@@ -33,7 +33,7 @@ from datasets.errors import InputError, run_cli
 from modules.video_swin import ARCHITECTURES, VideoSwin, get_sizes, load_video_swin
 from preproc.decoding import decode_ahead
 from preproc.feature_store import FeatureStore
-from preproc.videos import DATASETS, Problem, Video, get_naming, list_videos, report_problems
+from preproc.videos import DATASETS, Problem, Video, find_ffmpeg, get_naming, list_videos, report_problems
 from preproc.windows import WindowBatch, WindowSettings
 
 # Of RGB in 0..255, as the published Video Swin was trained.
@@ -222,6 +222,7 @@ def main(arguments: list[str] | None = None) -> int:
         if getattr(options, name) < 1:
             raise InputError(f"--{name.replace('_', '-')} {getattr(options, name)} must be at least 1")
     naming = get_naming(options.dataset)
+    find_ffmpeg()  # one that cannot be used is found before anything is made
     videos, problems = list_videos(options.videos, naming)
     keys = {naming.feature_key.format(video_id=video.video_id): video for video in videos}
     windows = WindowSettings(options.clip_len, options.frame_interval, options.window_interval, options.size)

@@ -16,7 +16,6 @@ import argparse
 import errno
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -28,6 +27,8 @@ from tqdm import tqdm
 
 from datasets.errors import InputError, run_cli
 from datasets.files import FRAME_SETTINGS, write_json
+from preproc import ffmpeg
+from preproc.ffmpeg import find_damage, run_ffmpeg
 from preproc.videos import (
     DATASETS,
     Problem,
@@ -35,7 +36,7 @@ from preproc.videos import (
     VideoError,
     explain,
     ffmpeg_input,
-    first_error,
+    find_ffmpeg,
     get_naming,
     hashed_name,
     hold_to_settings,
@@ -45,6 +46,7 @@ from preproc.videos import (
 )
 
 DAMAGE = ".damage"  # a file among a video's frames: the first error that ffmpeg met and went on after
+PNG_FORMATS = "rgb24|rgba|gray|ya8|pal8|monob"  # of 8 bits a sample at most; ffmpeg takes what fits a video best
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,11 @@ class FrameSettings:
         except TypeError:  # a list, or words for numbers
             raise InputError("the checkpoint's record of its frames cannot be read: it is another version's") from None
 
+    @property
+    def stall_seconds(self) -> float:
+        """Seconds without a picture after which a decoder has stalled: pictures may lie far apart."""
+        return ffmpeg.STALL_SECONDS * max(1.0, 1 / (self.fps or 1))
+
     def ffmpeg_output(self) -> list[str]:
         """The part of an ffmpeg command between the input and the names of the pictures."""
         filters = [] if self.fps is None else [f"fps={self.fps:g}"]
@@ -92,7 +99,8 @@ class FrameSettings:
             quality = ["-q:v", f"{2 + (100 - self.quality) * 29 / 99:.2f}"]  # mjpeg's runs from 2 (best) to 31
         if scale:
             filters += ["format=rgb24", f"scale={':'.join(scale)}"]
-        filters += ["format=yuvj444p" if self.format == "jpg" else "null"]
+        # ffmpeg would write a png of 16 bits a sample for a video that has more than 8; readers only cut those off.
+        filters += [f"format={'yuvj444p' if self.format == 'jpg' else PNG_FORMATS}"]
         return ["-vf", ",".join(filters), *quality]
 
 
@@ -115,7 +123,7 @@ def extract_video(video: Video, directory: Path, settings: FrameSettings) -> tup
             for output in (settings.ffmpeg_output(), [*replace(settings, fps=None).ffmpeg_output(), "-frames:v", "1"]):
                 pictures = f"file:{str(partial).replace('%', '%%')}/%04d.{settings.format}"
                 command = [*ffmpeg_input(video.path, threads=1), *output, "-f", "image2", pictures]
-                run = subprocess.run(command, capture_output=True, check=False)
+                run = run_ffmpeg(command, settings.stall_seconds, lambda: sum(1 for _ in partial.iterdir()))
                 count = sum(1 for _ in partial.iterdir())
                 if count or run.returncode:
                     break
@@ -123,7 +131,7 @@ def extract_video(video: Video, directory: Path, settings: FrameSettings) -> tup
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if count == 0 or run.returncode != 0:
                 raise VideoError(explain(video.path, run.returncode, run.stderr))
-            damage = first_error(run.stderr)
+            damage = find_damage(run.stderr)
             if damage:  # appears with the frames, for the list at the end of every later run
                 (partial / DAMAGE).write_text(damage, encoding="utf-8")
             partial.chmod(0o755)
@@ -191,6 +199,7 @@ def extract_frames(
             by other means.
     """
     out = Path(out)
+    find_ffmpeg()  # one that cannot be used is found before anything is made
     naming = get_naming(dataset)
     videos, problems = list_videos(videos_folder, naming)
     try:
