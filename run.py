@@ -156,12 +156,14 @@ def ask(_config: dict[str, Any], _run: Any) -> int:
     from modules.ask.picture import picture_paths, save_picture
     from modules.ask.table import answer_table, times_line
     from modules.progress import quiet_libraries
+    from preproc.ffmpeg import find_ffmpeg
 
     heed_interrupts()
     quiet_libraries()
     config = check_values(_config, Config)
     given, recipes = _run.meta_info["config_updates"], _run.meta_info["named_configs"]
     check_asked(config)
+    find_ffmpeg()  # one that cannot be used is found before anything is loaded
     questions = config["question"] + read_questions(config["question_file"])
     pictures = picture_paths(config["save"], len(questions))
     device, precision = choose_precision(config, given, torch.cuda.device_count())
@@ -193,12 +195,14 @@ def web(_config: dict[str, Any], _run: Any) -> int:
     from modules.ask.web_demo import find_examples, serve
     from modules.assembly import construct
     from modules.progress import quiet_libraries
+    from preproc.ffmpeg import find_ffmpeg
 
     heed_interrupts()
     quiet_libraries()
     config = check_values(_config, Config)
     given, recipes = _run.meta_info["config_updates"], _run.meta_info["named_configs"]
     check_files(config, ("load_path", "swin_path", "question_file"))
+    find_ffmpeg()  # one that cannot be used is found before anything is loaded
     offered = {
         "examples": find_examples(config["examples"]),
         "questions": config["question"] + read_questions(config["question_file"]),

@@ -46,7 +46,8 @@ from preproc.videos import (
 )
 
 DAMAGE = ".damage"  # a file among a video's frames: the first error that ffmpeg met and went on after
-PNG_FORMATS = "rgb24|rgba|gray|ya8|pal8|monob"  # of 8 bits a sample at most; ffmpeg takes what fits a video best
+# 8 bits a sample, whatever a video has; ffmpeg takes what fits best. Left to itself it dithers deep grey.
+PNG_FORMATS = "rgb24|rgba"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ preprocessing and the reading of a data set would give, without a data set.
 import re
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from preproc.extract_features import STORED, FeatureExtractor, sha256
 from preproc.extract_frames import FrameSettings, extract_video
 from preproc.ffmpeg import find_damage, run_ffmpeg
 from preproc.videos import Video, VideoError, ffmpeg_input, find_ffmpeg
-from preproc.windows import WindowSettings
+from preproc.windows import WindowBatch, WindowSettings
 
 WINDOWS_AT_ONCE = 8  # as extract_features.py has it by default: features depend on it in the last bits
 
@@ -244,11 +244,16 @@ def _rate(settings: FrameSettings) -> list[str]:
 
 
 def read_clips(
-    path: Path, extractor: FeatureExtractor, settings: ClipSettings, max_video_len: int, seconds: float
+    path: Path,
+    extractor: Callable[[WindowBatch], np.ndarray],
+    settings: ClipSettings,
+    max_video_len: int,
+    seconds: float,
 ) -> tuple[np.ndarray, np.ndarray, str]:
     """The clip features that inference reads of a video.
 
     Args:
+        extractor: windows to features, as a `FeatureExtractor`.
         max_video_len: features at most; more are sampled down.
         seconds: length of the video.
 
@@ -278,7 +283,7 @@ def read_clips(
 
 
 def find_seconds(path: Path) -> float | None:
-    """Length of a video without decoding it: as the file itself says, else to the end of its last packet.
+    """Length of a video, as the file itself says, else as the times of its packets do, to within a frame.
 
     Raises:
         VideoError: nothing comes of the file for too long.
