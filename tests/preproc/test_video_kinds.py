@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from datasets.errors import InputError
-from preproc import ffmpeg as program
+from datasets.video import ffmpeg as program
+from datasets.video.ffmpeg import VideoError, find_ffmpeg, run_ffmpeg
+from datasets.video.library import VideoFrames, get_naming, list_videos
+from modules.inference.video_input import find_seconds, read_frames
 from preproc.extract_features import main as extract_features
 from preproc.extract_frames import FrameSettings, extract_frames
 from preproc.extract_frames import main as frames_script
-from preproc.ffmpeg import VideoError, find_ffmpeg, run_ffmpeg
-from preproc.one_video import find_seconds, read_frames
-from preproc.videos import VideoFrames, get_naming, list_videos
+from tests.datasets.video.video_files import ffmpeg, make_video
 
 from .test_extract_frames import plain_frames, read
-from .video_files import ffmpeg, make_video
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "videos"
 DEEP = {
