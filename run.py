@@ -160,6 +160,7 @@ def ask(_config: dict[str, Any], _run: Any) -> int:
     import torch
     from rich.console import Console
 
+    from datasets.video.ffmpeg import find_ffmpeg
     from modules.inference.picture import picture_paths, save_picture
     from modules.inference.predictor import Asker, read_questions
     from modules.inference.table import answer_table, times_line
@@ -170,6 +171,7 @@ def ask(_config: dict[str, Any], _run: Any) -> int:
     config = check_values(_config, Config)
     given, recipes = _run.meta_info["config_updates"], _run.meta_info["named_configs"]
     check_asked(config)
+    find_ffmpeg()  # one that cannot be used is found before anything is loaded
     questions = config["question"] + read_questions(config["question_file"])
     pictures = picture_paths(config["save"], len(questions))
     device, precision = choose_precision(config, given, torch.cuda.device_count())
@@ -197,6 +199,7 @@ def web(_config: dict[str, Any], _run: Any) -> int:
     """Serve a page on which videos can be dropped and asked about."""
     import torch
 
+    from datasets.video.ffmpeg import find_ffmpeg
     from modules.config.assembly import construct
     from modules.inference.predictor import Asker, read_questions
     from modules.inference.web_demo import find_examples, serve
@@ -207,6 +210,7 @@ def web(_config: dict[str, Any], _run: Any) -> int:
     config = check_values(_config, Config)
     given, recipes = _run.meta_info["config_updates"], _run.meta_info["named_configs"]
     check_files(config, ("load_path", "swin_path", "question_file"))
+    find_ffmpeg()  # one that cannot be used is found before anything is loaded
     offered = {
         "examples": find_examples(config["examples"]),
         "questions": config["question"] + read_questions(config["question_file"]),

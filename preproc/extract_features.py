@@ -32,7 +32,7 @@ from tqdm import tqdm
 from datasets.errors import InputError, run_cli
 from datasets.feature_store import FeatureStore
 from datasets.video.decode_ahead import decode_ahead
-from datasets.video.library import DATASETS, Problem, Video, get_naming, list_videos, report_problems
+from datasets.video.library import DATASETS, Problem, Video, find_ffmpeg, get_naming, list_videos, report_problems
 from datasets.video.windows import WindowBatch, WindowSettings
 from modules.checkpoints.video_swin import load_video_swin
 from modules.models.video_swin import ARCHITECTURES, VideoSwin, get_sizes
@@ -223,6 +223,7 @@ def main(arguments: list[str] | None = None) -> int:
         if getattr(options, name) < 1:
             raise InputError(f"--{name.replace('_', '-')} {getattr(options, name)} must be at least 1")
     naming = get_naming(options.dataset)
+    find_ffmpeg()  # one that cannot be used is found before anything is made
     videos, problems = list_videos(options.videos, naming)
     keys = {naming.feature_key.format(video_id=video.video_id): video for video in videos}
     windows = WindowSettings(options.clip_len, options.frame_interval, options.window_interval, options.size)

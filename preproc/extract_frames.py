@@ -16,7 +16,6 @@ import argparse
 import errno
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -30,6 +29,8 @@ from datasets.errors import InputError, run_cli
 from datasets.files import FRAME_COUNTS, FRAME_SETTINGS, write_json
 from datasets.locks import sole_writer
 from datasets.names import is_system_entry, other_spellings
+from datasets.video import ffmpeg
+from datasets.video.ffmpeg import find_damage, run_ffmpeg
 from datasets.video.library import (
     DATASETS,
     Naming,
@@ -38,7 +39,7 @@ from datasets.video.library import (
     VideoError,
     explain,
     ffmpeg_input,
-    first_error,
+    find_ffmpeg,
     get_naming,
     hashed_name,
     hold_to_settings,
@@ -49,6 +50,8 @@ from datasets.video.library import (
 
 LOCK = ".extract_frames.lock"
 DAMAGE = ".damage"  # a file among a video's frames: the first error that ffmpeg met and went on after
+# 8 bits a sample, whatever a video has; ffmpeg takes what fits best. Left to itself it dithers deep grey.
+PNG_FORMATS = "rgb24|rgba"
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,11 @@ class FrameSettings:
         except TypeError:  # a list, or words for numbers
             raise InputError("the checkpoint's record of its frames cannot be read: it is another version's") from None
 
+    @property
+    def stall_seconds(self) -> float:
+        """Seconds without a picture after which a decoder has stalled: pictures may lie far apart."""
+        return ffmpeg.STALL_SECONDS * max(1.0, 1 / (self.fps or 1))
+
     def ffmpeg_output(self) -> list[str]:
         """The part of an ffmpeg command between the input and the names of the pictures."""
         filters = [] if self.fps is None else [f"fps={self.fps:g}"]
@@ -96,7 +104,8 @@ class FrameSettings:
             quality = ["-q:v", f"{2 + (100 - self.quality) * 29 / 99:.2f}"]  # mjpeg's runs from 2 (best) to 31
         if scale:
             filters += ["format=rgb24", f"scale={':'.join(scale)}"]
-        filters += ["format=yuvj444p" if self.format == "jpg" else "null"]
+        # ffmpeg would write a png of 16 bits a sample for a video that has more than 8; readers only cut those off.
+        filters += [f"format={'yuvj444p' if self.format == 'jpg' else PNG_FORMATS}"]
         return ["-vf", ",".join(filters), *quality]
 
 
@@ -119,7 +128,7 @@ def extract_video(video: Video, directory: Path, settings: FrameSettings) -> tup
             for output in (settings.ffmpeg_output(), [*replace(settings, fps=None).ffmpeg_output(), "-frames:v", "1"]):
                 pictures = f"file:{str(partial).replace('%', '%%')}/%04d.{settings.format}"
                 command = [*ffmpeg_input(video.path, threads=1), *output, "-f", "image2", pictures]
-                run = subprocess.run(command, capture_output=True, check=False)
+                run = run_ffmpeg(command, settings.stall_seconds, lambda: _count(partial, settings))
                 count = _count(partial, settings)
                 if count or run.returncode:
                     break
@@ -127,7 +136,7 @@ def extract_video(video: Video, directory: Path, settings: FrameSettings) -> tup
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if count == 0 or run.returncode != 0:
                 raise VideoError(explain(video.path, run.returncode, run.stderr))
-            damage = first_error(run.stderr)
+            damage = find_damage(run.stderr)
             if damage:  # appears with the frames, for the list at the end of every later run
                 (partial / DAMAGE).write_text(damage, encoding="utf-8")
             partial.chmod(0o755)
@@ -222,6 +231,7 @@ def extract_frames(
             made with other settings, or by other means.
     """
     out = Path(out)
+    find_ffmpeg()  # one that cannot be used is found before anything is made
     naming = get_naming(dataset)
     videos, problems = list_videos(videos_folder, naming)
     try:

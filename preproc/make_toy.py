@@ -277,6 +277,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--size", type=int, default=96, help="pixels of a side (default: %(default)s)")
     parser.add_argument("--jobs", type=int, help="processes (default: the number of processors)")
     options = parser.parse_args(arguments)
+    find_ffmpeg()  # one that cannot be used is found before anything is made
     counts = make_toy(options.output_dir, options.seed, options.scale, options.size, options.jobs)
     print(f"{options.output_dir}: " + ", ".join(f"{name} {count:,} videos" for name, count in counts.items()))
 

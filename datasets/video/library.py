@@ -3,14 +3,13 @@
 import contextlib
 import csv
 import hashlib
+import io
 import os
-import re
-import shutil
 import subprocess
 import tempfile
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import IO
 
@@ -21,10 +20,12 @@ from datasets.errors import InputError, did_you_mean
 from datasets.files import atomic_write, read_json, write_json
 from datasets.names import is_system_entry, spelt_alike
 from datasets.question_table import video_id_problem
+from datasets.video import ffmpeg
+
+from .ffmpeg import ImpatientReader, VideoError, end, find_damage, find_ffmpeg, first_error, stalled
 
 SUFFIXES = {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts"}
 SUFFIXES |= {".webm", ".wmv", ".gif"}  # TGIF's videos are GIFs
-
 
 DATASETS = (*annotations.SOURCE_NAMES, *captions.SOURCE_NAMES)
 
@@ -76,6 +77,7 @@ class Problem:
 def list_videos(folder: str | os.PathLike, naming: Naming) -> tuple[list[Video], list[Problem]]:
     """The videos in a folder and its subfolders, in order of their ids, and the files that cannot be used.
 
+    Subfolders may be links; each folder is searched once, however many links lead to it.
     Of several files with one id (``a.mp4`` and ``a.mkv``) the first in order of the path that can be decoded is used,
     the rest are not.
 
@@ -86,8 +88,8 @@ def list_videos(folder: str | os.PathLike, naming: Naming) -> tuple[list[Video],
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; give the folder that holds the video files")
     files: dict[str, list[Path]] = {}
-    problems = []
-    for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not path.is_dir()):
+    problems: list[Problem] = []
+    for path in sorted(path for path in _list_files(folder, problems) if path.suffix.lower() in SUFFIXES):
         if any(map(is_system_entry, path.relative_to(folder).parts)):  # such as what is left of videos in a recycle bin
             continue
         video_id = naming.video_id(path)
@@ -105,6 +107,25 @@ def list_videos(folder: str | os.PathLike, naming: Naming) -> tuple[list[Video],
         videos.append(Video(used, video_id))
         problems += others
     return videos, problems
+
+
+def _list_files(folder: Path, problems: list[Problem]) -> Iterator[Path]:
+    """All that is no folder in a folder and its subfolders; those that cannot be read are added to the problems."""
+
+    def pass_over(error: OSError) -> None:
+        problems.append(Problem(Path(error.filename), f"the folder cannot be read: {error.strerror}"))
+
+    seen = set()  # folders, by what no link changes
+    linked = deque([folder])  # later than the others: files are listed under their own folder's name if it is inside
+    while linked:
+        for where, folders, files in os.walk(linked.popleft(), onerror=pass_over):
+            status = Path(where).stat()
+            if (status.st_dev, status.st_ino) in seen:
+                folders.clear()
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            linked += sorted(path for name in folders if (path := Path(where, name)).is_symlink())
+            yield from (Path(where, name) for name in files)
 
 
 def _choose(paths: list[Path]) -> tuple[Path, list[Problem]]:
@@ -125,36 +146,18 @@ def _choose(paths: list[Path]) -> tuple[Path, list[Problem]]:
     return paths[0], [Problem(path, failures[path]) for path in paths[1:]]
 
 
-@cache
-def find_ffmpeg() -> str:
-    """The system's ffmpeg if it is 5.1 or newer (``-fps_mode``), otherwise the one that imageio-ffmpeg carries."""
-    system = shutil.which("ffmpeg")
-    if system is not None:
-        answer = subprocess.run([system, "-version"], capture_output=True, text=True, check=False).stdout
-        version = re.match(r"ffmpeg version n?(\d+)\.(\d+)", answer)
-        if version is not None and (int(version[1]), int(version[2])) >= (5, 1):
-            return system
-    try:
-        import imageio_ffmpeg
-
-        return imageio_ffmpeg.get_ffmpeg_exe()
-    except (ImportError, RuntimeError):
-        raise InputError("no ffmpeg 5.1 or newer: install ffmpeg, or `pip install imageio-ffmpeg`") from None
-
-
 def ffmpeg_input(path: Path, threads: int = 0) -> list[str]:
-    """The start of an ffmpeg command that reads one local file's first video stream (a cover picture is none).
+    """The start of an ffmpeg command that reads one local file; its end names one output, of one video stream.
 
+    Of several streams ffmpeg's own choice is taken, by the default flag, then the number of pixels. A file in which
+    there is none but a cover picture, which ffmpeg would take, too, is refused by another output, of one packet.
     The file's content cannot make ffmpeg open a network address, and its name is never taken for an option.
     """
     return [
         *(find_ffmpeg(), "-nostdin", "-hide_banner", "-v", "error", "-threads", str(threads)),
-        *("-protocol_whitelist", "file", "-i", f"file:{path.absolute()}", "-map", "0:V:0"),
+        *("-protocol_whitelist", "file", "-i", f"file:{path.absolute()}"),
+        *("-map", "0:V:0", "-c", "copy", "-copyinkf", "-frames:v", "1", "-f", "null", "-"),
     ]
-
-
-class VideoError(Exception):
-    """A video that cannot be used; the message is the reason, in one line."""
 
 
 def explain(path: Path, code: int, stderr: bytes) -> str:
@@ -168,15 +171,6 @@ def explain(path: Path, code: int, stderr: bytes) -> str:
     if b"matches no streams" in stderr:
         return "it has no video stream"
     return first_error(stderr) or (f"ffmpeg stopped with exit code {code}" if code else "it has no frame")
-
-
-def first_error(stderr: bytes) -> str:
-    """The first line that ffmpeg wrote, without the address in ``[h264 @ 0x55d0c8]``; "" if there is none."""
-    for line in stderr.decode(errors="replace").splitlines():
-        line = re.sub(r"\[([^\]]*?) @ 0x[0-9a-f]+\]", r"\1:", line).strip()
-        if line:
-            return line
-    return ""
 
 
 class VideoFrames:
@@ -198,25 +192,28 @@ class VideoFrames:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         # PPM pictures say their size themselves, which saves asking for it first (not every machine has ffprobe).
-        output = ["-fps_mode", "passthrough", "-f", "image2pipe", "-c:v", "ppm", "-"]
+        # Without the pixel format, those of a video with more than 8 bits a sample would have 16.
+        output = ["-fps_mode", "passthrough", "-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24", "-"]
         command = [*ffmpeg_input(self.path, self.threads), *output]
         with tempfile.TemporaryFile() as errors:
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, bufsize=1 << 20)
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, bufsize=0)
             try:
                 self.count = 0
-                while (frame := _read_ppm(process.stdout)) is not None:
-                    yield frame
-                    self.count += 1
-                code = process.wait()
+                with ImpatientReader(process.stdout) as raw:
+                    pictures = io.BufferedReader(raw, 1 << 20)
+                    while (frame := _read_ppm(pictures)) is not None:
+                        yield frame
+                        self.count += 1
+                code = process.wait(ffmpeg.STALL_SECONDS)
+            except subprocess.TimeoutExpired as waiting:
+                raise VideoError(stalled(waiting.timeout)) from None
             finally:
-                process.kill()
-                process.stdout.close()
-                process.wait()
+                end(process)
             errors.seek(0)
             stderr = errors.read()
         if self.count == 0 or code != 0:
             raise VideoError(explain(self.path, code, stderr))
-        self.damage = first_error(stderr)
+        self.damage = find_damage(stderr)
 
 
 def _read_ppm(stream: IO[bytes]) -> np.ndarray | None:

@@ -7,6 +7,7 @@ asker = Asker.open("result/anetqa_seed0/version_0/checkpoints/best.ckpt", "swin_
 print(answer.best, answer.probabilities)
 """
 
+import threading
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,6 +25,7 @@ from datamodules.settings import DataSettings
 from datamodules.tokenization import MAX_POSITIONS, TextTokenizer, load_tokenizer
 from datasets.annotations import read_vocabulary
 from datasets.errors import InputError
+from datasets.video.windows import WindowBatch
 from modules.checkpoints.loading import load_weights
 from modules.checkpoints.metadata import infer_sizes
 from modules.checkpoints.names import KINDS, WAYS_OUT, kind_of, published_name
@@ -103,9 +106,11 @@ class Answer:
 class Asker:
     """A network with all it takes to ask it about video files. `open` makes one from a checkpoint.
 
+    Several threads may look and ask: the network does one thing at a time, while any number of videos is decoded.
+
     Attributes:
         notes: what is to be said of it, such as that its weights are random.
-        seconds: what each stage took the last time, by name.
+        seconds: what each stage took the last time in this thread, by name.
     """
 
     def __init__(
@@ -144,7 +149,8 @@ class Asker:
         self.precision = precision
         self.questions_at_once = questions_at_once
         self.notes: list[str] = []
-        self.seconds: dict[str, float] = {}
+        self._times = threading.local()
+        self._computing = threading.RLock()
         self.positions = min(network.sizes.max_text_positions, MAX_POSITIONS)  # tokens a text at most
 
     @classmethod
@@ -235,6 +241,10 @@ class Asker:
         asker.seconds["loading"] = time.perf_counter() - start
         return asker
 
+    @property
+    def seconds(self) -> dict[str, float]:
+        return vars(self._times)
+
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:
         lower = f"nframe (now {self.look_settings.nframe}) or per_gpu_batchsize (now {self.questions_at_once})"
@@ -263,11 +273,16 @@ class Asker:
         if self.network.temporal:
             with self._stage("clip features"):
                 clips, spans, more_damage = read_clips(
-                    path, self.extractor, self.clip_settings, settings.max_video_len, seconds
+                    path, self._extract, self.clip_settings, settings.max_video_len, seconds
                 )
                 damage = damage or more_damage
         seen = VideoInput(frames, times, clips, spans, seconds, damage)
-        return Look(path, seen, self.encode(seen))
+        with self._computing:
+            return Look(path, seen, self.encode(seen))
+
+    def _extract(self, batch: WindowBatch) -> np.ndarray:
+        with self._computing:
+            return self.extractor(batch)
 
     @torch.no_grad()
     def encode(self, seen: VideoInput) -> VideoMemory:
@@ -307,6 +322,10 @@ class Asker:
         Raises:
             InputError: memory is full.
         """
+        with self._computing:
+            return self._ask(look, questions, num_best, with_maps)
+
+    def _ask(self, look: Look, questions: Sequence[str], num_best: int, with_maps: bool) -> list[Answer]:
         with self._stage("answers"):
             known = self.answer_features
         ids, mask = self.encode_questions(questions)

@@ -3,9 +3,9 @@ preprocessing and the reading of a data set would give, without a data set.
 """
 
 import re
-import subprocess
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ from datasets.errors import InputError
 from datasets.frames import FrameReader, read_square
 from datasets.sampling import sample_features, sample_frames
 from datasets.video.decode_ahead import decode_ahead
-from datasets.video.library import Video, VideoError, ffmpeg_input, find_ffmpeg, first_error
-from datasets.video.windows import WindowSettings
+from datasets.video.ffmpeg import find_damage, run_ffmpeg
+from datasets.video.library import Video, VideoError, ffmpeg_input, find_ffmpeg
+from datasets.video.windows import WindowBatch, WindowSettings
 from modules.checkpoints.video_swin import find_arch, load_video_swin
 from modules.models.video_swin import VideoSwin, get_sizes
 from preproc.extract_features import STORED, FeatureExtractor, sha256
@@ -140,22 +141,38 @@ def read_frames(
         InputError: no frame of the video can be decoded, or there is no room for its frames.
     """
     with tempfile.TemporaryDirectory(prefix="dest_") as folder:
-        numbers = _number_pictures(path, settings)
-        count = len(numbers)
-        few = _extract_few(path, Path(folder), settings, numbers[sample_frames(count, nframe, trim)]) if count else None
-        if few is not None:
-            files, damage = few
+        try:
+            files, count, damage = _extract_used(path, Path(folder), settings, nframe, trim)
+        except VideoError as error:
+            raise InputError(f"{path} is no video that can be used: {error}") from None
+        if files is None:
+            frames = FrameReader(folder, nframe, trim, image_size).read("video")
+        else:
             squares = {file: read_square(file, image_size) for file in set(files)}
             frames = np.stack([squares[file] for file in files])
-        else:
-            try:
-                count, damage = extract_video(Video(path, "video"), Path(folder, "video"), settings)
-            except VideoError as error:
-                raise InputError(f"{path} is no video that can be used: {error}") from None
-            frames = FrameReader(folder, nframe, trim, image_size).read("video")
-    seconds = count / settings.fps if settings.fps else (duration(path) or count / 25)
+    seconds = count / settings.fps if settings.fps else (find_seconds(path) or count / 25)
     times = sample_frames(count, nframe, trim) * seconds / count
     return frames, times, seconds, damage
+
+
+def _extract_used(
+    path: Path, folder: Path, settings: FrameSettings, nframe: int, trim: float
+) -> tuple[list[Path] | None, int, str]:
+    """Writes the pictures of a video that are read of it, or all of them if that does not work.
+
+    Returns:
+        the file of each that is read, or None when all are in `folder`/video; the number of the video's pictures; the
+        first error that ffmpeg met and went on after ("" for none).
+    """
+    began = time.monotonic()
+    numbers = _number_pictures(path, settings)
+    if len(numbers):
+        # Once more the same decoding, but nothing is heard of it between the few pictures.
+        patience = settings.stall_seconds + 10 * (time.monotonic() - began)
+        few = _extract_few(path, folder, settings, numbers[sample_frames(len(numbers), nframe, trim)], patience)
+        if few is not None:
+            return few[0], len(numbers), few[1]
+    return None, *extract_video(Video(path, "video"), folder / "video", settings)
 
 
 def _number_pictures(path: Path, settings: FrameSettings) -> np.ndarray:
@@ -169,8 +186,18 @@ def _number_pictures(path: Path, settings: FrameSettings) -> np.ndarray:
     """
     # Four grey pixels: the number's bytes, the lowest first.
     number = "scale=4:1:flags=neighbor,format=gray,geq='mod(floor(N/pow(256,X)),256)'"
-    output = ["-vf", ",".join([*_rate(settings), number]), "-f", "image2pipe", "-c:v", "rawvideo", "-"]
-    run = subprocess.run([*ffmpeg_input(path, threads=1), *output], capture_output=True, check=False)
+    output = [
+        "-vf",
+        ",".join([*_rate(settings), number]),
+        "-f",
+        "image2pipe",
+        "-c:v",
+        "rawvideo",
+        "-flush_packets",
+        "1",
+        "-",
+    ]
+    run = run_ffmpeg([*ffmpeg_input(path, threads=1), *output], settings.stall_seconds)
     if run.returncode != 0 or len(run.stdout) % 4:
         return np.empty(0, np.int64)
     numbers = np.frombuffer(run.stdout, "<u4").astype(np.int64)
@@ -179,12 +206,13 @@ def _number_pictures(path: Path, settings: FrameSettings) -> np.ndarray:
 
 
 def _extract_few(
-    path: Path, folder: Path, settings: FrameSettings, numbers: np.ndarray
+    path: Path, folder: Path, settings: FrameSettings, numbers: np.ndarray, patience: float
 ) -> tuple[list[Path], str] | None:
     """Writes some of the pictures of `extract_video` only.
 
     Args:
         numbers: int [n], non-decreasing, from `_number_pictures`.
+        patience: seconds to wait for a picture.
 
     Returns:
         the file of each, and the first error that ffmpeg met and went on after ("" for none); None: it did not work.
@@ -204,11 +232,12 @@ def _extract_few(
         "image2",
     ]
     pictures = f"file:{str(few).replace('%', '%%')}/%06d.{settings.format}"
-    run = subprocess.run([*ffmpeg_input(path, threads=1), *output, pictures], capture_output=True, check=False)
+    command = [*ffmpeg_input(path, threads=1), *output, pictures]
+    run = run_ffmpeg(command, patience, lambda: sum(1 for _ in few.iterdir()))
     files = sorted(few.iterdir())
     if run.returncode != 0 or len(files) != len(wanted):
         return None
-    return [files[index] for index in place], first_error(run.stderr)
+    return [files[index] for index in place], find_damage(run.stderr)
 
 
 def _rate(settings: FrameSettings) -> list[str]:
@@ -216,11 +245,16 @@ def _rate(settings: FrameSettings) -> list[str]:
 
 
 def read_clips(
-    path: Path, extractor: FeatureExtractor, settings: ClipSettings, max_video_len: int, seconds: float
+    path: Path,
+    extractor: Callable[[WindowBatch], np.ndarray],
+    settings: ClipSettings,
+    max_video_len: int,
+    seconds: float,
 ) -> tuple[np.ndarray, np.ndarray, str]:
     """The clip features that inference reads of a video.
 
     Args:
+        extractor: windows to features, as a `FeatureExtractor`.
         max_video_len: features at most; more are sampled down.
         seconds: length of the video.
 
@@ -249,17 +283,17 @@ def read_clips(
     return features[chosen], spans, damage
 
 
-def duration(path: Path) -> float | None:
-    """Seconds, as the file itself says, without decoding it; None when it does not say."""
-    command = [
-        find_ffmpeg(),
-        "-nostdin",
-        "-hide_banner",
-        "-protocol_whitelist",
-        "file",
-        "-i",
-        f"file:{path.absolute()}",
-    ]
-    stderr = subprocess.run(command, capture_output=True, check=False).stderr.decode(errors="replace")
-    said = re.search(r"^  Duration: (\d+):(\d+):(\d+(?:\.\d+)?)", stderr, re.MULTILINE)
-    return None if said is None else 3600 * int(said[1]) + 60 * int(said[2]) + float(said[3])
+def find_seconds(path: Path) -> float | None:
+    """Length of a video, as the file itself says, else as the times of its packets do, to within a frame.
+
+    Raises:
+        VideoError: nothing comes of the file for too long.
+    """
+    ask = (find_ffmpeg(), "-nostdin", "-hide_banner", "-protocol_whitelist", "file", "-i", f"file:{path.absolute()}")
+    said = run_ffmpeg([*ask]).stderr.decode(errors="replace")
+    found = re.search(r"^  Duration: (\d+):(\d+):(\d+(?:\.\d+)?)", said, re.MULTILINE)
+    if found is None:  # as in what a browser records, or a camera that lost its power
+        command = [*ask, "-an", "-sn", "-dn", "-c", "copy", "-copyinkf", "-f", "null", "-progress", "pipe:1", "-"]
+        said = run_ffmpeg(command).stdout.decode(errors="replace")
+        found = re.search(r"(?s:.*)^out_time=(\d+):(\d+):(\d+(?:\.\d+)?)", said, re.MULTILINE)
+    return None if found is None else 3600 * int(found[1]) + 60 * int(found[2]) + float(found[3])

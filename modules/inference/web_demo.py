@@ -22,16 +22,18 @@ import numpy as np
 
 from datasets.errors import InputError
 from datasets.names import is_system_entry
+from datasets.video.ffmpeg import VideoError
 from datasets.video.library import SUFFIXES
 
 from .picture import clip_edges, light_up
 from .predictor import Answer, Asker, Look
 from .settings import WebSettings
 from .table import times_line
-from .video_input import duration
+from .video_input import find_seconds
 
 LONGEST_QUESTION = 500  # characters
 MOST_EXAMPLES = 6
+VISITORS_AT_ONCE = 8  # whose videos are decoded; the network answers one of them at a time
 LOOKS_KEPT = 2  # videos whose states stay in memory, for further questions about them
 EMPTIED_EVERY, KEPT_FOR = 600, 3600  # seconds, of the folder of uploads
 
@@ -64,7 +66,7 @@ class WebDemo:
     """What happens between the page and the network.
 
     Args:
-        asker: answers; one question at a time.
+        asker: answers. A video that takes long to decode, or stalls, keeps nobody else waiting.
         upload_seconds: length of the longest video that is taken.
     """
 
@@ -72,7 +74,7 @@ class WebDemo:
         self.asker = asker
         self.upload_seconds = upload_seconds
         self._looks: OrderedDict[str, Look] = OrderedDict()
-        self._busy = threading.Lock()
+        self._remembering = threading.Lock()
 
     def answer(self, video: str | None, question: str | None) -> str:
         """The answers, and where and when the first was found, as HTML. Raises InputError."""
@@ -83,29 +85,34 @@ class WebDemo:
             raise InputError("There is no question yet: write one.")
         if len(question) > LONGEST_QUESTION:
             raise InputError(f"The question is longer than {LONGEST_QUESTION} characters.")
-        with self._busy:
-            self.asker.seconds.clear()
-            try:
-                look = self._look(video)
-            except InputError as error:  # names the file as the user knows it
-                raise InputError(str(error).replace(video, Path(video).name)) from None
-            (answer,) = self.asker.ask(look, [question], with_maps=True)
-            times = times_line(self.asker.seconds)
+        self.asker.seconds.clear()
+        try:
+            look = self._look(video)
+        except InputError as error:  # names the file as the user knows it
+            raise InputError(str(error).replace(video, Path(video).name)) from None
+        (answer,) = self.asker.ask(look, [question], with_maps=True)
+        times = times_line(self.asker.seconds)
         return answers_html(answer) + found_html(look, answer) + f'<p class="legend">{times}</p>'
 
     def _look(self, video: str) -> Look:
-        if video in self._looks:
-            self._looks.move_to_end(video)
-            return self._looks[video]
-        seconds = duration(Path(video))
+        with self._remembering:
+            if video in self._looks:
+                self._looks.move_to_end(video)
+                return self._looks[video]
+        try:
+            seconds = find_seconds(Path(video))
+        except VideoError as error:
+            raise InputError(f"{video} is no video that can be used: {error}") from None
         if seconds is None:
             raise InputError(f"{video} is no video that can be used: it does not say how long it is.")
         if seconds > self.upload_seconds:
             raise InputError(f"{video} is {seconds:.0f} s long; videos of up to {self.upload_seconds:g} s are taken.")
-        while len(self._looks) >= LOOKS_KEPT:
-            self._looks.popitem(last=False)
-        self._looks[video] = self.asker.look(video)
-        return self._looks[video]
+        look = self.asker.look(video)
+        with self._remembering:
+            self._looks[video] = look
+            while len(self._looks) > LOOKS_KEPT:
+                self._looks.popitem(last=False)
+        return look
 
 
 # --- what is shown ----------------------------------------------------------------------------------------------------
@@ -203,6 +210,8 @@ def serve(
         InputError: Gradio is not installed, or the port is not free.
     """
     os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    # Gradio calls its own server at the start, which no proxy can reach.
+    os.environ |= {"NO_PROXY": "*", "no_proxy": "*"}
     with tempfile.TemporaryDirectory(prefix="dest_web_") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder
         try:
@@ -211,7 +220,7 @@ def serve(
             raise InputError("the web demo needs Gradio: pip install -r requirements-demo.txt") from None
         limits = f"up to {upload_seconds:g} s and {upload_megabytes} MB"
         page = _make_page(gradio, WebDemo(asker, upload_seconds), examples, questions, limits)
-        page.queue(default_concurrency_limit=1, max_size=32)
+        page.queue(default_concurrency_limit=VISITORS_AT_ONCE, max_size=32)
         try:
             page.launch(
                 server_name=host,

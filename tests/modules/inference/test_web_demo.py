@@ -6,11 +6,13 @@ import signal
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from datasets.errors import InputError
+from datasets.video.ffmpeg import find_ffmpeg
 from modules.inference.predictor import Asker
 from modules.inference.web_demo import LOOKS_KEPT, WebDemo, find_examples
 from tests.datasets.video.video_files import make_video
@@ -231,3 +233,84 @@ def test_without_gradio(asker, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", "")
     with pytest.raises(InputError, match=r"the web demo needs Gradio: pip install -r requirements-demo\.txt"):
         serve(asker)
+
+
+@pytest.fixture
+def stalled(tmp_path, monkeypatch):
+    """A video that every decoder stalls on."""
+    script = tmp_path / "stand_in"
+    script.write_text(f'#!/bin/sh\ncase "$*" in *stalled.mp4*) sleep 60;; esac\nexec "{find_ffmpeg()}" "$@"\n')
+    script.chmod(0o755)
+    for module in ("videos", "one_video"):
+        monkeypatch.setattr(f"preproc.{module}.find_ffmpeg", lambda: str(script))
+    return make_video(tmp_path / "stalled.mp4", 10)
+
+
+def test_a_video_that_stalls_keeps_nobody_waiting(asker, toy_video, stalled, expected, monkeypatch):
+    monkeypatch.setattr("datasets.video.ffmpeg.STALL_SECONDS", 6)
+    demo = WebDemo(asker, 60)
+    with ThreadPoolExecutor(4) as visitors:
+        first = visitors.submit(demo.answer, str(stalled), QUESTION)
+        others = [visitors.submit(demo.answer, str(toy_video), QUESTION) for _ in range(2)]
+        for other in others:
+            assert shown_answers(other.result())[0][0] == expected.best[0]
+        assert not first.done()
+        with pytest.raises(InputError, match=r"^stalled\.mp4 is no video that can be used: the decoder gave nothing"):
+            first.result()
+
+
+def test_a_recording_without_a_length(asker):
+    recording = ROOT / "tests" / "fixtures" / "videos" / "nodur.webm"
+    assert len(shown_answers(WebDemo(asker, 60).answer(str(recording), QUESTION))) == 10
+    with pytest.raises(InputError, match=r"nodur\.webm is 1 s long; videos of up to 0\.5 s are taken"):
+        WebDemo(asker, 0.5).answer(str(recording), QUESTION)
+
+
+@pytest.mark.parametrize(
+    "proxies",
+    [
+        {"http_proxy": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9"},
+        {"ALL_PROXY": "socks5://127.0.0.1:9", "all_proxy": "nonsense://x", "no_proxy": "example.org"},
+    ],
+)
+def test_proxies_keep_nothing_from_serving(toy_checkpoint, proxies):
+    pytest.importorskip("gradio", reason="Gradio is not installed (requirements-demo.txt)")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "run.py", "web", "with", f"load_path={toy_checkpoint}", f"port={port}"],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | proxies,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        said = process.stdout.readline()
+        assert said == f"serving on http://127.0.0.1:{port} (Ctrl-C ends it)\n", said + process.stdout.read()
+        with socket.create_connection(("127.0.0.1", port), timeout=10):
+            process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+
+
+@pytest.mark.parametrize("command", ["ask", "web"])
+def test_an_old_ffmpeg_is_said_before_anything_is_loaded(toy_checkpoint, toy_video, tmp_path, command):
+    script = tmp_path / "ffmpeg"
+    script.write_text("#!/bin/sh\necho ffmpeg version 4.2.7 Copyright\n")
+    script.chmod(0o755)
+    words = ["with", f"load_path={toy_checkpoint}"]
+    words += [f"video={toy_video}", "question=why"] if command == "ask" else ["port=1"]
+    run = subprocess.run(
+        [sys.executable, "run.py", command, *words],
+        cwd=ROOT,
+        env=os.environ | {"IMAGEIO_FFMPEG_EXE": str(script), "PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 2
+    assert f"{script} is ffmpeg 4.2.7, and videos need ffmpeg 5.1 or newer" in run.stderr
+    assert "Traceback" not in run.stderr
