@@ -25,6 +25,7 @@ from datamodules.settings import DataSettings
 from datamodules.tokenization import MAX_POSITIONS, TextTokenizer, load_tokenizer
 from datasets.annotations import read_vocabulary
 from datasets.errors import InputError
+from datasets.video.frames import FrameSettings
 from datasets.video.windows import WindowBatch
 from modules.checkpoints.loading import load_weights
 from modules.checkpoints.metadata import infer_sizes
@@ -36,7 +37,6 @@ from modules.models.dest import DeST, VideoMemory
 from modules.models.settings import ModelSettings, ModelSizes
 from modules.training.failures import full_memory
 from preproc.extract_features import FeatureExtractor
-from preproc.extract_frames import FrameSettings
 
 from .attention_maps import AttentionMaps, attention_maps
 from .video_input import ClipSettings, VideoInput, make_extractor, read_clips, read_frames

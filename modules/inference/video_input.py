@@ -17,12 +17,12 @@ from datasets.frames import FrameReader, read_square
 from datasets.sampling import sample_features, sample_frames
 from datasets.video.decode_ahead import decode_ahead
 from datasets.video.ffmpeg import find_damage, run_ffmpeg
+from datasets.video.frames import FrameSettings, extract_video
 from datasets.video.library import Video, VideoError, ffmpeg_input, find_ffmpeg
 from datasets.video.windows import WindowBatch, WindowSettings
 from modules.checkpoints.video_swin import find_arch, load_video_swin
 from modules.models.video_swin import VideoSwin, get_sizes
 from preproc.extract_features import STORED, FeatureExtractor, sha256
-from preproc.extract_frames import FrameSettings, extract_video
 
 WINDOWS_AT_ONCE = 8  # as extract_features.py has it by default: features depend on it in the last bits
 

@@ -40,8 +40,8 @@ def stand_in(tmp_path, monkeypatch):
         script = tmp_path / "stand_in"
         script.write_text(f'#!/bin/sh\nREAL="{find_ffmpeg()}"\n{text}\n')
         script.chmod(0o755)
-        for module in ("videos", "one_video"):
-            monkeypatch.setattr(f"preproc.{module}.find_ffmpeg", lambda: str(script))
+        for module in ("datasets.video.library", "modules.inference.video_input"):
+            monkeypatch.setattr(f"{module}.find_ffmpeg", lambda: str(script))
         return script
 
     return use
