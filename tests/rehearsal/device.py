@@ -132,6 +132,9 @@ def gpu() -> Iterator[Device]:
                 # transformers takes fake tensors for the tracing of a graph, in which it asks for no number.
                 (transformers.masking_utils, "is_tracing", lambda *_: False),
                 (FakeTensor, "numpy", _numpy),
+                (FakeTensor, "tolist", lambda tensor: _numpy(tensor.cpu()).tolist()),
+                (torch.autograd, "grad", _gradients),
+                (torch.cuda, "synchronize", lambda *_: None),
             ):
                 stack.enter_context(mock.patch.object(target, name, stand_in))
             _let_tensors_be_of_cuda()
@@ -161,7 +164,9 @@ class _Counter(TorchDispatchMode):
             self._count(func, given, args, kwargs)
         if any(isinstance(tensor, FakeTensor) for tensor in given) or on_device:
             if func is _aten._local_scalar_dense.default and isinstance(args[0], FakeTensor):
-                return {torch.bool: True}.get(args[0].dtype, 1.0 if args[0].is_floating_point() else 1)
+                return _numpy(args[0], force=True).item()
+            if func is _aten.index.Tensor and any(index is not None and index.dtype == torch.bool for index in args[1]):
+                return args[0].flatten()  # as if all were chosen
             return func(*args, **kwargs)
         with unset_fake_temporarily():
             return func(*args, **kwargs)
@@ -174,7 +179,8 @@ class _Counter(TorchDispatchMode):
         if func in (_aten._to_copy.default, _aten.copy_.default):
             source = args[0] if func is _aten._to_copy.default else args[1]
             from_host = [source] if source.device.type == "cpu" else []
-        if func in _READS or target == "cpu":
+        chosen_by_mask = func in _INDEXING and any(tensor.dtype == torch.bool for tensor in given[1:])
+        if func in _READS or target == "cpu" or chosen_by_mask:
             self.step.reads[_place()] += 1
         elif from_host and func in _INDEXING:
             self.step.copies[_place()] += 1
@@ -222,15 +228,21 @@ def _is_pinned(tensor: Tensor) -> bool:
 
 
 def _numpy(tensor: FakeTensor, *, force: bool = False) -> np.ndarray:
-    """What `Tensor.numpy` does: of fake tensors torch gives none."""
+    """What `Tensor.numpy` does, with ones for numbers."""
     if tensor.device.type != "cpu" and not force:
         raise TypeError("can't convert cuda:0 device type tensor to numpy")
-    return np.ones(tensor.shape, str(tensor.dtype).removeprefix("torch."))
+    kind = float if tensor.is_floating_point() else bool if tensor.dtype == torch.bool else int
+    return np.ones(tensor.shape, kind)
+
+
+def _gradients(outputs: Any, inputs: Any, *_: Any, **__: Any) -> tuple[Tensor, ...]:
+    """What `torch.autograd.grad` does, which asks a driver for streams."""
+    return tuple(torch.empty_like(tensor) for tensor in inputs)
 
 
 def _place() -> str:
     """The innermost line of this repository that is running, and the line of a library that it called."""
-    stack = traceback.extract_stack(sys._getframe(3))
+    stack = traceback.extract_stack(sys._getframe(1))
     frames = [frame for frame in stack if "/torch/" not in frame.filename and frame.filename != __file__]
     ours = [frame for frame in frames if ROOT in Path(frame.filename).parents]
     lines = [
