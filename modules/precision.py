@@ -16,8 +16,8 @@ def float32_in_evaluation(module: nn.Module, device: torch.device) -> torch.auto
 def rounded_once(x: Tensor) -> Tensor:
     """What autocast would make of `x` for each of the linear layers that read it, made once.
 
-    Only without gradients: autocast sums those of several readers in float32, which this would not.
+    Only of what needs no gradient: autocast sums those of several readers in float32, which this would not.
     """
-    if torch.is_grad_enabled() or not torch.is_autocast_enabled(x.device.type):
+    if (torch.is_grad_enabled() and x.requires_grad) or not torch.is_autocast_enabled(x.device.type):
         return x
     return x.to(torch.get_autocast_dtype(x.device.type))
