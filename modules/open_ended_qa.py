@@ -63,8 +63,9 @@ class OpenEndedQA(Objective):
         self.register_buffer("answer_mask", answer_mask, persistent=False)
         self.answer_lengths = answer_mask.sum(1).tolist()
         self.answer_features: Tensor | None = None  # [A, head_width] while the weights stand still
-        self.val_loss = MeanMetric()
-        self.val_accuracy = MeanMetric()
+        # Torchmetrics' search for numbers to leave out would wait for the device, and hide a loss that is not finite.
+        self.val_loss = MeanMetric(nan_strategy="disable")
+        self.val_accuracy = MeanMetric(nan_strategy="disable")
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         memory = self.model.project_videos(self.model.encode_videos(batch))
@@ -75,9 +76,9 @@ class OpenEndedQA(Objective):
         logits = self.model.score(features, answers)
         loss = F.cross_entropy(logits, batch["labels"], ignore_index=IGNORE_INDEX)
         num_questions = len(batch["labels"])
-        self.log("train/loss", loss, prog_bar=True, batch_size=num_questions)
+        self.log("train/loss", loss, batch_size=num_questions)
         accuracy = (logits.detach().argmax(1) == batch["labels"]).float().mean()
-        self.log("train/accuracy", accuracy, prog_bar=True, batch_size=num_questions)
+        self.log("train/accuracy", accuracy, batch_size=num_questions)
         return loss
 
     # --- inference: answers once a run, videos once a video, questions in chunks -------------------------------------
@@ -111,8 +112,8 @@ class OpenEndedQA(Objective):
         losses = F.cross_entropy(logits, labels, ignore_index=IGNORE_INDEX, reduction="none")
         self.val_loss.update(losses, weight=known.float())  # a mean over the questions that have a label
         self.val_accuracy.update((logits.argmax(1) == labels).float())  # outside the vocabulary: wrong
-        self.log("val/loss", self.val_loss, prog_bar=True, batch_size=len(labels))
-        self.log("val/accuracy", self.val_accuracy, prog_bar=True, batch_size=len(labels))
+        self.log("val/loss", self.val_loss, batch_size=len(labels))
+        self.log("val/accuracy", self.val_accuracy, batch_size=len(labels))
         return {"logits": logits}
 
     def example(self, batch: dict[str, Any], outputs: dict[str, Tensor], data: Any, index: int) -> Example:

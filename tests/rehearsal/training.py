@@ -6,12 +6,12 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities import move_data_to_device
 from pytorch_lightning.accelerators import CPUAccelerator
-from pytorch_lightning.plugins import MixedPrecision
 from pytorch_lightning.strategies import SingleDeviceStrategy
 from torchmetrics import Metric
 
 from modules.dest import ModelSizes
 from modules.objective import Objective
+from modules.precision import precision_plugin
 from modules.progress import ProgressBar
 
 from .device import Device, Step
@@ -68,7 +68,7 @@ def _trainer(device: Device, **settings) -> pl.Trainer:
     return pl.Trainer(
         accelerator=_Accelerator(),
         strategy=_Strategy(device.device),
-        plugins=[MixedPrecision("16-mixed", "cuda")],
+        plugins=[precision_plugin(16, "cuda")],
         callbacks=[ProgressBar()],
         logger=False,
         enable_checkpointing=False,
@@ -125,5 +125,5 @@ def moved(batch: dict, device: Device) -> dict:
 @contextlib.contextmanager
 def as_in_a_run():
     """Inference as run.py has it done: under Lightning's autocast, without gradients."""
-    with torch.no_grad(), torch.autocast("cuda", torch.float16, cache_enabled=False):
+    with torch.no_grad(), precision_plugin(16, "cuda").forward_context():
         yield
