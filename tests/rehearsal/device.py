@@ -135,6 +135,9 @@ def gpu() -> Iterator[Device]:
                 (FakeTensor, "tolist", lambda tensor: _numpy(tensor.cpu()).tolist()),
                 (torch.autograd, "grad", _gradients),
                 (torch.cuda, "synchronize", lambda *_: None),
+                (torch.cuda, "mem_get_info", lambda *_: (20 << 30, 24 << 30)),
+                (torch.cuda, "memory_reserved", lambda *_: 0),
+                (torch.cuda, "memory_allocated", lambda *_: 0),
             ):
                 stack.enter_context(mock.patch.object(target, name, stand_in))
             _let_tensors_be_of_cuda()
@@ -219,8 +222,9 @@ def _type_of(device: Any) -> str | None:
 
 
 def _pin(tensor: Tensor, *_: Any) -> Tensor:
-    tensor.is_pinned_here = True
-    return tensor
+    pinned = tensor.clone()
+    pinned.is_pinned_here = True
+    return pinned
 
 
 def _is_pinned(tensor: Tensor) -> bool:
