@@ -17,13 +17,14 @@ Under `step`, every operator that reaches the device is counted:
              memory (`Device.pin`) or not moved with non_blocking=True.
 
 A tensor of the CPU where one of the device is meant is an error in torch itself, of fake tensors too. On a real GPU the
-same operators are counted, and torch is told to raise an error whenever the host waits.
+same operators are counted, and torch's own warnings of waits as well.
 """
 
 import contextlib
 import ctypes
 import sys
 import traceback
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,10 +64,11 @@ class Step:
         self.kernels = 0
         self.reads: Counter[str] = Counter()  # by where in the code
         self.copies: Counter[str] = Counter()
+        self.waits: list[str] = []  # where a real GPU was waited for, as torch finds
 
     def __str__(self) -> str:
         counts = self.kernels, self.reads.total(), self.copies.total()
-        return f"{self.name:45}{counts[0]:8,} kernels{counts[1]:6} reads{counts[2]:6} copies"
+        return f"{self.name:50}{counts[0]:8,} kernels{counts[1]:6} reads{counts[2]:6} copies"
 
     def check(self, kernels: int, reads: int = 0, copies: int = 0) -> None:
         """Fails when the step did more than this."""
@@ -74,6 +76,7 @@ class Step:
         STEPS.append(self)
         assert self.reads.total() <= reads, f"{self.name} waits for the device:\n{_listing(self.reads)}"
         assert self.copies.total() <= copies, f"{self.name} copies from pageable memory:\n{_listing(self.copies)}"
+        assert len(self.waits) <= reads + copies, f"{self.name} waits for the device: {self.waits}"
         assert self.kernels <= kernels, f"{self.name} has {self.kernels} kernels, more than its budget of {kernels}"
 
 
@@ -102,14 +105,26 @@ class Device:
     def step(self, name: str) -> Iterator[Step]:
         """Counts what is done until it is left."""
         step = self._counter.step = Step(name)
-        if self.is_real:
-            torch.cuda.set_sync_debug_mode("error")
-        try:
-            yield step
-        finally:
-            self._counter.step = None
+        with warnings.catch_warnings(record=self.is_real) as said:
             if self.is_real:
-                torch.cuda.set_sync_debug_mode("default")
+                warnings.simplefilter("always")
+                torch.cuda.set_sync_debug_mode("warn")
+            try:
+                yield step
+            finally:
+                self._counter.step = None
+                if self.is_real:
+                    torch.cuda.set_sync_debug_mode("default")
+                    step.waits = [f"{one.filename}:{one.lineno}" for one in said if "synchroniz" in str(one.message)]
+
+    @contextlib.contextmanager
+    def uncounted(self) -> Iterator[None]:
+        """Counts no kernels until it is left."""
+        self._counter.paused = True
+        try:
+            yield
+        finally:
+            self._counter.paused = False
 
     def _move(self, value: Any) -> Any:
         if not isinstance(value, Tensor):

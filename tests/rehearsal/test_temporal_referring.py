@@ -19,12 +19,12 @@ def task_and_batches():
 
 def test_training():
     with gpu() as device:
-        train(*task_and_batches(), device, "train trm, 16 questions").check(9999)
+        train(*task_and_batches(), device, "train trm, 16 questions").check(1080)
 
 
 def test_validation():
     with gpu() as device:
-        validate(*task_and_batches(), device, "validate trm, 16 questions").check(9999, reads=20, copies=20)
+        validate(*task_and_batches(), device, "validate trm, 16 questions").check(740)
 
 
 def test_prediction():
@@ -33,4 +33,4 @@ def test_prediction():
         task = place(task, device).eval()
         with as_in_a_run(), device.step("predict trm, 16 questions") as step:
             task.predict_step(moved(batch, device), 0)
-    step.check(9999, reads=2)
+    step.check(700, reads=1)

@@ -89,15 +89,20 @@ def place(task: Objective, device: Device) -> Objective:
 
 
 def _without_autograd(task: Objective, device: Device) -> None:
-    """Autograd runs on real devices alone: gradients come from nowhere, and what Lightning does with them follows."""
+    """Autograd runs on real devices alone, and its kernels are not counted: on others gradients come from nowhere, and
+    what Lightning does with them follows.
+    """
 
     def backward(loss: torch.Tensor) -> None:
+        if device.is_real:
+            with device.uncounted():
+                loss.backward()
+            return
         for parameter in task.parameters():
             if parameter.requires_grad and parameter.grad is None:
                 parameter.grad = torch.empty_like(parameter)
 
-    if not device.is_real:
-        task.backward = backward
+    task.backward = backward
 
 
 def train(task: Objective, batches: list, device: Device, name: str) -> Step:
