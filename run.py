@@ -39,6 +39,7 @@ def main(_config: dict[str, Any], _run: Any) -> int:
     from modules.checkpoints.loading import NEEDED_TO_TRAIN
     from modules.checkpoints.metadata import make_metadata
     from modules.config.assembly import construct, locate
+    from modules.models.precision import precision_plugin
     from modules.models.settings import ModelSizes
     from modules.objectives.settings import OptimizerSettings
     from modules.training.checkpointing import AtomicCheckpointIO, Checkpoints
@@ -120,7 +121,6 @@ def main(_config: dict[str, Any], _run: Any) -> int:
         devices=config["num_gpus"],
         num_nodes=config["num_nodes"],
         strategy="ddp" if devices > 1 else "auto",
-        precision={32: "32-true", 16: "16-mixed", "bf16": "bf16-mixed"}[config["precision"]],
         max_epochs=config["max_epoch"] or -1,
         max_steps=config["max_steps"] or -1,
         accumulate_grad_batches=accumulate,
@@ -129,11 +129,11 @@ def main(_config: dict[str, Any], _run: Any) -> int:
         logger=loggers,
         log_every_n_steps=10,
         callbacks=callbacks,
-        plugins=[AtomicCheckpointIO()],
+        plugins=[AtomicCheckpointIO(), precision_plugin(config["precision"], "cuda" if on_gpu else "cpu")],
         enable_model_summary=False,
         num_sanity_val_steps=1,
         use_distributed_sampler=False,  # the data module shards; each question exactly once
-        inference_mode=False,  # but no_grad: in inference mode autocast rounds the weights anew for every chunk
+        inference_mode=False,  # but no_grad: in inference mode autocast keeps no rounded weights from chunk to chunk
     )
 
     # Fit or test

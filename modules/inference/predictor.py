@@ -35,6 +35,7 @@ from modules.config.assembly import construct, settings_of_checkpoint
 from modules.config.checks import check_tokenizer
 from modules.models.dest import DeST, VideoMemory
 from modules.models.settings import ModelSettings, ModelSizes
+from modules.models.transfer import send
 from modules.training.failures import full_memory
 from preproc.extract_features import FeatureExtractor
 
@@ -291,7 +292,7 @@ class Asker:
         if self.network.temporal:
             batch["clips"], batch["clip_mask"] = pad_clips([seen.clips])
         with self._stage("video"), self._autocast():
-            batch = {name: value.to(self.device) for name, value in batch.items()}
+            batch = {name: send(value, self.device) for name, value in batch.items()}
             return self.network.project_videos(self.network.encode_videos(batch))
 
     @cached_property
@@ -300,14 +301,15 @@ class Asker:
         """Of the whole vocabulary, [A, head_width]."""
         ids, mask = self.tokenizer.encode(self.vocabulary, self.positions)
         with self._autocast():
-            return self.network.encode_answers(ids.to(self.device), mask.to(self.device), mask.sum(1).tolist())
+            on_device = send(ids, self.device), send(mask, self.device)
+            return self.network.encode_answers(*on_device, mask.sum(1).tolist())
 
-    def encode_questions(self, questions: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Token ids and mask (1 = a token), int [Q, L], cut as in training."""
+    def encode_questions(self, questions: Sequence[str]) -> tuple[Tensor, Tensor, list[int]]:
+        """Token ids and mask (1 = a token), int [Q, L], cut as in training; and how many tokens each question has."""
         ids, mask = self.tokenizer.encode(
             questions, min(self.look_settings.max_text_len or self.positions, self.positions)
         )
-        return ids.to(self.device), mask.to(self.device)
+        return send(ids, self.device), send(mask, self.device), mask.sum(1).tolist()
 
     @torch.no_grad()
     def ask(self, look: Look, questions: Sequence[str], num_best: int = 10, with_maps: bool = False) -> list[Answer]:
@@ -328,18 +330,18 @@ class Asker:
     def _ask(self, look: Look, questions: Sequence[str], num_best: int, with_maps: bool) -> list[Answer]:
         with self._stage("answers"):
             known = self.answer_features
-        ids, mask = self.encode_questions(questions)
-        lengths = mask.sum(1).tolist()
+        ids, mask, lengths = self.encode_questions(questions)
         with self._stage("questions"), self._autocast():
             features = self.network.question_features_by_length(
                 ids, mask, lengths, look.memory, [len(questions)], self.questions_at_once
             )
             logits = self.network.score(features, known)
             probabilities, best = logits.softmax(1).topk(min(num_best, len(self.vocabulary)))  # [Q, num_best]
+            probabilities, best, logits = probabilities.tolist(), best.tolist(), logits.cpu()
         maps: list[AttentionMaps | None] = [None] * len(questions)
         if with_maps:
             with self._stage("attention maps"):
-                rows = zip(ids.split(1), lengths, best[:, 0].tolist(), strict=True)
+                rows = zip(ids.split(1), lengths, (own[0] for own in best), strict=True)
                 maps = [
                     attention_maps(self.network, own[:, :length], look.memory, known, first)
                     for own, length, first in rows
@@ -347,7 +349,7 @@ class Asker:
         return [
             Answer(question, [self.vocabulary[index] for index in indices], shares, own, own_maps)
             for question, indices, shares, own, own_maps in zip(
-                questions, best.tolist(), probabilities.tolist(), logits.cpu(), maps, strict=True
+                questions, best, probabilities, logits, maps, strict=True
             )
         ]
 
