@@ -12,7 +12,8 @@ if __name__ == "__main__":
 
 from config import Config, ex, run_command_line, settings_text
 from datasets.errors import lasting_output, run_cli
-from modules.config_checks import check_asked, check_files, check_tokenizer, check_values, choose_precision
+from modules.config_checks import check_asked, check_files, check_tokenizer, check_values
+from modules.machine_checks import choose_precision, takes_slurm_for_a_machine
 
 # Objective -> the class that makes its batches, the class that learns from them.
 OBJECTIVES = {
@@ -35,6 +36,7 @@ def main(_config: dict[str, Any], _run: Any) -> int:
     # Imported here, so that a misspelt word on the command line is answered at once.
     import pytorch_lightning as pl
     import torch
+    from pytorch_lightning.plugins.environments import LightningEnvironment
 
     from modules.assembly import check_resumable, construct, locate, start_weights
     from modules.checkpoint_metadata import make_metadata
@@ -121,7 +123,7 @@ def main(_config: dict[str, Any], _run: Any) -> int:
         logger=loggers,
         log_every_n_steps=10,
         callbacks=callbacks,
-        plugins=[AtomicCheckpointIO()],
+        plugins=[AtomicCheckpointIO(), *([LightningEnvironment()] if takes_slurm_for_a_machine() else [])],
         enable_model_summary=False,
         num_sanity_val_steps=1,
         use_distributed_sampler=False,  # the data module shards; each question exactly once

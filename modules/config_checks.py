@@ -1,6 +1,7 @@
 """Finds what is wrong with a command line or a configuration before anything is loaded, and says what to write instead.
 
-All messages about settings live here. Every function takes plain arguments and raises `InputError` with one line.
+All messages about settings live here, those about the machine in `machine_checks`. Every function takes plain arguments
+and raises `InputError` with one line.
 """
 
 import math
@@ -8,7 +9,7 @@ import os
 import re
 import types
 import typing
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -205,17 +206,10 @@ def describe_type(hint: Any) -> str:
 # --- what values mean together ---------------------------------------------------------------------------------------
 
 
-def check_combinations(config: Mapping[str, Any], num_gpus_here: int, environment: Mapping[str, str]) -> None:
-    """Checks settings against each other and against the machine.
-
-    Args:
-        config: what `check_values` returned.
-        num_gpus_here: GPUs of this machine.
-        environment: `os.environ`; says whether torchrun or SLURM started this process.
-    """
+def check_combinations(config: Mapping[str, Any]) -> None:
+    """Checks settings against each other; `config` is what `check_values` returned."""
     for check in (_check_run, _check_sizes, _check_lengths, _check_training):
         check(config)
-    _check_machine(config, num_gpus_here, environment)
 
 
 def _check_run(config: Mapping[str, Any]) -> None:
@@ -404,36 +398,3 @@ def check_exists(key: str, path: str, is_right_kind: Callable[[Path], bool], kin
 
 def _closest_existing(path: Path) -> Path:
     return next((parent for parent in (path, *path.parents) if parent.exists()), Path())
-
-
-def choose_precision(config: Mapping[str, Any], given: Collection[str], num_gpus_here: int) -> tuple[str, int | str]:
-    """Device and precision of a command that uses one device; on the CPU, float32 unless another precision is given."""
-    on_gpu = config["accelerator"] != "cpu" and num_gpus_here > 0
-    precision = config["precision"] if on_gpu or "precision" in given else 32
-    _check_machine(config | {"num_gpus": 1, "num_nodes": 1, "precision": precision}, num_gpus_here, {})
-    return "cuda" if on_gpu else "cpu", precision
-
-
-def _check_machine(config: Mapping[str, Any], num_gpus_here: int, environment: Mapping[str, str]) -> None:
-    accelerator, wanted = config["accelerator"], config["num_gpus"]
-    on_gpu = accelerator == "gpu" or (accelerator == "auto" and num_gpus_here > 0)
-    if accelerator == "gpu" and num_gpus_here == 0:
-        raise InputError("accelerator=gpu, but PyTorch finds no GPU here; write accelerator=cpu precision=32")
-    if on_gpu and wanted > num_gpus_here:
-        raise InputError(f"num_gpus={wanted}, but this machine has {num_gpus_here}; write num_gpus={num_gpus_here}")
-    if not on_gpu and config["precision"] == 16:
-        reason = "accelerator=cpu" if accelerator == "cpu" else "there is no GPU here"
-        raise InputError(f"precision=16 needs a GPU, and {reason}; write precision=32 (or precision=bf16)")
-    processes = wanted * config["num_nodes"]
-    if "TORCHELASTIC_RUN_ID" in environment and int(environment["WORLD_SIZE"]) != processes:
-        raise InputError(
-            f"torchrun started {environment['WORLD_SIZE']} processes, but num_gpus={wanted} × "
-            f"num_nodes={config['num_nodes']} = {processes}; "
-            "make --nproc-per-node equal to num_gpus, and --nnodes to num_nodes"
-        )
-    started_by = ("TORCHELASTIC_RUN_ID", "SLURM_JOB_ID", "NODE_RANK", "MASTER_ADDR")
-    if config["num_nodes"] > 1 and not any(name in environment for name in started_by):
-        raise InputError(
-            f"num_nodes={config['num_nodes']}: start the same command on every node by torchrun or srun "
-            "(see the README), or write num_nodes=1"
-        )

@@ -29,6 +29,8 @@ KNOWN_WARNINGS = (
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
     # A skipped first step of the float16 scaler.
     r"Detected call of `lr_scheduler.step\(\)` before `optimizer.step\(\)`",
+    # On a machine where SLURM is installed but not meant; `machine_checks` says what is wrong where it is.
+    r"The `srun` command is available on your system but is not used",
     # Sacred's use of setuptools.
     r"pkg_resources is deprecated as an API",
 )

@@ -11,6 +11,7 @@ import torch
 from .assembly import construct, settings_of_checkpoint
 from .checkpoint_reader import CheckpointFile, read_checkpoint
 from .config_checks import check_combinations, check_paths, check_values
+from .machine_checks import check_machine
 from .predictions import check_free
 from .run_folder import find_checkpoint, predictions_path
 
@@ -46,6 +47,7 @@ def plan_run(config: Mapping[str, Any], schema: type, given: Collection[str], re
         InputError: what would stop the run.
     """
     check_paths(config)
+    check_machine(config, torch.cuda.device_count(), os.environ)  # before a large file is read
     resume_path = construct(find_checkpoint, config) if config["resume_from"] is not None else None
     source = resume_path or config["load_path"]
     checkpoint = read_checkpoint(source) if source is not None else None
@@ -53,7 +55,7 @@ def plan_run(config: Mapping[str, Any], schema: type, given: Collection[str], re
     continues = config["test_only"] or resume_path is not None
     decided = settings_of_checkpoint(made_with.get("config") or {}, continues, given, recipes)
     config = check_values({**config, **decided}, schema, found_in=source)
-    check_combinations(config, torch.cuda.device_count(), os.environ)
+    check_combinations(config)
     predictions = construct(predictions_path, config) if config["test_only"] else None
     if predictions is not None:
         check_free(predictions, config["overwrite"])
