@@ -12,8 +12,9 @@ if __name__ == "__main__":
 
 from config import Config, ex, run_command_line, settings_text
 from datasets.errors import lasting_output, run_cli
-from modules.config_checks import check_asked, check_files, check_tokenizer, check_values
+from modules.config_checks import check_tokenizer, check_values
 from modules.machine_checks import choose_precision, takes_slurm_for_a_machine
+from modules.path_checks import check_asked, check_files
 
 # Objective -> the class that makes its batches, the class that learns from them.
 OBJECTIVES = {

@@ -10,8 +10,9 @@ import torch
 
 from .assembly import construct, settings_of_checkpoint
 from .checkpoint_reader import CheckpointFile, read_checkpoint
-from .config_checks import check_combinations, check_paths, check_values
+from .config_checks import check_combinations, check_values
 from .machine_checks import check_machine
+from .path_checks import check_paths
 from .predictions import check_free
 from .run_folder import find_checkpoint, predictions_path
 
