@@ -44,6 +44,7 @@ def main(_config: dict[str, Any], _run: Any) -> int:
     from modules.checkpoints import NEEDED_TO_TRAIN
     from modules.dest import ModelSizes
     from modules.failures import explained
+    from modules.observers import ObserverLog
     from modules.optimizer import OptimizerSettings
     from modules.predictions import PredictionWriter
     from modules.progress import RunSummary, progress_callback, quiet_libraries
@@ -104,6 +105,7 @@ def main(_config: dict[str, Any], _run: Any) -> int:
         callbacks += [schedule, construct(Checkpoints, to_checkpoints, config)]
         if not config["fast_dev_run"]:
             loggers = run_loggers(folder, LogPosition.of(checkpoint) if resume_path is not None else None)
+            loggers += [ObserverLog(_run)] if _run.observers else []
             callbacks.append(RunLog(config))
 
     # Trainer

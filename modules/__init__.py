@@ -1,7 +1,9 @@
 """The network and its training. ``from modules import load_model`` is the way in from a notebook."""
 
+from .own_datasets import check_own_datasets
 from .torchvision_ops import declare_missing_operators
 
+check_own_datasets()
 declare_missing_operators()
 
 

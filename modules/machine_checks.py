@@ -43,7 +43,7 @@ def check_machine(config: Mapping[str, Any], num_gpus_here: int, environment: Ma
         reason = "accelerator=cpu" if accelerator == "cpu" else "there is no GPU here"
         raise InputError(f"precision=16 needs a GPU, and {reason}; write precision=32 (or precision=bf16)")
     if config["compile"]:
-        check_compiler(on_gpu, environment, "compile=True", "compile=False")
+        check_compiler(on_gpu, environment, "compile=True", "write compile=False")
 
 
 def choose_precision(config: Mapping[str, Any], given: Collection[str], num_gpus_here: int) -> tuple[str, int | str]:

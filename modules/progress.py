@@ -144,7 +144,7 @@ class ProgressLines(LightningProgressBar):
 
 
 class RunSummary(Callback):
-    """Says at the start what runs, and keeps the settings with the logs.
+    """Says at the start what runs, or that nothing is left to run, and keeps the settings with the logs.
 
     Args:
         config: all settings.
@@ -152,13 +152,25 @@ class RunSummary(Callback):
 
     def __init__(self, config: dict[str, Any]):
         self.config = config
+        self._began = False
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         for logger in trainer.loggers:
             logger.log_hyperparams(self.config)
 
     @rank_zero_only
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.ckpt_path is not None and not self._began:
+            length = "max_epoch" if self.config["max_steps"] is None else "max_steps"
+            print(
+                f"{trainer.ckpt_path} is of a run that has finished, after step {trainer.global_step}: nothing is left "
+                f"to do; to train it further, give a larger {length} (it is {self.config[length]}), to train anew, "
+                "leave out resume_from"
+            )
+
+    @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._began = True
         parameters = list(pl_module.parameters())
         trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
         whole = sum(parameter.numel() for parameter in parameters)

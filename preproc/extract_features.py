@@ -30,6 +30,7 @@ import torch
 from tqdm import tqdm
 
 from datasets.errors import InputError, run_cli
+from modules.machine_checks import check_compiler
 from modules.video_swin import ARCHITECTURES, VideoSwin, get_sizes, load_video_swin
 from preproc.decoding import decode_ahead
 from preproc.feature_store import FeatureStore
@@ -221,6 +222,9 @@ def main(arguments: list[str] | None = None) -> int:
     for name in ("batch_size", "decoders"):
         if getattr(options, name) < 1:
             raise InputError(f"--{name.replace('_', '-')} {getattr(options, name)} must be at least 1")
+    if options.compile and not options.merge:
+        on_gpu = (options.device or default_device()).startswith("cuda")
+        check_compiler(on_gpu, os.environ, "--compile", "leave out --compile")
     naming = get_naming(options.dataset)
     videos, problems = list_videos(options.videos, naming)
     keys = {naming.feature_key.format(video_id=video.video_id): video for video in videos}

@@ -142,11 +142,11 @@ class TestCompiler:
     @pytest.mark.parametrize("on_gpu", [False, True])
     def test_none(self, tmp_path, on_gpu):
         with pytest.raises(InputError) as caught:
-            check_compiler(on_gpu, {"PATH": str(tmp_path)}, "compile=True", "compile=False")
+            check_compiler(on_gpu, {"PATH": str(tmp_path)}, "compile=True", "write compile=False")
         language, names, variable = ("C", "gcc or clang", "CC") if on_gpu else ("C++", "g++", "CXX")
         assert str(caught.value) == (
             f"compile=True needs a {language} compiler, and there is no {names} on the path: install one (Debian and "
-            f"Ubuntu: apt install g++), set {variable} to one, or compile=False"
+            f"Ubuntu: apt install g++), set {variable} to one, or write compile=False"
         )
 
     @pytest.mark.parametrize(("on_gpu", "variable", "name"), [(False, "CXX", "g++"), (True, "CC", "clang")])
