@@ -287,7 +287,7 @@ def _as_sacred_reads_it(word: str, files: list[str]) -> str:
         files: takes the name of a recipe that is made here.
     """
     hints = typing.get_type_hints(Config)
-    is_text = {key: str in (hint, *typing.get_args(hint)) for key, hint in hints.items()}
+    is_text = {key: hint in (str, str | None, list[str]) for key, hint in hints.items()}
     if is_settings_file(word):
         settings = convert_to_nested_dict(read_settings(word, [key for key in hints if is_text[key]]))
         check_updates(settings, asdict(Config()), Config, found_in=word)
