@@ -158,6 +158,9 @@ class RunSummary(Callback):
         for logger in trainer.loggers:
             logger.log_hyperparams(self.config)
 
+    def on_train_batch_start(self, *_: Any) -> None:
+        self._began = True
+
     @rank_zero_only
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.ckpt_path is not None and not self._began:
@@ -170,7 +173,6 @@ class RunSummary(Callback):
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._began = True
         parameters = list(pl_module.parameters())
         trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
         whole = sum(parameter.numel() for parameter in parameters)

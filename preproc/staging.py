@@ -15,8 +15,8 @@ def add_output_folder(parser: argparse.ArgumentParser, default: Path) -> None:
     """Adds the argument `output_dir`, with ``-o`` or without."""
     told = "folder to write to (default: %(default)s)"
     parser.add_argument("-o", "--output-dir", type=Path, default=default, help=told)
-    # Without a default of its own, which would take the place of what -o says.
-    parser.add_argument("output_dir", type=Path, nargs="?", default=argparse.SUPPRESS, help="the same without -o")
+    # Without a default of its own, which would take the place of what -o says, or a type, which would read it.
+    parser.add_argument("output_dir", nargs="?", default=argparse.SUPPRESS, help="the same without -o")
 
 
 @contextlib.contextmanager

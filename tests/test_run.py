@@ -182,6 +182,18 @@ class TestTraining:
         assert any(line.startswith("best val/accuracy") for line in lines)
 
 
+class TestCompiler:
+    def test_a_missing_one_is_told_at_the_start(self, world, tmp_path, monkeypatch, capsys):
+        monkeypatch.setenv("CXX", "no-such-compiler")
+        assert run_command_line(settings(world, "compile=True", f"log_dir={tmp_path / 'result'}")) == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err == (
+            "error: compile=True needs a C++ compiler, and CXX=no-such-compiler is no program: install one (Debian and "
+            "Ubuntu: apt install g++), set CXX to one, or write compile=False\n"
+        )
+
+
 class TestObserver:
     def test_curves_and_settings_of_a_run(self, world, tmp_path):
         words = settings(world, "exp_name=observed", "log_dir=" + str(tmp_path / "result"), "max_epoch=12")
@@ -352,11 +364,14 @@ class TestResume:
         assert run_command_line(arguments) == 0
         capsys.readouterr()
         last = world / "result/finished_seed0/version_0/checkpoints/last.ckpt"
-        for word, length in (("last", "max_epoch (it is 1)"), (last, "max_epoch (it is 1)")):
-            assert run_command_line([*arguments, f"resume_from={word}"]) == 0
+        for more in (["resume_from=last"], [f"resume_from={last}"], ["resume_from=last", "max_steps=3"]):
+            assert run_command_line([*arguments, *more]) == 0
             said = capsys.readouterr().out
+            length = "max_steps (it is 3)" if "max_steps=3" in more else "max_epoch (it is 1)"
             assert f"{last} is of a run that has finished, after step 3: nothing is left to do; to train it" in said
             assert f"give a larger {length}, to train anew, leave out resume_from" in said
+        assert run_command_line([*arguments, "resume_from=last", "max_epoch=2"]) == 0
+        assert "has finished" not in capsys.readouterr().out
 
     def test_nothing_to_resume(self, world, capsys):
         assert run_command_line(settings(world, "exp_name=never", "resume_from=last")) == 2

@@ -189,8 +189,9 @@ def test_validation_without_answers_chooses_nothing(qa_settings, capsys, answers
     write_split(qa_settings["data_root"], "val", QUESTIONS["val"], answers=answers)
     QADataModule(**qa_settings).setup("fit")
     said = capsys.readouterr().out
+    path = qa_settings["data_root"] / "val.csv"
     warning = (
-        f"warning: no question in {qa_settings['data_root'] / 'val.csv'} has an answer: val/accuracy is 0 throughout, and "
+        f"warning: no question in {path} has an answer: val/accuracy is 0 throughout, and "
         "best.ckpt simply the first; use last.ckpt, or give the split its answers\n"
     )
     assert said == (warning if answers == [""] else "")

@@ -1,7 +1,6 @@
 """scripts/slurm.sh and run.py in simulated SLURM jobs, on processes of the CPU."""
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
