@@ -275,7 +275,7 @@ def run_command_line(arguments: Sequence[str]) -> int:
         run = ex.run_commandline(["run.py", *arguments[:start], *words, *options])
     finally:
         for name in files:
-            del ex.named_configs[name]
+            ex.named_configs.pop(name, None)
     return (run.result if run is not None else None) or 0
 
 

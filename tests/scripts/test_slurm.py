@@ -76,17 +76,29 @@ def test_requeued_before_the_first_checkpoint_it_starts_anew(slurm, world):
 
 def test_a_run_that_fails_is_not_requeued(slurm, tmp_path):
     for code in (2, 1, 137):
-        job = slurm | JOB | TWO_TASKS | {"PYTHON": str(tmp_path / "python")}
+        one = {"SLURM_NTASKS": "1", "SLURM_NTASKS_PER_NODE": "1", "PYTHON": str(tmp_path / "python")}
         (tmp_path / "python").write_text(f"#!/bin/sh\nexit {code}\n")
         (tmp_path / "python").chmod(0o755)
-        assert script(job, ["with", "task_pretrain_trm"]).returncode == code
+        assert script(slurm | JOB | one, ["with", "task_pretrain_trm"]).returncode == code
     assert not [line for line in record(tmp_path / "bin") if "requeue" in line]
 
 
 def test_elsewhere_than_in_the_root(slurm, tmp_path):
-    done = script(slurm | JOB | TWO_TASKS, ["with", "task_pretrain_trm"], cwd=tmp_path)
+    copy = tmp_path / "slurm_script"  # as SLURM keeps it
+    copy.write_bytes((ROOT / "scripts" / "slurm.sh").read_bytes())
+    done = run_in(slurm | JOB | TWO_TASKS, "bash", str(copy), "task_pretrain_trm", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: {tmp_path} is not the repository's root; call sbatch there")
+    shown = slurm | JOB | TWO_TASKS | {"PYTHON": "echo"}
+    done = run_in(shown, "bash", str(copy), "task_pretrain_trm", cwd=ROOT)
+    line = f"{ROOT}/run.py with num_gpus=2 num_nodes=1 task_pretrain_trm"
+    assert (done.returncode, done.stdout.splitlines()) == (0, [line, line])
+
+
+def test_without_slurm(slurm):
+    done = script(slurm, ["with", "task_pretrain_trm"])
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "sbatch scripts/slurm.sh RECIPE" in done.stderr
 
 
 @pytest.mark.parametrize(
