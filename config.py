@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Literal
 
 from datasets.errors import run_cli
-from modules.config_checks import Range, check_updates, check_words, describe_type, until_option
-from modules.settings_files import is_settings_file, parse_text, parse_value, read_settings
+from modules.config.checks import Range, check_updates, check_words, describe_type, until_option
+from modules.config.settings_files import is_settings_file, parse_text, parse_value, read_settings
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # sacred imports pkg_resources, which announces its own end
@@ -307,7 +307,7 @@ def one_observer(options: dict[str, Any]) -> None:
         name for name in ("--file_storage", "--mongo_db", "--tiny_db", "--sql", "--s3", "--gcs") if options.get(name)
     ]
     if chosen:
-        from modules.run_folder import is_first_rank
+        from modules.training.run_folder import is_first_rank
 
         options.update({name: None for name in chosen if not is_first_rank()})
 

@@ -1,7 +1,8 @@
 """The network and its training. ``from modules import load_model`` is the way in from a notebook."""
 
+from datasets.torchvision_ops import declare_missing_operators
+
 from .own_datasets import check_own_datasets
-from .torchvision_ops import declare_missing_operators
 
 check_own_datasets()
 declare_missing_operators()
@@ -10,7 +11,7 @@ declare_missing_operators()
 def __getattr__(name: str):
     # Lazy: the loader imports timm and transformers, which worker processes have no use for.
     if name == "load_model":
-        from .checkpoints import load_model
+        from modules.checkpoints.loading import load_model
 
         return load_model
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

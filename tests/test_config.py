@@ -17,9 +17,22 @@ import yaml
 import run
 from config import Config, ex, key_groups, markdown_table, parse_value, run_command_line
 from datasets.errors import InputError
-from modules import config_checks, path_checks
-from modules.ask.web_demo import serve
-from modules.assembly import (
+from modules.checkpoints.metadata import make_metadata
+from modules.config import checks as config_checks
+from modules.config import path_checks
+from modules.config.checks import (
+    check_combinations,
+    check_tokenizer,
+    check_updates,
+    check_values,
+    check_words,
+)
+from modules.config.machine_checks import check_machine
+from modules.config.path_checks import check_paths
+from modules.inference.web_demo import serve
+from modules.models.dest import ModelSizes
+from modules.objectives.optimizer import OptimizerSettings
+from modules.training.assembly import (
     SETTINGS_OF_INFERENCE,
     SETTINGS_OF_TASK,
     SETTINGS_OF_WEIGHTS,
@@ -27,21 +40,9 @@ from modules.assembly import (
     locate,
     settings_of_checkpoint,
 )
-from modules.checkpoint_metadata import make_metadata
-from modules.config_checks import (
-    check_combinations,
-    check_tokenizer,
-    check_updates,
-    check_values,
-    check_words,
-)
-from modules.dest import ModelSizes
-from modules.machine_checks import check_machine
-from modules.optimizer import OptimizerSettings
-from modules.path_checks import check_paths
-from modules.run_checkpoints import Checkpoints
-from modules.run_folder import find_checkpoint, new_run_folder, predictions_path
-from modules.validation_schedule import ValidationSchedule
+from modules.training.checkpointing import Checkpoints
+from modules.training.run_folder import find_checkpoint, new_run_folder, predictions_path
+from modules.training.validation_schedule import ValidationSchedule
 
 ROOT = Path(run.__file__).parent
 DEFAULTS = asdict(Config())
@@ -70,7 +71,7 @@ def recipe(*names: str, **changes) -> dict:
 class TestKeys:
     def test_each_is_read(self):
         read = {name for function in [*CONSTRUCTED, serve] for name in inspect.signature(function).parameters}
-        for path in ("run.py", "modules/failures.py"):
+        for path in ("run.py", "modules/training/failures.py"):
             for node in ast.walk(ast.parse((ROOT / path).read_text())):
                 if isinstance(node, ast.Subscript) and getattr(node.value, "id", "") == "config":
                     read.add(getattr(node.slice, "value", None))
