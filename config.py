@@ -5,7 +5,6 @@ composes them to the flat keys of command lines. A recipe (a named config) state
 On the command line: ``python run.py with RECIPE key=value …``; ``python run.py print_config with …`` shows the outcome.
 """
 
-import ast
 import logging
 import typing
 import warnings
@@ -15,7 +14,8 @@ from typing import Any
 
 from datamodules.settings import DataSettings
 from datasets.errors import run_cli
-from modules.config.checks import check_updates, check_words, describe_type
+from modules.config.checks import check_updates, check_words, describe_type, until_option
+from modules.config.settings_files import is_settings_file, parse_text, parse_value, read_settings
 from modules.inference.settings import AskSettings, WebSettings
 from modules.models.settings import ModelSettings
 from modules.objectives.settings import OptimizerSettings
@@ -24,6 +24,7 @@ from modules.training.settings import CheckpointSettings, MachineSettings, RunSe
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # sacred imports pkg_resources, which announces its own end
     from sacred import SETTINGS, Experiment, arg_parser
+    from sacred.utils import convert_to_nested_dict
 
 SETTINGS.CAPTURE_MODE = "no"  # Sacred's capture of the output breaks progress bars and the ranks of a distributed run
 SETTINGS.CONFIG.READ_ONLY_CONFIG = False
@@ -169,28 +170,6 @@ def toy():
 # --- the command line ------------------------------------------------------------------------------------------------
 
 
-def parse_value(text: str) -> Any:
-    """The value that the command line gives a setting: a Python literal of plain values, or else the text as it stands.
-
-    In Sacred's place, which hands literals to jsonpickle: that reads ``{'py/reduce': …}``, also in the name of a file,
-    as a call of any function.
-    """
-    try:
-        return _plain(ast.literal_eval(text))
-    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
-        return text
-
-
-def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict) and all(isinstance(key, str) and not key.startswith("py/") for key in value):
-        return {key: _plain(item) for key, item in value.items()}
-    raise TypeError(f"{type(value).__name__} is no value of a setting")
-
-
 arg_parser._convert_value = parse_value
 
 
@@ -199,11 +178,51 @@ def run_command_line(arguments: Sequence[str]) -> int:
     """Runs ``[COMMAND] [with …]`` after every name in it has been checked; returns the exit code."""
     defaults = asdict(Config())
     check_words(arguments, defaults, ex.named_configs, ex.commands)
-    if "with" in arguments:
-        given, _ = arg_parser.get_config_updates(arguments[arguments.index("with") + 1 :])
+    start = arguments.index("with") + 1 if "with" in arguments else len(arguments)
+    files: list[str] = []
+    try:
+        words = [_as_sacred_reads_it(word, files) for word in until_option(arguments[start:])]
+        given, _ = arg_parser.get_config_updates(words)
         check_updates(given, defaults, Config)
-    run = ex.run_commandline(["run.py", *arguments])
+        options = arguments[start + len(words) :]
+        run = ex.run_commandline(["run.py", *arguments[:start], *words, *options])
+    finally:
+        for name in files:
+            ex.named_configs.pop(name, None)
     return (run.result if run is not None else None) or 0
+
+
+def _as_sacred_reads_it(word: str, files: list[str]) -> str:
+    """A word after ``with``: of a text setting, the text in quotes; a file of settings becomes a recipe in its place.
+
+    Args:
+        word: key=value, a recipe or a file.
+        files: takes the name of a recipe that is made here.
+    """
+    hints = typing.get_type_hints(Config)
+    is_text = {key: hint in (str, str | None, list[str]) for key, hint in hints.items()}
+    if is_settings_file(word):
+        settings = convert_to_nested_dict(read_settings(word, [key for key in hints if is_text[key]]))
+        check_updates(settings, asdict(Config()), Config, found_in=word)
+        files.append(f"file_{len(files)}")
+        ex.add_named_config(files[-1], settings)
+        return files[-1]
+    key, is_setting, text = word.partition("=")
+    if not is_setting or not is_text.get(key.strip()):
+        return word
+    return f"{key.strip()}={parse_text(text, typing.get_origin(hints[key.strip()]) is list)!r}"
+
+
+@ex.option_hook
+def one_observer(options: dict[str, Any]) -> None:
+    """Of the processes of a run, the first alone tells Sacred's observers (``-F FOLDER`` and the like)."""
+    chosen = [
+        name for name in ("--file_storage", "--mongo_db", "--tiny_db", "--sql", "--s3", "--gcs") if options.get(name)
+    ]
+    if chosen:
+        from modules.training.run_folder import is_first_rank
+
+        options.update({name: None for name in chosen if not is_first_rank()})
 
 
 @ex.command(unobserved=True)

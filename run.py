@@ -12,7 +12,9 @@ if __name__ == "__main__":
 
 from config import Config, ex, run_command_line, settings_text
 from datasets.errors import lasting_output, run_cli
-from modules.config.checks import check_asked, check_files, check_tokenizer, check_values, choose_precision
+from modules.config.checks import check_tokenizer, check_values
+from modules.config.machine_checks import choose_precision, takes_slurm_for_a_machine
+from modules.config.path_checks import check_asked, check_files
 
 # Objective -> the class that makes its batches, the class that learns from them.
 OBJECTIVES = {
@@ -35,6 +37,7 @@ def main(_config: dict[str, Any], _run: Any) -> int:
     # Imported here, so that a misspelt word on the command line is answered at once.
     import pytorch_lightning as pl
     import torch
+    from pytorch_lightning.plugins.environments import LightningEnvironment
 
     from modules.checkpoints.loading import NEEDED_TO_TRAIN
     from modules.checkpoints.metadata import make_metadata
@@ -44,6 +47,7 @@ def main(_config: dict[str, Any], _run: Any) -> int:
     from modules.objectives.settings import OptimizerSettings
     from modules.training.checkpointing import AtomicCheckpointIO, Checkpoints
     from modules.training.failures import explained
+    from modules.training.observers import ObserverLog
     from modules.training.plan import plan_run
     from modules.training.prediction_writer import PredictionWriter
     from modules.training.progress import RunSummary, progress_callback, quiet_libraries
@@ -110,6 +114,7 @@ def main(_config: dict[str, Any], _run: Any) -> int:
         callbacks += [schedule, construct(Checkpoints, to_checkpoints, config)]
         if not config["fast_dev_run"]:
             loggers = run_loggers(folder, LogPosition.of(checkpoint) if resume_path is not None else None)
+            loggers += [ObserverLog(_run)] if _run.observers else []
             callbacks.append(RunLog(config))
 
     # Trainer
@@ -129,7 +134,11 @@ def main(_config: dict[str, Any], _run: Any) -> int:
         logger=loggers,
         log_every_n_steps=10,
         callbacks=callbacks,
-        plugins=[AtomicCheckpointIO(), precision_plugin(config["precision"], "cuda" if on_gpu else "cpu")],
+        plugins=[
+            AtomicCheckpointIO(),
+            precision_plugin(config["precision"], "cuda" if on_gpu else "cpu"),
+            *([LightningEnvironment()] if takes_slurm_for_a_machine() else []),
+        ],
         enable_model_summary=False,
         num_sanity_val_steps=1,
         use_distributed_sampler=False,  # the data module shards; each question exactly once

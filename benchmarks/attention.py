@@ -7,8 +7,8 @@ answered test question counts once:
 - where: of questions that a frame answers, whether the patch with the most attention, as a mean over the frames, is one
   of those where the thing in question stands.
 
-`modules.inference.attention_maps` (dependence) is compared with the mean over heads and with ALBEF's gradient × attention,
-both of the same layer, and with a guess.
+`modules.inference.attention_maps` (dependence) is compared with the mean over heads and with ALBEF's gradient ×
+attention, both of the same layer, and with a guess.
 """
 
 import argparse

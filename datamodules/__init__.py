@@ -1,3 +1,7 @@
 """Samples to batches: tokenising, collating, samplers, loaders."""
 
-import datasets  # noqa: F401  (prepares the import of torchvision)
+from .own_datasets import check_own_datasets
+
+check_own_datasets()
+
+import datasets  # noqa: E402, F401  (prepares the import of torchvision)

@@ -196,6 +196,12 @@ class QADataModule(EpochDataModule):
                 f"{path} has {len(outside)} answers outside the vocabulary of {len(self.vocabulary)}, such as "
                 f"{outside[0]!r}: preprocess it again, so that it and vocab.json are of one run"
             )
+        if split == "val" and answers == {""}:
+            rank_zero_only(print)(
+                f"warning: no question in {path} has an answer: val/accuracy is 0 throughout, and best.ckpt simply the "
+                "first; use last.ckpt, or give the split its answers",
+                flush=True,
+            )
         if len(outside) == len(answers) and answers != {""}:
             message = (
                 f"not one answer in {path} (such as {next(filter(None, outside))!r}) is in the vocabulary of "

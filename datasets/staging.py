@@ -1,5 +1,6 @@
-"""Writing several files that appear together, once all of them are complete."""
+"""The folder that preprocessing writes to, and files that appear in it together, once all of them are complete."""
 
+import argparse
 import contextlib
 import os
 import shutil
@@ -10,6 +11,14 @@ from pathlib import Path
 from datasets.errors import InputError
 from datasets.locks import sole_writer
 from datasets.names import is_system_entry
+
+
+def add_output_folder(parser: argparse.ArgumentParser, default: Path) -> None:
+    """Adds the argument `output_dir`, with ``-o`` or without."""
+    told = "folder to write to (default: %(default)s)"
+    parser.add_argument("-o", "--output-dir", type=Path, default=default, help=told)
+    # Without a default of its own, which would take the place of what -o says, or a type, which would read it.
+    parser.add_argument("output_dir", nargs="?", default=argparse.SUPPRESS, help="the same without -o")
 
 
 @contextlib.contextmanager

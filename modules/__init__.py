@@ -1,6 +1,6 @@
 """The network and its training. ``from modules import load_model`` is the way in from a notebook."""
 
-import datasets  # noqa: F401  (prepares the import of torchvision)
+import datamodules  # noqa: F401  (prepares the import of torchvision)
 
 
 def __getattr__(name: str):

@@ -11,7 +11,7 @@ from datasets.captions import CaptionSource
 from datasets.clips import dataset_names
 from datasets.errors import InputError
 from datasets.names import spelt_alike
-from datasets.staging import staged
+from datasets.staging import add_output_folder, staged
 
 Record = Mapping[str, object]
 
@@ -20,9 +20,7 @@ def parse_arguments(arguments: Sequence[str] | None, description: str, output_di
     """The command line that all captioned collections share: `input_dir`, `output_dir`, `features`."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-i", "--input-dir", type=Path, required=True, help="folder of the published files")
-    parser.add_argument(
-        "-o", "--output-dir", type=Path, default=output_dir, help="folder to write to (default: %(default)s)"
-    )
+    add_output_folder(parser, output_dir)
     parser.add_argument(
         "--features", type=Path, metavar="H5", help="leave out the videos that have no features in this file"
     )

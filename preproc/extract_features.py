@@ -35,6 +35,7 @@ from datasets.video.decode_ahead import decode_ahead
 from datasets.video.library import DATASETS, Problem, Video, find_ffmpeg, get_naming, list_videos, report_problems
 from datasets.video.windows import WindowBatch, WindowSettings
 from modules.checkpoints.video_swin import load_video_swin
+from modules.config.machine_checks import check_compiler
 from modules.models.video_swin import ARCHITECTURES, VideoSwin, get_sizes
 
 # Of RGB in 0..255, as the published Video Swin was trained.
@@ -222,6 +223,9 @@ def main(arguments: list[str] | None = None) -> int:
     for name in ("batch_size", "decoders"):
         if getattr(options, name) < 1:
             raise InputError(f"--{name.replace('_', '-')} {getattr(options, name)} must be at least 1")
+    if options.compile and not options.merge:
+        on_gpu = (options.device or default_device()).startswith("cuda")
+        check_compiler(on_gpu, os.environ, "--compile", "leave out --compile")
     naming = get_naming(options.dataset)
     find_ffmpeg()  # one that cannot be used is found before anything is made
     videos, problems = list_videos(options.videos, naming)

@@ -29,7 +29,7 @@ from datasets.errors import InputError, run_cli
 from datasets.json_stream import iterate_json_object
 from datasets.question_table import text_problem, video_id_problem
 from datasets.sources.agqa import FIELDS, SOURCE, flags_among, record_problem
-from datasets.staging import staged
+from datasets.staging import add_output_folder, staged
 from preproc.make_vocabulary import make_vocabulary
 
 VAL_FRACTION = 0.1
@@ -155,9 +155,7 @@ def _whole(record: dict[str, Any], text: str) -> str:
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-i", "--input-dir", type=Path, required=True, help="folder of the published files")
-    parser.add_argument(
-        "-o", "--output-dir", type=Path, default=Path("data/agqa"), help="folder to write to (default: %(default)s)"
-    )
+    add_output_folder(parser, Path("data/agqa"))
     parser.add_argument("--seed", type=int, default=0, help="draws the validation videos (default: %(default)s)")
     parser.add_argument("--val-fraction", type=float, default=VAL_FRACTION, help="their share (default: %(default)s)")
     parser.add_argument("--full", action="store_true", help="keep all fields of a record")

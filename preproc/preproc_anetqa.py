@@ -22,7 +22,7 @@ from datasets.errors import InputError, run_cli
 from datasets.files import read_json
 from datasets.question_table import text_problem, video_id_problem
 from datasets.sources.anetqa import COLUMNS, QUESTION_TYPES, SOURCE
-from datasets.staging import staged
+from datasets.staging import add_output_folder, staged
 from preproc.make_vocabulary import make_vocabulary
 
 MIN_ANSWER_COUNT = 2
@@ -112,9 +112,7 @@ def _check_same_ids(question_file: Path, questions: dict, answer_file: Path, ans
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-i", "--input-dir", type=Path, required=True, help="folder of the published files")
-    parser.add_argument(
-        "-o", "--output-dir", type=Path, default=Path("data/anetqa"), help="folder to write to (default: %(default)s)"
-    )
+    add_output_folder(parser, Path("data/anetqa"))
     options = parser.parse_args(arguments)
     counts = preprocess(options.input_dir, options.output_dir)
     print(f"{options.output_dir}: " + ", ".join(f"{name} {count:,}" for name, count in counts.items()))

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Fine-tunes DeST on AGQA 2.0.
-#   CKPT=trm.ckpt [DATA_ROOT=data/agqa] [NUM_GPUS=1] bash scripts/train_agqa.sh [key=value …]
+#   [CKPT=ckpt/trm.ckpt] [DATA_ROOT=data/agqa] [NUM_GPUS=1] bash scripts/train_agqa.sh [key=value …]
 set -euo pipefail
 source "$(dirname "$0")/python.sh"
-: "${CKPT:?give the checkpoint: CKPT=trm.ckpt bash scripts/train_agqa.sh}"
+start_from ckpt/trm.ckpt "the checkpoint of pre-training (DeST's, or best.ckpt of train_trm.sh)" "$@"
 
 "$PYTHON" "$(dirname "$0")/../run.py" with \
     data_root="${DATA_ROOT:-data/agqa}" num_gpus="${NUM_GPUS:-1}" num_nodes=1 load_path="$CKPT" \

@@ -1,9 +1,18 @@
 """What tests of every folder share."""
 
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
+
+
+@pytest.fixture
+def heeds_ctrl_c():
+    """For tests that send SIGINT to what they start: a job in the background of a script is started with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Whatever is run from a command line ends with one line of error, not with a traceback."""
 
 import ast
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,7 @@ def test_main_reports_bad_input_in_one_line(path):
         assert "raise SystemExit(main())" in path.read_text(encoding="utf-8")
 
 
+@pytest.mark.usefixtures("heeds_ctrl_c")
 def test_ctrl_c_before_anything_runs():
     code = (
         "import os, signal; from datasets.errors import run_cli;"
@@ -35,3 +37,13 @@ def test_ctrl_c_before_anything_runs():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "stopped by Ctrl-C\n")
+
+
+def test_tests_that_press_ctrl_c_pass_in_the_background_of_a_script():
+    """Where SIGINT is ignored."""
+    test = f"{__file__}::test_ctrl_c_before_anything_runs"
+    command = shlex.join([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test])
+    done = subprocess.run(
+        ["bash", "-c", f"trap '' INT; {command}"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout

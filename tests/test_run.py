@@ -182,6 +182,46 @@ class TestTraining:
         assert any(line.startswith("best val/accuracy") for line in lines)
 
 
+class TestCompiler:
+    def test_a_missing_one_is_told_at_the_start(self, world, tmp_path, monkeypatch, capsys):
+        monkeypatch.setenv("CXX", "no-such-compiler")
+        assert run_command_line(settings(world, "compile=True", f"log_dir={tmp_path / 'result'}")) == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err == (
+            "error: compile=True needs a C++ compiler, and CXX=no-such-compiler is no program: install one (Debian and "
+            "Ubuntu: apt install g++), set CXX to one, or write compile=False\n"
+        )
+
+
+class TestObserver:
+    def test_curves_and_settings_of_a_run(self, world, tmp_path):
+        words = settings(world, "exp_name=observed", "log_dir=" + str(tmp_path / "result"), "max_epoch=12")
+        assert run_command_line(["-F", str(tmp_path / "runs"), *words]) == 0
+        metrics = json.loads((tmp_path / "runs/1/metrics.json").read_text())
+        with (tmp_path / "result/observed_seed0/version_0/metrics.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        for name in ("train/loss", "val/accuracy", "lr/head", "speed/questions_per_second"):
+            assert metrics[name]["steps"] == [int(row["step"]) for row in rows if row[name]]
+            assert metrics[name]["values"] == pytest.approx([float(row[name]) for row in rows if row[name]])
+        saved = tmp_path / "runs/1/config.json"
+        again = ["with", str(saved), "exp_name=again", "max_epoch=1", "-F", str(tmp_path / "runs")]
+        assert run_command_line(again) == 0
+        assert json.loads((tmp_path / "runs/2/config.json").read_text())["nframe"] == 2
+        assert "val/accuracy" in json.loads((tmp_path / "runs/2/metrics.json").read_text())
+
+    def test_other_ranks_have_none(self, world, tmp_path, monkeypatch):
+        monkeypatch.setenv("LOCAL_RANK", "1")
+        words = settings(world, "exp_name=other", f"log_dir={tmp_path}", "max_epoch=1")
+        assert run_command_line(["-F", str(tmp_path / "runs"), *words, "test_only=True"]) == 2
+        assert not (tmp_path / "runs").exists()
+
+    def test_settings_that_a_run_saved(self, world, trained, tmp_path):
+        words = ["with", str(trained.parent / "hparams.yaml"), f"log_dir={tmp_path}"]
+        assert run_command_line(words) == 0
+        assert_same_run(tmp_path / "whole_seed0/version_0/checkpoints/last.ckpt", trained / "last.ckpt")
+
+
 class TestValidationSchedule:
     def test_share_of_an_epoch_ends_it(self):
         schedule = ValidationSchedule(0.5)
@@ -307,6 +347,32 @@ class TestResume:
         assert {path: path.read_bytes() for path in before} == before
         assert run_command_line([*arguments, "resume_from=last", "max_epoch=2"]) == 0
 
+    def test_auto_continues_what_is_there(self, world, trained, capsys):
+        arguments = settings(world, "exp_name=auto", "resume_from=auto")
+        folder = world / "result/auto_seed0"
+        assert run_command_line([*arguments, "max_epoch=1"]) == 0
+        assert f"resume_from=auto: nothing to resume in {folder}; starting anew" in capsys.readouterr().out
+        assert run_command_line(arguments) == 0
+        assert "continuing after step 3" in capsys.readouterr().out
+        (folder / "version_1").mkdir()  # a run that was stopped before its first checkpoint
+        assert run_command_line([*arguments, "max_epoch=1"]) == 0
+        assert "starting anew" in capsys.readouterr().out
+        assert (folder / "version_2/checkpoints/last.ckpt").exists()
+
+    def test_a_finished_run_says_so(self, world, capsys):
+        arguments = settings(world, "exp_name=finished", "max_epoch=1")
+        assert run_command_line(arguments) == 0
+        capsys.readouterr()
+        last = world / "result/finished_seed0/version_0/checkpoints/last.ckpt"
+        for more in (["resume_from=last"], [f"resume_from={last}"], ["resume_from=last", "max_steps=3"]):
+            assert run_command_line([*arguments, *more]) == 0
+            said = capsys.readouterr().out
+            length = "max_steps (it is 3)" if "max_steps=3" in more else "max_epoch (it is 1)"
+            assert f"{last} is of a run that has finished, after step 3: nothing is left to do; to train it" in said
+            assert f"give a larger {length}, to train anew, leave out resume_from" in said
+        assert run_command_line([*arguments, "resume_from=last", "max_epoch=2"]) == 0
+        assert "has finished" not in capsys.readouterr().out
+
     def test_nothing_to_resume(self, world, capsys):
         assert run_command_line(settings(world, "exp_name=never", "resume_from=last")) == 2
         assert "nothing to resume in" in capsys.readouterr().err
@@ -373,6 +439,7 @@ class TestResume:
 
 
 class TestSignals:
+    @pytest.mark.usefixtures("heeds_ctrl_c")
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
     def test_checkpoint_then_exit_75_then_resumed_as_if_nothing_had_been(self, world, trained, number):
         name = f"exp_name=signal{number}"
@@ -390,9 +457,11 @@ class TestSignals:
         folder = world / f"result/signal{number}_seed0/version_0/checkpoints"
         assert_same_run(folder / "last.ckpt", trained / "last.ckpt")
 
+    @pytest.mark.usefixtures("heeds_ctrl_c")
     def test_second_ctrl_c_stops_at_once(self):
         code = (
-            "import os, signal, time; from modules.training.stopping import StopSignals; s = StopSignals(); s.install();"
+            "import os, signal, time; from modules.training.stopping import StopSignals; s = StopSignals();"
+            "s.install();"
             "os.kill(os.getpid(), signal.SIGINT); print('alive', flush=True); os.kill(os.getpid(), signal.SIGINT);"
             "print('still alive', flush=True)"
         )

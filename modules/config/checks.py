@@ -1,17 +1,20 @@
 """Finds what is wrong with a command line or a configuration before anything is loaded, and says what to write instead.
 
-All messages about settings live here. Every function takes plain arguments and raises `InputError` with one line.
+All messages about settings live here, those about files and the machine in `path_checks` and `machine_checks`. Every
+function takes plain arguments and raises `InputError` with one line.
 """
 
+import itertools
 import os
 import re
 import types
 import typing
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from datasets.errors import InputError, did_you_mean
+
+from .settings_files import is_settings_file
 
 # --- the words of the command line -----------------------------------------------------------------------------------
 
@@ -33,8 +36,10 @@ def check_words(
                 f"commands: {', '.join(sorted(commands))}"
             )
         break
-    for word in words[len(before) + 1 :]:
+    for word in until_option(words[len(before) + 1 :]):
         key, is_setting, _ = word.partition("=")
+        if is_settings_file(word):
+            continue
         if is_setting:
             _check_key(key.strip(), defaults)
         elif word in defaults:
@@ -42,8 +47,13 @@ def check_words(
         elif word not in recipes:
             raise InputError(
                 f"no recipe is called {word!r}{did_you_mean(word, recipes)}; recipes: {', '.join(sorted(recipes))}; "
-                "a setting is written key=value, without spaces"
+                "a setting is written key=value, without spaces, and a file of settings ends in .json or .yaml"
             )
+
+
+def until_option(words: Sequence[str]) -> list[str]:
+    """The words before the first option of Sacred's, such as ``-F FOLDER``; what follows is its own to check."""
+    return list(itertools.takewhile(lambda word: not word.startswith("-"), words))
 
 
 def _check_key(key: str, defaults: Mapping[str, Any]) -> None:
@@ -87,20 +97,28 @@ def check_values(config: Mapping[str, Any], schema: type, found_in: str | os.Pat
     return {key: _check_value(key, config[key], hint, found_in) for key, hint in hints.items()}
 
 
-def check_updates(updates: Mapping[str, Any], defaults: Mapping[str, Any], schema: type) -> None:
-    """Checks the settings that a command line gives, before they are merged with anything.
+def check_updates(
+    updates: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    schema: type,
+    found_in: str | os.PathLike | None = None,
+) -> None:
+    """Checks the settings that a command line or a file gives, before they are merged with anything.
 
     Args:
         updates: key -> value; of a setting with parts, a dict of those that are given.
         defaults: key -> value.
         schema: as for `check_values`.
+        found_in: the file that they come from, for messages.
     """
     hints = typing.get_type_hints(schema, include_extras=True)
     for key, value in updates.items():
+        if key not in defaults:  # in a file
+            _check_key(key, defaults)
         if isinstance(value, Mapping) and isinstance(defaults[key], Mapping):
             for part in value:
                 _check_key(f"{key}.{part}", defaults)
-        _check_value(key, value, hints[key])
+        _check_value(key, value, hints[key], found_in)
 
 
 def _check_value(key: str, value: Any, hint: Any, found_in: str | os.PathLike | None = None) -> Any:
@@ -120,7 +138,7 @@ def _meant(key: str, value: Any, hint: Any) -> str:
         word = {"true": "True", "false": "False"}.get(value.lower(), "None")
         return f" (write {key}={word})"
     if isinstance(value, int | float) and not isinstance(value, bool) and _fit(str(value), hint)[0]:
-        return f" (text that looks like a number needs two pairs of quotes: {key}=\"'{value}'\")"
+        return " (text that looks like a number needs quotes)"
     return ""
 
 
@@ -181,17 +199,10 @@ def describe_type(hint: Any) -> str:
 # --- what values mean together ---------------------------------------------------------------------------------------
 
 
-def check_combinations(config: Mapping[str, Any], num_gpus_here: int, environment: Mapping[str, str]) -> None:
-    """Checks settings against each other and against the machine.
-
-    Args:
-        config: what `check_values` returned.
-        num_gpus_here: GPUs of this machine.
-        environment: `os.environ`; says whether torchrun or SLURM started this process.
-    """
+def check_combinations(config: Mapping[str, Any]) -> None:
+    """Checks settings against each other; `config` is what `check_values` returned."""
     for check in (_check_run, _check_sizes, _check_lengths, _check_training):
         check(config)
-    _check_machine(config, num_gpus_here, environment)
 
 
 def _check_run(config: Mapping[str, Any]) -> None:
@@ -323,93 +334,4 @@ def check_tokenizer(num_tokens: int, config: Mapping[str, Any]) -> None:
         raise InputError(
             f"the tokenizer has {num_tokens} tokens, more than bert_config.vocab_size={rows} embeddings; "
             "give the tokenizer that the checkpoint was trained with"
-        )
-
-
-def check_paths(config: Mapping[str, Any]) -> None:
-    """Checks that what the settings name exists, and that the log folder can be written."""
-    if config["data_root"] is None:
-        raise InputError("data_root is not set: add data_root=FOLDER, as data_root=data/anetqa, or use a recipe")
-    check_exists("data_root", config["data_root"], Path.is_dir, "a folder")
-    if config["load_path"] is not None:
-        check_exists("load_path", config["load_path"], Path.is_file, "a file")
-    if config["resume_from"] not in (None, "last"):
-        check_exists("resume_from", config["resume_from"], Path.is_file, "a file")
-    existing = _closest_existing(Path(config["log_dir"]))
-    if not existing.is_dir():
-        raise InputError(f"log_dir={config['log_dir']!r}: {existing} is a file; choose a folder")
-    if not os.access(existing, os.W_OK):
-        raise InputError(f"log_dir={config['log_dir']!r}: {existing} cannot be written to; choose another log_dir")
-
-
-def check_asked(config: Mapping[str, Any]) -> None:
-    """Checks what `ask` needs: files that exist, and something to ask."""
-    if config["video"] is None:
-        raise InputError("video is not set: add video=FILE, the video to ask about")
-    check_files(config, ("video", "load_path", "swin_path", "question_file"))
-    if not config["question"] and config["question_file"] is None:
-        raise InputError('nothing is asked: add question="what is the person doing", or question_file=FILE')
-    if not all(question.strip() for question in config["question"]):
-        raise InputError('question is empty: write what is asked in quotes, question="what is the person doing"')
-
-
-def check_files(config: Mapping[str, Any], keys: Iterable[str]) -> None:
-    """Checks that the files exist that settings name, as far as they name any."""
-    for key in keys:
-        if config[key] is not None:
-            check_exists(key, config[key], Path.is_file, "a file")
-
-
-def check_exists(key: str, path: str, is_right_kind: Callable[[Path], bool], kind: str) -> None:
-    """Raises InputError unless `path` is of that kind; the message names the closest folder that exists."""
-    if is_right_kind(Path(path)):
-        return
-    if Path(path).exists():
-        raise InputError(f"{key}={path!r} is not {kind}")
-    existing = _closest_existing(Path(path))
-    missing = Path(path).relative_to(existing).parts[0] if existing != Path() else Path(path).parts[0]
-    try:
-        neighbours = sorted(entry.name for entry in existing.iterdir())
-    except OSError:
-        neighbours = []
-    raise InputError(
-        f"{key}={path!r} does not exist; {existing.resolve()} does, but holds no {missing!r}"
-        f"{did_you_mean(missing, neighbours)}"
-    )
-
-
-def _closest_existing(path: Path) -> Path:
-    return next((parent for parent in (path, *path.parents) if parent.exists()), Path())
-
-
-def choose_precision(config: Mapping[str, Any], given: Collection[str], num_gpus_here: int) -> tuple[str, int | str]:
-    """Device and precision of a command that uses one device; on the CPU, float32 unless another precision is given."""
-    on_gpu = config["accelerator"] != "cpu" and num_gpus_here > 0
-    precision = config["precision"] if on_gpu or "precision" in given else 32
-    _check_machine(config | {"num_gpus": 1, "num_nodes": 1, "precision": precision}, num_gpus_here, {})
-    return "cuda" if on_gpu else "cpu", precision
-
-
-def _check_machine(config: Mapping[str, Any], num_gpus_here: int, environment: Mapping[str, str]) -> None:
-    accelerator, wanted = config["accelerator"], config["num_gpus"]
-    on_gpu = accelerator == "gpu" or (accelerator == "auto" and num_gpus_here > 0)
-    if accelerator == "gpu" and num_gpus_here == 0:
-        raise InputError("accelerator=gpu, but PyTorch finds no GPU here; write accelerator=cpu precision=32")
-    if on_gpu and wanted > num_gpus_here:
-        raise InputError(f"num_gpus={wanted}, but this machine has {num_gpus_here}; write num_gpus={num_gpus_here}")
-    if not on_gpu and config["precision"] == 16:
-        reason = "accelerator=cpu" if accelerator == "cpu" else "there is no GPU here"
-        raise InputError(f"precision=16 needs a GPU, and {reason}; write precision=32 (or precision=bf16)")
-    processes = wanted * config["num_nodes"]
-    if "TORCHELASTIC_RUN_ID" in environment and int(environment["WORLD_SIZE"]) != processes:
-        raise InputError(
-            f"torchrun started {environment['WORLD_SIZE']} processes, but num_gpus={wanted} × "
-            f"num_nodes={config['num_nodes']} = {processes}; "
-            "make --nproc-per-node equal to num_gpus, and --nnodes to num_nodes"
-        )
-    started_by = ("TORCHELASTIC_RUN_ID", "SLURM_JOB_ID", "NODE_RANK", "MASTER_ADDR")
-    if config["num_nodes"] > 1 and not any(name in environment for name in started_by):
-        raise InputError(
-            f"num_nodes={config['num_nodes']}: start the same command on every node by torchrun or srun "
-            "(see the README), or write num_nodes=1"
         )

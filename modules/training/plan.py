@@ -10,7 +10,9 @@ import torch
 
 from modules.checkpoints.reader import CheckpointFile, read_checkpoint
 from modules.config.assembly import construct, settings_of_checkpoint
-from modules.config.checks import check_combinations, check_paths, check_values
+from modules.config.checks import check_combinations, check_values
+from modules.config.machine_checks import check_machine
+from modules.config.path_checks import check_paths
 
 from .prediction_writer import check_free
 from .run_folder import find_checkpoint, predictions_path
@@ -47,6 +49,7 @@ def plan_run(config: Mapping[str, Any], schema: type, given: Collection[str], re
         InputError: what would stop the run.
     """
     check_paths(config)
+    check_machine(config, torch.cuda.device_count(), os.environ)  # before a large file is read
     resume_path = construct(find_checkpoint, config) if config["resume_from"] is not None else None
     source = resume_path or config["load_path"]
     checkpoint = read_checkpoint(source) if source is not None else None
@@ -54,7 +57,7 @@ def plan_run(config: Mapping[str, Any], schema: type, given: Collection[str], re
     continues = config["test_only"] or resume_path is not None
     decided = settings_of_checkpoint(schema, made_with.get("config") or {}, continues, given, recipes)
     config = check_values({**config, **decided}, schema, found_in=source)
-    check_combinations(config, torch.cuda.device_count(), os.environ)
+    check_combinations(config)
     predictions = construct(predictions_path, config) if config["test_only"] else None
     if predictions is not None:
         check_free(predictions, config["overwrite"])

@@ -29,6 +29,8 @@ KNOWN_WARNINGS = (
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
     # A skipped first step of the float16 scaler.
     r"Detected call of `lr_scheduler.step\(\)` before `optimizer.step\(\)`",
+    # On a machine where SLURM is installed but not meant; `machine_checks` says what is wrong where it is.
+    r"The `srun` command is available on your system but is not used",
     # Sacred's use of setuptools.
     r"pkg_resources is deprecated as an API",
 )
@@ -158,7 +160,7 @@ class ProgressLines(LightningProgressBar):
 
 
 class RunSummary(Callback):
-    """Says at the start what runs, and keeps the settings with the logs.
+    """Says at the start what runs, or that nothing is left to run, and keeps the settings with the logs.
 
     Args:
         config: all settings.
@@ -166,10 +168,24 @@ class RunSummary(Callback):
 
     def __init__(self, config: dict[str, Any]):
         self.config = config
+        self._began = False
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         for logger in trainer.loggers:
             logger.log_hyperparams(self.config)
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        self._began = True
+
+    @rank_zero_only
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.ckpt_path is not None and not self._began:
+            length = "max_epoch" if self.config["max_steps"] is None else "max_steps"
+            print(
+                f"{trainer.ckpt_path} is of a run that has finished, after step {trainer.global_step}: nothing is left "
+                f"to do; to train it further, give a larger {length} (it is {self.config[length]}), to train anew, "
+                "leave out resume_from"
+            )
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

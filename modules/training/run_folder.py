@@ -103,20 +103,26 @@ def sole_writer(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def find_checkpoint(resume_from: str, log_dir: str | Path, exp_name: str, seed: int) -> Path:
-    """The file that `resume_from` (a path, or "last") means.
+def find_checkpoint(resume_from: str, log_dir: str | Path, exp_name: str, seed: int) -> Path | None:
+    """The file that `resume_from` (a path, "last" or "auto") means.
 
     "last" is the newest of the experiment that can be read: a damaged one is reported, and the one before it taken.
     Names tell which is newer, as copying a folder changes times: the newest run first, and of a run its last.
 
+    "auto" is the same of the newest run alone, and None if that has not come to a checkpoint yet: for a job that is
+    started again by a scheduler, wherever it was stopped.
+
     Raises:
         InputError: there is none, or the path given was not written by a training run here.
     """
-    if resume_from != "last":
+    if resume_from not in ("last", "auto"):
         _read_resumable(Path(resume_from))
         return Path(resume_from)
     folder = experiment_folder(log_dir, exp_name, seed)
     found = sorted(folder.glob(f"version_*/{CHECKPOINTS}/*.ckpt"), key=_newest_first)
+    if resume_from == "auto":
+        newest = max(map(_version, folder.glob("version_*")), default=-1)
+        found = [path for path in found if _version(path.parent.parent) == newest]
     for path in found:
         try:
             _check_regular(path)
@@ -125,8 +131,13 @@ def find_checkpoint(resume_from: str, log_dir: str | Path, exp_name: str, seed: 
             rank_zero_only(print)(f"warning: {error}; going back to the checkpoint before it", flush=True)
             continue
         return path
+    if resume_from == "auto" and not found:
+        rank_zero_only(print)(f"resume_from=auto: nothing to resume in {folder}; starting anew", flush=True)
+        return None
     reason = f"none of its {len(found)} checkpoints can be read" if found else "it holds no checkpoint"
-    raise InputError(f"resume_from=last: nothing to resume in {folder}: {reason}; start anew without resume_from")
+    raise InputError(
+        f"resume_from={resume_from}: nothing to resume in {folder}: {reason}; start anew without resume_from"
+    )
 
 
 def _newest_first(path: Path) -> tuple[int, int, str]:

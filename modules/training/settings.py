@@ -14,7 +14,9 @@ class RunSettings:
     exp_name: str = setting("dest", "names the run's folder, LOG_DIR/EXP_NAME_seedSEED/version_K", Tie.TASK)
     seed: Whole = setting(0, "of all random numbers: weights, order of the data, sampling, dropout", Tie.COURSE)
     load_path: str | None = setting(None, "checkpoint to take weights from; None: random start")
-    resume_from: str | None = setting(None, 'checkpoint of a run to continue, or "last": the newest of this experiment')
+    resume_from: str | None = setting(
+        None, 'checkpoint to continue; "last": the newest of this experiment; "auto": if any'
+    )
     test_only: bool = setting(False, "no training: predict the test split with load_path")
     fast_dev_run: bool | Whole = setting(False, "N (True: 1) batches of training and of validation, nothing written")
     log_dir: str = setting("result", "folder of runs and predictions")

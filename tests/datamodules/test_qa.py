@@ -184,6 +184,19 @@ def test_answers_outside_the_vocabulary(qa_settings):
         QADataModule(**qa_settings, vocabulary=["blue"]).setup("validate")
 
 
+@pytest.mark.parametrize("answers", [[""], ["", "dog"]])
+def test_validation_without_answers_chooses_nothing(qa_settings, capsys, answers):
+    write_split(qa_settings["data_root"], "val", QUESTIONS["val"], answers=answers)
+    QADataModule(**qa_settings).setup("fit")
+    said = capsys.readouterr().out
+    path = qa_settings["data_root"] / "val.csv"
+    warning = (
+        f"warning: no question in {path} has an answer: val/accuracy is 0 throughout, and "
+        "best.ckpt simply the first; use last.ckpt, or give the split its answers\n"
+    )
+    assert said == (warning if answers == [""] else "")
+
+
 def test_answers_to_the_test_that_are_all_outside_the_vocabulary(qa_settings, capsys):
     """Nothing depends on them, so that they are no reason to refuse, but hardly meant so."""
     for answers, example in ((ANSWERS, "cat"), (["", "unknown"], "unknown")):

@@ -1,9 +1,12 @@
 """Staged files appear together or not at all."""
 
+import argparse
+from pathlib import Path
+
 import pytest
 
 from datasets.errors import InputError
-from datasets.staging import staged
+from datasets.staging import add_output_folder, staged
 
 
 def write_two(folder):
@@ -53,3 +56,23 @@ def test_a_full_disk_is_an_input_error(tmp_path):
     with pytest.raises(InputError, match=r"cannot write to .*: No space left on device"), staged(tmp_path / "out"):
         raise OSError(28, "No space left on device")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "folder"),
+    [
+        ("-i raw out", "out"),
+        ("out -i raw", "out"),
+        ("-i raw out --seed 3", "out"),
+        ("-i raw -o out", "out"),
+        ("-o out -i raw", "out"),
+        ("-i raw", "data/anetqa"),
+    ],
+)
+def test_output_folder_with_and_without_its_option(words, folder):
+    """The published README has it without."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("-i")
+    parser.add_argument("--seed")
+    add_output_folder(parser, Path("data/anetqa"))
+    assert parser.parse_args(words.split()).output_dir in (folder, Path(folder))

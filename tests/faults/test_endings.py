@@ -105,6 +105,7 @@ def test_output_that_cannot_be_written(world, where):
     assert list((world / "result").rglob("best.ckpt"))
 
 
+@pytest.mark.usefixtures("heeds_ctrl_c")
 @pytest.mark.parametrize("to_all", [False, True])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal(world, number, to_all):
@@ -119,6 +120,7 @@ def test_signal(world, number, to_all):
     assert "Traceback" not in stopped.said
 
 
+@pytest.mark.usefixtures("heeds_ctrl_c")
 def test_second_ctrl_c(world):
     stopped = Run(world)
     stopped.wait_for("validation after step")
@@ -183,6 +185,7 @@ def test_bad_frame_of_one_of_two_ranks_in_training(world):
     assert "Traceback" not in ended.said
 
 
+@pytest.mark.usefixtures("heeds_ctrl_c")
 @pytest.mark.parametrize("processes", [1, 2])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_in_a_test(tmp_path, number, processes):

@@ -297,3 +297,14 @@ def test_checkpoint_that_is_not_there(videos, tmp_path, capsys):
     arguments = ["--dataset", "agqa", "--checkpoint", str(tmp_path / "swin.pth")]
     assert script.main([str(videos), str(tmp_path / "a.h5"), *arguments]) == 2
     assert f"cannot read the checkpoint {tmp_path / 'swin.pth'}: No such file" in capsys.readouterr().err
+
+
+def test_compiling_without_a_compiler(videos, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    assert run(videos, tmp_path / "a.h5", "--compile", "--device", "cpu") == 2
+    error = capsys.readouterr().err
+    assert error.startswith(
+        "error: --compile needs a C++ compiler, and CXX=no-such-compiler is no program: install one"
+    )
+    assert error.count("\n") == 1
+    assert not list(tmp_path.glob("a.h5*"))

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-import modules.progress
+import modules.training.progress
 from datasets.errors import lasting_output
 from modules.training.progress import ProgressBar, ProgressLines, progress_callback
 
@@ -39,7 +39,7 @@ def test_lines_for_nobody(monkeypatch):
 
 SAY = """
 import sys
-import modules.progress
+import modules.training.progress
 from datasets.errors import lasting_output
 with lasting_output():
     sys.stdin.readline()
