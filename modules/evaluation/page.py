@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -38,9 +38,7 @@ from .examples import (
     pack_questions,
 )
 from .predictions import short_names
-
-if TYPE_CHECKING:
-    from eval import Report
+from .scores import Report
 
 MOST_MODELS = 8  # as many colours as the page has
 OVERALL = "overall"
@@ -114,7 +112,7 @@ def check_page(
 
 def write_page(
     path: str | os.PathLike,
-    report: "Report",
+    report: Report,
     frames: str | os.PathLike | None = None,
     logs: Sequence[str | os.PathLike] = (),
     training: QuestionTable | None = None,
@@ -192,7 +190,7 @@ def write_page(
         file.write(html)
 
 
-def _choose(report: "Report") -> np.ndarray:
+def _choose(report: Report) -> np.ndarray:
     """The questions to list: as many of each type (of the first breakdown) and of each way to be right or wrong."""
     labels = next(iter(report.members.values()))
     types = np.argmax(np.stack(list(labels.values())), axis=0)
@@ -200,7 +198,7 @@ def _choose(report: "Report") -> np.ndarray:
     return choose_evenly([types, *ways], MOST_QUESTIONS)
 
 
-def _models(report: "Report", overall: Row) -> list[Model]:
+def _models(report: Report, overall: Row) -> list[Model]:
     models = []
     for place, (name, full_name) in enumerate(zip(short_names(report.names), report.names, strict=True)):
         at_k = {

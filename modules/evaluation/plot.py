@@ -4,7 +4,6 @@ import io
 import os
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,9 +13,7 @@ from datasets.files import atomic_write
 
 from .comparison import Comparison, Row
 from .predictions import short_names
-
-if TYPE_CHECKING:
-    from eval import Report
+from .scores import Report
 
 FORMATS = (".png", ".pdf", ".svg")
 # Okabe and Ito: told apart with every kind of colour blindness; the first four also in grey.
@@ -49,7 +46,7 @@ def check_plot(path: str | os.PathLike, num_models: int) -> None:
         raise InputError(f"--plot shows at most {len(_COLOURS)} predictions, not {num_models}")
 
 
-def write_plot(path: str | os.PathLike, report: "Report") -> None:
+def write_plot(path: str | os.PathLike, report: Report) -> None:
     """Draws the accuracies of all prediction files.
 
     Raises:

@@ -1,14 +1,5 @@
-"""Accuracy of predictions, by type of question.
+"""Scores of prediction files: accuracy and accuracy@k, overall and for each category of questions."""
 
-    python eval.py anet result/anetqa_by_best.json data/anetqa/test.csv
-    python eval.py agqa result/agqa_by_a.json result/agqa_by_b.json data/agqa/test.json --json scores.json
-    python eval.py anet result/A.json result/B.json data/anetqa/test.csv --report out.html --frames data/anetqa/frames
-
-A prediction file is a list of {"qid", "answer"} and, where ten answers are predicted, "answer10", the best first. It
-answers every question of GROUNDTRUTH, the test split as preprocessed, exactly once. Answers are compared as they are.
-"""
-
-import argparse
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,17 +9,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from datasets.annotations import SOURCE_NAMES, QASource, QuestionTable, get_source
-from datasets.errors import InputError, run_cli
-from datasets.files import check_writable, write_json
-from modules.evaluation.predictions import Predictions, read_predictions, short_names
+from datasets.annotations import QASource
+from datasets.errors import InputError
+from datasets.question_table import QuestionTable
 
-PUBLISHED_NAMES = {"anet": "anetqa"}
+from .predictions import Predictions, read_predictions
 
 
 @dataclass(frozen=True)
@@ -119,29 +105,6 @@ class Report:
     def _score_as_data(self, score: Score) -> dict[str, Any]:
         data = {"questions": score.answered, "correct": score.correct, "accuracy": score.accuracy}
         return data if score.correct_at_k is None else {**data, self.at_k: score.accuracy_at_k}
-
-    def as_table(self) -> Table:
-        """A line for each category; for each prediction file one column, or two with accuracy@k."""
-        table = Table(box=SIMPLE_HEAD, pad_edge=False)
-        table.add_column(self.source.name)
-        table.add_column("questions", justify="right")
-        for name, outcome in zip(short_names(self.names), self.outcomes, strict=True):
-            above = f"{name}\n" if len(self.names) > 1 else ""
-            table.add_column(Text(f"{above}accuracy"), justify="right")
-            if outcome.correct_at_k is not None:
-                table.add_column(Text(f"{above}{self.at_k}"), justify="right")
-        for title, categories in self.groups.items():
-            table.add_row(Text(title, style="bold"))
-            for category in categories:
-                cells = []
-                for score in category.scores:
-                    cells.append(_percent(score.accuracy))
-                    if score.correct_at_k is not None:
-                        cells.append(_percent(score.accuracy_at_k))
-                count = f"{category.questions:,}" if category.questions else "no questions"
-                table.add_row(Text(f"  {category.label}"), count, *cells)
-            table.add_section()
-        return table
 
 
 def evaluate(
@@ -237,73 +200,3 @@ def _distinct_names(paths: list[Path]) -> list[str]:
         if len(set(names)) == len(names):
             return names
     return [f"{path} ({number})" for number, path in enumerate(paths, 1)]
-
-
-def _percent(accuracy: float | None) -> str:
-    return "-" if accuracy is None else f"{accuracy:.2f}"
-
-
-def _print(table: Table) -> None:
-    console = Console()
-    if not console.is_terminal:  # a pipe or a file has no width of its own: take what the table needs
-        width = console.measure(table, options=console.options.update(width=10_000)).maximum
-        console = Console(width=width)
-    console.print(table)
-
-
-@run_cli
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("dataset", help=f"{', '.join([*PUBLISHED_NAMES, *SOURCE_NAMES])}")
-    parser.add_argument("predictions", nargs="+", metavar="PREDICTION", help="file(s) that run.py wrote to result/")
-    parser.add_argument("groundtruth", metavar="GROUNDTRUTH", help="the test split, e.g. data/anetqa/test.csv")
-    parser.add_argument("--json", metavar="FILE", help="write the same numbers to FILE, too")
-    parser.add_argument("--allow-missing", action="store_true", help="score the questions that were answered")
-    parser.add_argument("--plot", metavar="FILE", help="draw a bar chart with intervals: .png, .pdf or .svg")
-    page = parser.add_argument_group("a page to look at, and to search for examples")
-    page.add_argument("--report", metavar="FILE", help="write the page, one HTML file that stands for itself")
-    page.add_argument("--frames", metavar="FOLDER", help="show the videos' frames, e.g. of data/anetqa/frames")
-    page.add_argument(
-        "--log", metavar="RUN", action="append", default=[], help="folder of a run, for its curves; repeatable"
-    )
-    page.add_argument("--train", metavar="FILE", help="the training split: count in it how often an answer was seen")
-    options = parser.parse_intermixed_args(arguments)
-    for name in ("frames", "log", "train"):
-        if getattr(options, name) and not options.report:
-            raise InputError(f"--{name} is for the page; add --report FILE, such as --report report.html")
-    source = get_source(PUBLISHED_NAMES.get(options.dataset, options.dataset))
-
-    # Whatever would be refused, before anything is computed. The imports are slow, and of no use to the table.
-    for path in filter(None, (options.json, options.plot, options.report)):
-        check_writable(path)
-    training = None
-    if options.plot:
-        from modules.evaluation.plot import check_plot, write_plot
-
-        check_plot(options.plot, len(options.predictions))
-    if options.report:
-        from modules.evaluation.page import check_page, write_page
-
-        truth = source.read_questions(Path(options.groundtruth))
-        check_page(len(options.predictions), source, truth, options.frames, options.log)
-        training = source.read_questions(Path(options.train)) if options.train else None
-
-    report = evaluate(source, options.predictions, options.groundtruth, options.allow_missing)
-    _print(report.as_table())
-    total = len(report.table)
-    for name, missing in zip(report.names, report.missing(), strict=True):
-        if missing:
-            share = f"{missing:,} of {total:,} questions ({100 * missing / total:.1f} %)"
-            print(f"{name}: {share} are missing; its accuracies are over the others")
-    if options.json:
-        write_json(options.json, report.as_data(), indent=1)
-    if options.plot:
-        write_plot(options.plot, report)
-        print(f"plot: {options.plot}")
-    if options.report:
-        write_page(options.report, report, options.frames, options.log, training)
-        print(f"report: {options.report}")
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

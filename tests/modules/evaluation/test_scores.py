@@ -1,21 +1,16 @@
-"""`eval.py`: its numbers equal a plain loop's, and every kind of mismatch is counted and named."""
+"""Scores equal a plain loop's, and files that do not fit the truth are named."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import eval as evaluation
-from datasets.annotations import get_source
 from datasets.errors import InputError
-from datasets.sources import agqa, anetqa
-
-ROOT = Path(__file__).resolve().parents[1]
+from datasets.sources import agqa, anetqa, msrvttqa
+from modules.evaluation.scores import evaluate
+from modules.evaluation.table import score_table
 
 ANSWERS = ["yes", "no", "a dish", "two"]
 FLAGS = ("novel_comp", "nc_seq", "i_obj", "more_steps")
@@ -80,7 +75,7 @@ def test_agqa_equals_a_naive_loop(folder, world, shuffle):
     shuffle.shuffle(predictions)
     truth_file = folder / "agqa.json"
     (folder / ".agqa.json.arrow").unlink(missing_ok=True)
-    report = evaluation.evaluate(agqa.SOURCE, [write(folder / "p.json", predictions)], write(truth_file, truth))
+    report = evaluate(agqa.SOURCE, [write(folder / "p.json", predictions)], write(truth_file, truth))
     expected = naive_scores(truth, predictions)
     scores = report.as_data()["predictions"][0]["scores"]
     for title, categories in scores.items():
@@ -110,7 +105,7 @@ def test_anetqa_equals_a_naive_loop(folder, world):
         {"qid": f"q{index}", "answer": best[0] if best else "none", "answer10": best}
         for index, (_, _, best) in enumerate(world)
     ]
-    report = evaluation.evaluate(anetqa.SOURCE, [write(folder / "p.json", predictions)], truth_file)
+    report = evaluate(anetqa.SOURCE, [write(folder / "p.json", predictions)], truth_file)
     scores = report.as_data()["predictions"][0]["scores"]
     for kind, label in anetqa.QUESTION_TYPES.items():
         of_kind = [(answer, best) for answer, number, best in world if str(number) == kind]
@@ -135,59 +130,14 @@ def anet(tmp_path):
     return truth, predictions
 
 
-def run(capsys, *arguments):
-    code = evaluation.main([str(argument) for argument in arguments])
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
-
-
-def rows_of(table):
-    """label -> the cells that follow it."""
-    lines = [line.split() for line in table.splitlines()]
-    return {line[0]: line[1:] for line in lines if line}
-
-
-def test_table(anet, tmp_path, capsys):
-    truth, predictions = anet
-    predictions[3].update(answer="dog", answer10=["dog", "cat"])
-    code, out, _ = run(capsys, "anet", write(tmp_path / "p.json", predictions), truth)
-    assert code == 0
-    rows = rows_of(out)
-    assert rows["anetqa"] == ["questions", "accuracy", "accuracy@10"]
-    assert rows["Color"] == ["1", "100.00", "100.00"]
-    assert rows["Object"] == ["2", "50.00", "100.00"]
-    assert rows["Motion"] == ["no", "questions", "-", "-"]
-    assert rows["all"] == ["4", "75.00", "100.00"]
-
-
-def test_several_predictions_side_by_side_and_as_data(anet, tmp_path, capsys):
-    truth, predictions = anet
-    right = write(tmp_path / "right.json", predictions)
-    wrong = write(tmp_path / "a[b]c.json", [{"qid": row["qid"], "answer": "x"} for row in predictions])
-    code, out, _ = run(capsys, "anetqa", right, wrong, "--json", tmp_path / "scores.json", truth)
-    assert code == 0
-    assert rows_of(out)["right"] == ["right", "a[b]c"]
-    assert rows_of(out)["all"] == ["4", "100.00", "100.00", "0.00"]
-    data = json.loads((tmp_path / "scores.json").read_text())
-    assert (data["dataset"], data["questions"]) == ("anetqa", 4)
-    assert [(entry["name"], entry["missing"]) for entry in data["predictions"]] == [("right", 0), ("a[b]c", 0)]
-    assert data["predictions"][0]["scores"]["type"]["Object"] == {
-        "questions": 2,
-        "correct": 2,
-        "accuracy": 100.0,
-        "accuracy@10": 100.0,
-    }
-    assert data["predictions"][1]["scores"]["type"]["Motion"] == {"questions": 0, "correct": 0, "accuracy": None}
-
-
 def test_names_of_predictions_are_distinct(anet, tmp_path):
     truth, predictions = anet
     paths = []
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         paths.append(write(tmp_path / name / "p.json", predictions))
-    assert evaluation.evaluate(anetqa.SOURCE, paths, truth).names == [str(path) for path in paths]
-    same = evaluation.evaluate(anetqa.SOURCE, [paths[0]] * 2, truth)
+    assert evaluate(anetqa.SOURCE, paths, truth).names == [str(path) for path in paths]
+    same = evaluate(anetqa.SOURCE, [paths[0]] * 2, truth)
     assert same.names == [f"{paths[0]} (1)", f"{paths[0]} (2)"]
 
 
@@ -202,60 +152,24 @@ def test_names_of_predictions_are_distinct(anet, tmp_path):
 )
 def test_a_table_names_what_differs(anet, tmp_path, names, shown):
     truth, predictions = anet
-    report = evaluation.evaluate(
-        anetqa.SOURCE, [write(tmp_path / f"{name}.json", predictions) for name in names], truth
-    )
-    headers = [str(column.header) for column in report.as_table().columns]
+    report = evaluate(anetqa.SOURCE, [write(tmp_path / f"{name}.json", predictions) for name in names], truth)
+    headers = [str(column.header) for column in score_table(report).columns]
     expected = [f"{name}\naccuracy" for name in shown] if len(shown) > 1 else ["accuracy"]
     assert [header for header in headers if header.endswith("accuracy")] == expected
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda rows: rows[1:], "1 missing ('a'); --allow-missing scores the others"),
-        (lambda rows: [*rows, rows[0]], "1 duplicate ('a')"),
-        (lambda rows: [*rows, {**rows[0], "qid": "z"}], "1 unknown ('z')"),
-        (
-            lambda rows: [*rows[2:], rows[2], {**rows[0], "qid": "z"}],
-            "2 missing ('a', 'b'), 1 duplicate ('c'), 1 unknown ('z')",
-        ),
-    ],
-)
-def test_mismatched_ids_are_counted_and_named(anet, tmp_path, capsys, change, message):
-    truth, predictions = anet
-    path = write(tmp_path / "p.json", change(predictions))
-    code, out, error = run(capsys, "anet", path, truth)
-    assert code == 2
-    assert out == ""
-    assert error.startswith(f"error: {path}: question ids do not match the truth: {message}")
-    assert error.count("\n") == 1
 
 
 def test_long_lists_of_ids_are_cut(anet, tmp_path):
     truth, predictions = anet
     path = write(tmp_path / "p.json", predictions + [{**predictions[0], "qid": f"z{index}"} for index in range(9)])
     with pytest.raises(InputError, match=r"9 unknown \('z0', 'z1', 'z2', 'z3', 'z4', …\)"):
-        evaluation.evaluate(anetqa.SOURCE, [path], truth)
-
-
-def test_allow_missing(anet, tmp_path, capsys):
-    truth, predictions = anet
-    path = write(tmp_path / "p.json", predictions[:3])
-    code, out, _ = run(capsys, "anet", path, truth, "--allow-missing", "--json", tmp_path / "scores.json")
-    assert code == 0
-    assert "p: 1 of 4 questions (25.0 %) are missing; its accuracies are over the others" in out
-    assert rows_of(out)["all"] == ["4", "100.00", "100.00"]
-    scores = json.loads((tmp_path / "scores.json").read_text())["predictions"][0]
-    assert scores["missing"] == 1
-    assert scores["scores"]["overall"]["all"]["questions"] == 3
+        evaluate(anetqa.SOURCE, [path], truth)
 
 
 def test_allow_missing_does_not_allow_other_mismatches(anet, tmp_path):
     truth, predictions = anet
     path = write(tmp_path / "p.json", [predictions[0], predictions[0]])
     with pytest.raises(InputError, match=r"truth: 1 duplicate \('a'\)$"):
-        evaluation.evaluate(anetqa.SOURCE, [path], truth, allow_missing=True)
+        evaluate(anetqa.SOURCE, [path], truth, allow_missing=True)
 
 
 @pytest.mark.parametrize(
@@ -280,24 +194,8 @@ def test_allow_missing_does_not_allow_other_mismatches(anet, tmp_path):
 def test_bad_prediction_files_are_named(anet, tmp_path, content, message):
     path = write(tmp_path / "p.json", content)
     with pytest.raises(InputError, match=message) as caught:
-        evaluation.evaluate(anetqa.SOURCE, [path], anet[0])
+        evaluate(anetqa.SOURCE, [path], anet[0])
     assert str(path) in str(caught.value)
-
-
-def test_other_errors(anet, tmp_path, capsys):
-    truth, predictions = anet
-    path = write(tmp_path / "p.json", predictions)
-    for arguments, message in (
-        (("anot", path, truth), "no question-answering data set named 'anot' (did you mean"),
-        (("anet", tmp_path / "none.json", truth), "none.json does not exist"),
-        (("anet", path, tmp_path / "none.csv"), "none.csv does not exist"),
-        (("agqa", path, truth), "test.csv is not a JSON object of records"),
-        (("anet", path, truth, "--json", tmp_path / "p.json" / "x"), "cannot write"),
-    ):
-        code, _, error = run(capsys, *arguments)
-        assert code == 2
-        assert error.startswith("error: ")
-        assert message in error
 
 
 def test_a_third_data_set_is_evaluated_from_its_published_file(tmp_path):
@@ -306,9 +204,9 @@ def test_a_third_data_set_is_evaluated_from_its_published_file(tmp_path):
         {"answer": "two", "category_id": 14, "id": 2, "question": "how many are there?", "video_id": 7010},
     ]
     predictions = [{"qid": "1", "answer": "couch"}, {"qid": "2", "answer": "three"}]
-    source = get_source("msrvttqa")
+    source = msrvttqa.SOURCE
     files = write(tmp_path / "p.json", predictions), write(tmp_path / "test_qa.json", truth)
-    scores = evaluation.evaluate(source, files[:1], files[1]).as_data()["predictions"][0]["scores"]
+    scores = evaluate(source, files[:1], files[1]).as_data()["predictions"][0]["scores"]
     assert {word: score["accuracy"] for word, score in scores["question word"].items()} == {
         "what": 100.0,
         "who": None,
@@ -321,25 +219,6 @@ def test_a_third_data_set_is_evaluated_from_its_published_file(tmp_path):
 def test_outcomes_of_single_questions(anet, tmp_path):
     truth, predictions = anet
     predictions[1]["answer"] = "x"
-    report = evaluation.evaluate(anetqa.SOURCE, [write(tmp_path / "p.json", predictions)], truth)
+    report = evaluate(anetqa.SOURCE, [write(tmp_path / "p.json", predictions)], truth)
     np.testing.assert_array_equal(report.outcomes[0].correct, [True, False, True, True])
     np.testing.assert_array_equal(report.outcomes[0].correct_at_k, [True] * 4)
-
-
-def test_command_reads_well_in_a_pipe_and_needs_no_torch(anet, tmp_path):
-    truth, predictions = anet
-    paths = [write(tmp_path / f"{index}{'_long_name' * 6}.json", predictions) for index in range(5)]
-    code = "import sys, runpy; runpy.run_path('eval.py', run_name='__main__')"
-    check = f"import atexit, sys; atexit.register(lambda: print('torch' in sys.modules)); {code}"
-    done = subprocess.run(
-        [sys.executable, "-c", check, "anet", *paths, truth],
-        cwd=ROOT,
-        env={"PYTHONIOENCODING": "utf-8", "PATH": ""},
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "False"
-    assert all(path.stem in done.stdout for path in paths)  # not cut, not wrapped
-    assert "\x1b" not in done.stdout
