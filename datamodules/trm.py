@@ -28,8 +28,8 @@ from datasets.captions import CaptionSource, get_source
 from datasets.clips import ClipFeatures
 from datasets.errors import InputError
 from datasets.qa import check_usable
-from datasets.referring import Collection, ReferringDataset, ReferringSample
-from datasets.trm import QuestionMaker
+from datasets.trm.questions import QuestionMaker
+from datasets.trm.samples import Collection, ReferringDataset, ReferringSample
 
 from .base import EpochDataModule
 from .batch import Batch, pad_clips

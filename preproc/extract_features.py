@@ -30,10 +30,10 @@ import torch
 from tqdm import tqdm
 
 from datasets.errors import InputError, run_cli
-from datasets.feature_store import FeatureStore
 from datasets.video.decode_ahead import decode_ahead
 from datasets.video.library import DATASETS, Problem, Video, get_naming, list_videos, report_problems
 from datasets.video.windows import WindowBatch, WindowSettings
+from datasets.writing.feature_store import FeatureStore
 from modules.models.video_swin import ARCHITECTURES, VideoSwin, get_sizes, load_video_swin
 
 # Of RGB in 0..255, as the published Video Swin was trained.

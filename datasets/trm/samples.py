@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .clips import ClipFeatures
-from .errors import InputError
-from .qa import Draw
-from .trm import QuestionMaker, ReferringQuestion, draw_generator, join_clips
+from ..clips import ClipFeatures
+from ..errors import InputError
+from ..qa import Draw
+from .questions import QuestionMaker, ReferringQuestion, draw_generator, join_clips
 
 # Videos whose features each process keeps in memory: all of a small collection, about 20 MB of a large one.
 KEPT_VIDEOS = 1024

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .captions import CaptionTable
-from .errors import InputError
-from .sampling import sample_indices
+from ..captions import CaptionTable
+from ..errors import InputError
+from ..sampling import sample_indices
 
 QUESTION_TYPES = ("what happened", "at the beginning", "at the end", "after", "before")
 

@@ -16,8 +16,7 @@ import numpy as np
 
 from datasets.errors import InputError
 from datasets.files import atomic_write
-
-from .video.library import hashed_name, hold_to_settings, keep_settings
+from datasets.video.library import hashed_name, hold_to_settings, keep_settings
 
 NOTE = "note"  # an attribute of a video's dataset
 FAILED = "failed:"  # a group of attributes, key -> reason; no video is called so

@@ -3,7 +3,7 @@
 import pytest
 
 from datasets.errors import InputError
-from datasets.staging import staged
+from datasets.writing.staging import staged
 
 
 def write_two(folder):
