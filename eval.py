@@ -11,9 +11,9 @@ answers every question of GROUNDTRUTH, the test split as preprocessed, exactly o
 import argparse
 from pathlib import Path
 
-from datasets.annotations import SOURCE_NAMES, get_source
 from datasets.errors import InputError, run_cli
 from datasets.files import check_writable, write_json
+from datasets.sources import QA_SOURCES, get_qa_source
 from modules.evaluation.scores import evaluate
 from modules.evaluation.table import print_table, score_table
 
@@ -23,7 +23,7 @@ PUBLISHED_NAMES = {"anet": "anetqa"}
 @run_cli
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("dataset", help=f"{', '.join([*PUBLISHED_NAMES, *SOURCE_NAMES])}")
+    parser.add_argument("dataset", help=f"{', '.join([*PUBLISHED_NAMES, *QA_SOURCES])}")
     parser.add_argument("predictions", nargs="+", metavar="PREDICTION", help="file(s) that run.py wrote to result/")
     parser.add_argument("groundtruth", metavar="GROUNDTRUTH", help="the test split, e.g. data/anetqa/test.csv")
     parser.add_argument("--json", metavar="FILE", help="write the same numbers to FILE, too")
@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> None:
     for name in ("frames", "log", "train"):
         if getattr(options, name) and not options.report:
             raise InputError(f"--{name} is for the page; add --report FILE, such as --report report.html")
-    source = get_source(PUBLISHED_NAMES.get(options.dataset, options.dataset))
+    source = get_qa_source(PUBLISHED_NAMES.get(options.dataset, options.dataset))
 
     # Whatever would be refused, before anything is computed. The imports are slow, and of no use to the table.
     for path in filter(None, (options.json, options.plot, options.report)):

@@ -1,14 +1,13 @@
 """What a question-answering data set is, the rows of its annotation files, and vocabularies."""
 
 import csv
-import importlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from .breakdowns import Breakdown
-from .errors import InputError, did_you_mean
+from .errors import InputError
 from .files import open_regular, read_json
 from .json_stream import iterate_json_object
 from .question_table import QuestionTable, Row, read_table
@@ -17,14 +16,11 @@ __all__ = [
     "QASource",
     "QuestionTable",
     "csv_rows",
-    "get_source",
     "json_list_rows",
     "json_object_rows",
     "read_table",
     "read_vocabulary",
 ]
-
-SOURCE_NAMES = ("anetqa", "agqa", "msrvttqa")
 
 
 @dataclass(frozen=True)
@@ -48,15 +44,6 @@ class QASource:
     feature_key: str
     num_answers_in_predictions: int
     breakdowns: tuple[Breakdown, ...]
-
-
-def get_source(name: str) -> QASource:
-    """The data set of that name. Raises InputError for an unknown one."""
-    if name not in SOURCE_NAMES:
-        known = ", ".join(SOURCE_NAMES)
-        guess = did_you_mean(str(name), SOURCE_NAMES)
-        raise InputError(f"no question-answering data set named {name!r}{guess}; there are {known}")
-    return importlib.import_module(f"{__package__}.sources.{name}").SOURCE
 
 
 def read_vocabulary(path: str | os.PathLike) -> list[str]:

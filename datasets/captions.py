@@ -3,7 +3,6 @@
 A collection is added in a file of a few lines; see `datasets/sources/vatex.py`.
 """
 
-import importlib
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,10 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from .annotations import json_list_rows
-from .errors import InputError, did_you_mean
+from .errors import InputError
 from .question_table import video_id_problem
-
-SOURCE_NAMES = ("vatex", "tgif")
 
 # Two captions that differ in these alone say the same; one must not be right where the other is wrong.
 ARTICLES = ("a", "an", "the")
@@ -76,16 +73,6 @@ class CaptionSource:
     split_files: Mapping[str, str]
     read_captions: Callable[[Path], CaptionTable]
     feature_key: str = "{video_id}"
-
-
-def get_source(name: str) -> CaptionSource:
-    """The captioned collection of that name. Raises InputError for an unknown one."""
-    if name not in SOURCE_NAMES:
-        raise InputError(
-            f"no captioned collection named {name!r}{did_you_mean(str(name), SOURCE_NAMES)}; "
-            f"there are {', '.join(SOURCE_NAMES)}"
-        )
-    return importlib.import_module(f"{__package__}.sources.{name}").SOURCE
 
 
 def plain(text: str) -> str:

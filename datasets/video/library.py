@@ -17,16 +17,16 @@ from typing import IO
 
 import numpy as np
 
-from datasets import annotations, captions
 from datasets.errors import InputError, did_you_mean
 from datasets.files import atomic_write, read_json, write_json
 from datasets.question_table import video_id_problem
+from datasets.sources import CAPTION_SOURCES, QA_SOURCES
 
 SUFFIXES = {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts"}
 SUFFIXES |= {".webm", ".wmv", ".gif"}  # TGIF's videos are GIFs
 
 
-DATASETS = (*annotations.SOURCE_NAMES, *captions.SOURCE_NAMES)
+DATASETS = (*QA_SOURCES, *CAPTION_SOURCES)
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,11 @@ class Naming:
 
 def get_naming(dataset: str) -> Naming:
     """The naming of one data set. Raises InputError, with the closest name, for one that is not known."""
-    if dataset in annotations.SOURCE_NAMES:
-        source = annotations.get_source(dataset)
+    if dataset in QA_SOURCES:
+        source = QA_SOURCES[dataset]
         return Naming(source.frame_directory, source.feature_key)
-    if dataset in captions.SOURCE_NAMES:
-        return Naming("{video_id}", captions.get_source(dataset).feature_key)
+    if dataset in CAPTION_SOURCES:
+        return Naming("{video_id}", CAPTION_SOURCES[dataset].feature_key)
     raise InputError(
         f"no data set is called {dataset!r}{did_you_mean(dataset, DATASETS)}; known: {', '.join(DATASETS)}"
     )

@@ -14,7 +14,7 @@ from datasets.errors import InputError
 from datasets.video.library import hashed_name
 from datasets.writing.feature_store import FeatureStore
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SETTINGS = {"arch": "toy", "width": 3, "checkpoint_sha256": None}
 
 
