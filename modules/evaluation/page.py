@@ -131,13 +131,20 @@ def write_page(
     """
     check_page(len(report.names), report.source, report.table, frames, logs)
     runs = [read_run(Path(log)) for log in logs]
-    table, outcomes = report.table, report.outcomes
-    answers = [align(table, predictions) for predictions in report.predictions]
     chosen = _choose(report)
     videos = Videos({}, {})
     if frames is not None:
-        videos = look_at_videos(report.source, table, Path(frames), (table.video(index) for index in chosen.tolist()))
+        shown = (report.table.video(index) for index in chosen.tolist())
+        videos = look_at_videos(report.source, report.table, Path(frames), shown)
+    html = _render(report, videos, runs, chosen, training)
+    with atomic_write(path) as file:
+        file.write(html)
 
+
+def _render(
+    report: Report, videos: Videos, runs: Sequence[Run], chosen: np.ndarray, training: QuestionTable | None
+) -> str:
+    table, outcomes = report.table, report.outcomes
     breakdowns = {title: labels for title, labels in report.members.items() if title != OVERALL}
     frequency = "answer in training" if training is not None else "answer in this split"
     bins = {frequency: by_frequency(table, training if training is not None else table)}
@@ -147,20 +154,18 @@ def write_page(
     rows = comparison.rows({**report.members, **bins})
     pairs = [PairView(pair, *symmetric_range(_ends(pair))) for pair in comparison.pairs(breakdowns)]
     curve_groups = _curve_groups(runs)
+    answers = [align(table, predictions) for predictions in report.predictions]
     data = {
         "scores": report.as_data(),
         "models": short_names(report.names),
-        "intervals": {
-            title: {row.label: [_bounds(estimate.interval) for estimate in row.estimates] for row in of_title}
-            for title, of_title in rows.items()
-        },
+        "intervals": _intervals_as_data(rows),
         "pairs": [_pair_as_data(view.pair) for view in pairs],
         "panels": [_panel_as_data(panel) for group in curve_groups for panel in group.main + group.others],
         "questions": pack_questions(table, chosen, {**breakdowns, **bins}, answers),
         "pictures": videos.pictures,
     }
-    page = _environment().get_template("page.html.jinja")
-    html = page.render(
+    template = _environment().get_template("page.html.jinja")
+    return template.render(
         source=report.source.name,
         num_questions=len(table),
         num_videos=len(table.video_ids),
@@ -186,8 +191,6 @@ def write_page(
         most_points=MOST_POINTS,
         data=Markup(_json(data)),
     )
-    with atomic_write(path) as file:
-        file.write(html)
 
 
 def _choose(report: Report) -> np.ndarray:
@@ -223,6 +226,13 @@ def _ends(pair: Pair) -> list[float]:
 
 def _bounds(interval: Interval | None) -> list[float] | None:
     return None if interval is None else [interval.low, interval.high]
+
+
+def _intervals_as_data(rows: Mapping[str, Sequence[Row]]) -> dict[str, Any]:
+    return {
+        title: {row.label: [_bounds(estimate.interval) for estimate in row.estimates] for row in of_title}
+        for title, of_title in rows.items()
+    }
 
 
 def _pair_as_data(pair: Pair) -> dict[str, Any]:
