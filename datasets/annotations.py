@@ -57,17 +57,17 @@ def read_vocabulary(path: str | os.PathLike) -> list[str]:
         raise InputError(f"{path} is not a JSON object of answer -> index")
     if not vocabulary:
         raise InputError(f"{path} has no answers")
-    answers: list[str | None] = [None] * len(vocabulary)
+    answers: dict[int, str] = {}
     for answer, index in vocabulary.items():
-        if type(index) is not int or not 0 <= index < len(answers):
+        if type(index) is not int or not 0 <= index < len(vocabulary):
             raise InputError(
                 f"{path}: the index of {answer!r} is {index!r}; "
-                f"{len(answers)} answers have the indices 0 to {len(answers) - 1}"
+                f"{len(vocabulary)} answers have the indices 0 to {len(vocabulary) - 1}"
             )
-        if answers[index] is not None:
+        if index in answers:
             raise InputError(f"{path}: {answers[index]!r} and {answer!r} both have the index {index}")
         answers[index] = answer
-    return answers
+    return [answers[index] for index in range(len(answers))]
 
 
 def csv_rows(path: Path, columns: Iterable[str]) -> Iterator[Row]:

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 class Breakdown(Protocol):
     """A way to group questions; a question may be in any number of its categories."""
 
-    title: str
+    @property
+    def title(self) -> str:
+        """The heading of the group."""
 
     def members(self, table: "QuestionTable") -> dict[str, np.ndarray]:
         """Category label -> bool [N], True for the questions in it. Categories without a question are there, too."""

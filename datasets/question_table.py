@@ -16,7 +16,7 @@ from .errors import InputError
 from .files import atomic_write
 
 # A row and where it stands in its file ("line 7", "record 'x'"), for messages.
-Row = tuple[str, Mapping[str, Any]]
+Row = tuple[str, dict[str, Any]]
 
 _CACHE_FORMAT = b"2"  # changes with what a copy holds, so that older ones are made again
 _CHECKSUM_BYTES = 4

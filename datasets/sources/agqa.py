@@ -90,7 +90,7 @@ def _rows(path: Path) -> Iterator[Row]:
         yield where, record
 
 
-def _by_name(title: str, kind: type[OneOf | AnyOf], column: str, names: tuple[str, ...]) -> Breakdown:
+def _by_name(title: str, kind: type[OneOf] | type[AnyOf], column: str, names: tuple[str, ...]) -> Breakdown:
     return kind(title, column, {name: name for name in names})
 
 

@@ -92,8 +92,10 @@ def list_videos(folder: str | os.PathLike, naming: Naming) -> tuple[list[Video],
         video_id = naming.video_id(path)
         if not path.is_file():
             problems.append(Problem(path, "is a link to nothing, or no regular file"))
-        elif not video_id or (reason := video_id_problem(video_id)):
-            problems.append(Problem(path, reason if video_id else "its name leaves no video id"))
+        elif not video_id:
+            problems.append(Problem(path, "its name leaves no video id"))
+        elif reason := video_id_problem(video_id):
+            problems.append(Problem(path, reason))
         else:
             files.setdefault(video_id, []).append(path)
     if not files:

@@ -10,6 +10,7 @@ import glob
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import IO, Any
 
 import h5py
 import numpy as np
@@ -136,8 +137,8 @@ class FeatureStore:
                 path.unlink()
             self.parts.rmdir()
 
-    def _write_file(self, file, parts: dict[str, Path], failed: dict[str, str]) -> None:
-        before = h5py.File(self.path, "r") if self._in_file else None
+    def _write_file(self, file: IO[bytes], parts: dict[str, Path], failed: dict[str, str]) -> None:
+        before: Any = h5py.File(self.path, "r") if self._in_file else None
         try:
             # The same features make the same bytes, whichever run they come from: one order, and no times.
             with h5py.File(file, "w", track_order=False) as after:

@@ -86,10 +86,10 @@ def _rows(file: Path) -> Iterator[dict[str, str]]:
         raise InputError(f"{file} is not a CSV file: {error}") from None
 
 
-def _number(text: object) -> float | None:
+def _number(text: str | None) -> float | None:
     try:
-        value = float(text)
-    except (TypeError, ValueError):
+        value = float(text or "")
+    except ValueError:
         return None
     return value if math.isfinite(value) else None
 

@@ -70,19 +70,19 @@ def pack_questions(
     categories = [(title, label, mask) for title, labels in members.items() for label, mask in labels.items()]
     belongs = np.stack([mask[chosen] for _, _, mask in categories]) if categories else np.zeros((0, len(chosen)))
     indices = chosen.tolist()
-    packed = {
+    packed: dict[str, list] = {
         "qid": [table.qid(index) for index in indices],
         "question": [place(table.question(index)) for index in indices],
         "video": [place(table.video_ids[table.video(index)]) for index in indices],
         "truth": [place(table.answer(index)) for index in indices],
         "in": [np.flatnonzero(column).tolist() for column in belongs.T],
-        "given": [],
-        "best": [],
     }
+    given, ranked = [], []
     for model in answers:
-        packed["given"].append([place(model.texts[code]) if code >= 0 else -1 for code in model.codes[chosen].tolist()])
+        given.append([place(model.texts[code]) if code >= 0 else -1 for code in model.codes[chosen].tolist()])
         lists = [None] * len(indices) if model.best is None else model.best.take(chosen).to_pylist()
-        packed["best"].append([None if best is None else [place(text) for text in best] for best in lists])
+        ranked.append([None if best is None else [place(text) for text in best] for best in lists])
+    packed |= {"given": given, "best": ranked}
     return {"texts": list(places), "categories": [[title, label] for title, label, _ in categories], **packed}
 
 

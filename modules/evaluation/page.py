@@ -25,7 +25,7 @@ from datasets.question_table import QuestionTable
 from .answers import align, confuse, true_codes
 from .bins import by_frequency, by_length
 from .bootstrap import CONFIDENCE, RESAMPLES, Interval
-from .charts import LineChart, Tick, line_chart, signed, symmetric_range
+from .charts import LineChart, Point, Tick, line_chart, signed, symmetric_range
 from .comparison import Comparison, Estimate, Flips, Pair, Row
 from .curves import MOST_POINTS, Run, read_run, run_names, thin_out
 from .examples import (
@@ -221,7 +221,8 @@ def _ends(pair: Pair) -> list[float]:
     differences = [pair.overall.difference]
     differences += [flips.difference for labels in pair.groups.values() for flips in labels.values()]
     ends = [estimate.value for estimate in differences if estimate.value is not None]
-    return ends + [end for estimate in differences if estimate.interval for end in _bounds(estimate.interval)]
+    intervals = [estimate.interval for estimate in differences if estimate.interval is not None]
+    return ends + [end for interval in intervals for end in (interval.low, interval.high)]
 
 
 def _bounds(interval: Interval | None) -> list[float] | None:
@@ -272,7 +273,7 @@ def _curve_groups(runs: Sequence[Run]) -> list[CurveGroup]:
 
 def _panels(members: Sequence[tuple[int, str, Run]]) -> list[LineChart]:
     """A chart for each quantity; training and validation share one."""
-    curves: dict[str, list[tuple[str, int, str, list[tuple[float, float]]]]] = {}
+    curves: dict[str, list[tuple[str, int, str, Sequence[Point]]]] = {}
     for colour, name, run in members:
         for metric, points in run.metrics.items():
             stage, _, quantity = metric.rpartition("/")
