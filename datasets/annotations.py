@@ -1,4 +1,4 @@
-"""What a question-answering data set is, the rows of its annotation files, and vocabularies."""
+"""Description of a question-answering data set, readers of its annotation files, and vocabularies."""
 
 import csv
 import os
@@ -25,7 +25,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class QASource:
-    """All that tells one question-answering data set from another; one instance a file, named SOURCE.
+    """All that tells one question-answering data set from another; one instance per file, named SOURCE.
 
     Attributes:
         name: as in `data/<name>`, `result/<name>_by_….json` and the configuration.

@@ -1,4 +1,4 @@
-"""How the questions of a data set are grouped when accuracy is reported."""
+"""Groups of questions for which accuracy is reported."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -67,7 +67,7 @@ class AnyOf:
 
 @dataclass(frozen=True)
 class Flags:
-    """Boolean columns, one a category; those that the table does not carry are left out.
+    """Boolean columns, one per category; those that the table does not carry are left out.
 
     Attributes:
         title: heading of the group.

@@ -60,7 +60,7 @@ class CaptionTable:
 
 @dataclass(frozen=True)
 class CaptionSource:
-    """All that tells one captioned collection from another; one instance a file, named SOURCE.
+    """All that tells one captioned collection from another; one instance per file, named SOURCE.
 
     Attributes:
         name: as in `data/<name>` and the configuration.
@@ -76,7 +76,7 @@ class CaptionSource:
 
 
 def plain(text: str) -> str:
-    """What captions are compared by: without case, accents, articles and closing punctuation."""
+    """Reduces a caption to what it is compared by: without case, accents, articles and closing punctuation."""
     text = text.lower()
     if not text.isascii():
         text = "".join(letter for letter in unicodedata.normalize("NFD", text) if unicodedata.category(letter) != "Mn")
@@ -114,7 +114,7 @@ def read_caption_records(path: str | Path, id_field: str, caption_field: str) ->
 
 
 def caption_problem(text: object) -> str | None:
-    """What is wrong unless `text` is a caption: Unicode text that says something."""
+    """Says what is wrong unless `text` is a caption: Unicode text that says something."""
     if not isinstance(text, str):
         return f"the caption {text!r} is not text"
     if not plain(text) or "\0" in text:

@@ -30,13 +30,13 @@ class FrameReader:
     """Reads a few frames of a video, sampled as in `datasets.sampling`, as squares of one size.
 
     Frames are `<root>/<directory>/*.png` or `*.jpg`, in order of the number that ends their name. The names in a
-    directory are read once a process. Instances can be sent to worker processes.
+    directory are read once per process. Instances can be sent to worker processes.
     """
 
     def __init__(self, root: str | os.PathLike, nframe: int, trim: float = 1.0, image_size: int = 384):
         """
         Args:
-            root: folder that holds one directory a video.
+            root: folder that holds one directory per video.
             nframe: frames to read of a video.
             trim: share of the video that is kept, around its middle; 0 < trim <= 1.
             image_size: side of the square, in pixels.
@@ -45,7 +45,7 @@ class FrameReader:
         self.nframe = nframe
         self.trim = trim
         self.image_size = image_size
-        self._names: dict[str, str] = {}  # directory -> file names, joined by "\n": one small object a video
+        self._names: dict[str, str] = {}  # directory -> file names, joined by "\n": one small object per video
 
     def __getstate__(self) -> dict:
         return self.__dict__ | {"_names": {}}
@@ -107,7 +107,7 @@ class FrameReader:
         return found
 
     def settings(self) -> dict | None:
-        """What preproc/extract_frames.py made the frames with; None for frames from elsewhere."""
+        """Reads what preproc/extract_frames.py made the frames with; None for frames from elsewhere."""
         path = self.root / FRAME_SETTINGS
         return read_json(path) if path.is_file() else None
 

@@ -85,7 +85,7 @@ class QADataset(Dataset):
         they are the same in whatever process and after whatever else they are read.
 
         Returns:
-            one sample a video, in order of first appearance; its questions in the order asked for.
+            one sample per video, in order of first appearance; its questions in the order asked for.
 
         Raises:
             InputError: frames or features that are missing or damaged; names them.

@@ -126,7 +126,7 @@ def read_table(
 
 
 def text_problem(row: Mapping[str, Any], names: Iterable[str], may_be_empty: str | None = None) -> str | None:
-    """What is wrong unless the row has these fields and they are proper text, not empty; None when nothing is."""
+    """Says what is wrong unless the row has these fields and they are proper text, not empty; None when nothing is."""
     for name in names:
         value = row.get(name)
         if not isinstance(value, str):

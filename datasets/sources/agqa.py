@@ -45,7 +45,7 @@ FIELDS = (*_TEXTS, "global")
 
 
 def is_flag(name: str) -> bool:
-    """Whether a field of a record says if the question is in one of AGQA's further splits."""
+    """Tells whether a field of a record says if the question is in one of AGQA's further splits."""
     return name in ("novel_comp", "more_steps") or name.startswith(("nc_", "i_"))
 
 
@@ -56,7 +56,7 @@ def flags_among(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def record_problem(record: Mapping[str, Any]) -> str | None:
-    """What is wrong unless the record has FIELDS, and its flags are 0, 1 or null; None when nothing is."""
+    """Says what is wrong unless the record has FIELDS, and its flags are 0, 1 or null; None when nothing is."""
     return text_problem(record, _TEXTS) or _label_problem(record)
 
 

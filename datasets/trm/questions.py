@@ -150,7 +150,7 @@ class QuestionMaker:
 
 
 def scaled_boundaries(lengths: np.ndarray, most: int) -> np.ndarray:
-    """Where each clip ends when their joined features are sampled down to `most`.
+    """Computes where each clip ends when their joined features are sampled down to `most`.
 
     Args:
         lengths: int [clips], features of each clip, at least 1.

@@ -31,7 +31,7 @@ DATASETS = (*QA_SOURCES, *CAPTION_SOURCES)
 
 @dataclass(frozen=True)
 class Naming:
-    """What the video of the file ``<file_prefix><video id>.<suffix>`` is called in a data set."""
+    """Names that a data set has for the video of the file ``<file_prefix><video id>.<suffix>``."""
 
     frame_directory: str  # with {video_id} to fill in
     feature_key: str
@@ -238,7 +238,7 @@ def hashed_name(video_id: str) -> str:
 
 
 def read_settings(path: Path) -> dict:
-    """What an output was made with, from the note beside it. Raises InputError when that is none."""
+    """Reads what an output was made with, from the note beside it. Raises InputError when that is none."""
     kept = read_json(path)
     if not isinstance(kept, dict):
         raise InputError(f"{path} is not a JSON object of settings: restore it, or name another place for the output")

@@ -1,4 +1,4 @@
-"""Features on disk while they are being made: a folder of whole parts, one a video, that ends as one HDF5 file.
+"""Features on disk while they are being made: a folder of whole parts, one per video, that ends as one HDF5 file.
 
 An HDF5 file that is open for writing can be left unreadable by a kill, so that none ever is: each video becomes a file
 of its own in OUT.h5.parts, written aside and renamed, and OUT.h5 is written aside from all of them and renamed. Any
@@ -27,7 +27,7 @@ class FeatureStore:
     """The features of one HDF5 file, complete or in the making.
 
     Args:
-        path: the HDF5 file; one dataset a video, float [clips, width], and the settings as attributes. What was noted
+        path: the HDF5 file; one dataset per video, float [clips, width], and the settings as attributes. What was noted
             about a video is an attribute: of its dataset, or of the group `FAILED` if it has no features.
         settings: what the features depend on.
 
@@ -94,7 +94,7 @@ class FeatureStore:
         self._note(key).unlink(missing_ok=True)
 
     def note(self, key: str) -> str | None:
-        """What was noted about a video, if anything."""
+        """Returns what was noted about a video, if anything."""
         path = self._note(key)
         if path.exists():
             return path.read_text(encoding="utf-8")

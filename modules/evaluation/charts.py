@@ -1,4 +1,4 @@
-"""Where things stand in a chart, in percent of its width and height: the page stretches, its letters do not."""
+"""Layout of charts, in percent of its width and height: the page stretches, its letters do not."""
 
 import math
 from collections.abc import Sequence

@@ -32,7 +32,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Flips:
-    """How two models compare on the questions of a category that both have answered.
+    """Agreement of two models on the questions of a category that both have answered.
 
     Attributes:
         both, only_first, only_second, neither: how many questions they have right.

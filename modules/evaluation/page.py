@@ -122,7 +122,7 @@ def write_page(
     Args:
         path: of the HTML file.
         report: scores of one or more prediction files.
-        frames: folder that holds a folder of frames a video: for pictures, and the lengths of the videos.
+        frames: folder that holds a folder of frames per video: for pictures, and the lengths of the videos.
         logs: folders of training runs, or their ``metrics.csv``: for learning curves.
         training: questions of the training split: for how often an answer was seen. None: how often it is true here.
 
@@ -291,7 +291,7 @@ def _panel_as_data(panel: LineChart) -> dict[str, Any]:
 
 
 def _summary(run: Run) -> dict[str, Any]:
-    """What a table says of a run: its steps, its last losses, its best validation accuracy and when that was."""
+    """Summarizes a run for a table: its steps, its last losses, its best validation accuracy and when that was."""
     best = max(run.metrics.get("val/accuracy", []), key=lambda point: point[1], default=None)
     last = {name: points[-1][1] for name, points in run.metrics.items()}
     return {

@@ -19,7 +19,7 @@ from .predictions import Predictions, read_predictions
 
 @dataclass(frozen=True)
 class Correctness:
-    """What became of each question of the truth; arrays of bool [N].
+    """Outcome of each question of the truth; arrays of bool [N].
 
     Attributes:
         answered: False where a prediction is missing.
@@ -51,7 +51,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Category:
-    """How many questions of the truth are in a category, and a score for each prediction file."""
+    """Number of questions of the truth in a category, and a score for each prediction file."""
 
     label: str
     questions: int
@@ -85,7 +85,7 @@ class Report:
         return f"accuracy@{self.source.num_answers_in_predictions}"
 
     def missing(self) -> list[int]:
-        """How many questions each prediction file leaves open."""
+        """Counts the questions that each prediction file leaves open."""
         return [int(np.count_nonzero(~outcome.answered)) for outcome in self.outcomes]
 
     def as_data(self) -> dict[str, Any]:
