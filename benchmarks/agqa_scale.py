@@ -29,7 +29,7 @@ from rich.table import Table
 
 from datasets.errors import run_cli
 from datasets.sources.agqa import ANSWER_TYPES, GLOBAL, SEMANTIC, SOURCE, STRUCTURAL
-from eval import evaluate
+from modules.evaluation.scores import evaluate
 from preproc.preproc_agqa import preprocess
 
 MEBIBYTE = 2**20

@@ -116,7 +116,7 @@ def looks(asker: Asker, toy: Path, videos: dict[str, ToyVideo]) -> Iterator[tupl
 
 
 def measure(asker: Asker, toy: Path, videos: dict[str, ToyVideo]) -> dict[str, dict[str, list[float]]]:
-    """ "when" and "where" -> method -> for each question that counts, 1 if the peak is right; "guess": how likely."""
+    """Maps "when" and "where" -> method -> per question that counts, 1 if the peak is right; "guess": how likely."""
     found: dict[str, dict[str, list[float]]] = {"when": defaultdict(list), "where": defaultdict(list)}
     for video, look, questions in looks(asker, toy, videos):
         answers = asker.ask(look, [asked.text for asked in questions], num_best=1)

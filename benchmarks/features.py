@@ -24,11 +24,11 @@ from torch import nn
 
 import modules  # noqa: F401  (before anything that imports torchvision)
 from datasets.errors import run_cli
-from datasets.feature_store import FeatureStore
 from datasets.frames import read_square
 from datasets.video.frames import FrameSettings
 from datasets.video.library import Video, VideoFrames, find_ffmpeg
 from datasets.video.windows import WindowSettings, window_batches
+from datasets.writing.feature_store import FeatureStore
 from modules.models.video_swin import ARCHITECTURES, VideoSwin
 from preproc.extract_features import MEAN, PRECISIONS, STD, FeatureExtractor, Throughput, extract_features
 

@@ -11,6 +11,7 @@ import json
 import tempfile
 import time
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import cv2
@@ -50,9 +51,8 @@ def write_videos(root: Path, num_videos: int, questions_per_video: int, height: 
             with (folder / split).open("w", newline="") as file:
                 writer = csv.writer(file)
                 writer.writerow(["qid", "question", "answer", "video_id", "type"])
-                for video in range(num_videos):
-                    for question in range(questions_per_video):
-                        writer.writerow([f"{video}_{question}", "what is the person doing", "yes", f"x{video}", 0])
+                for video, question in product(range(num_videos), range(questions_per_video)):
+                    writer.writerow([f"{video}_{question}", "what is the person doing", "yes", f"x{video}", 0])
         with h5py.File(folder / "anetqa.h5", "w") as file:
             for video in range(num_videos):
                 file[f"x{video}"] = random.standard_normal((NUM_CLIPS, WIDTH)).astype(np.float32)

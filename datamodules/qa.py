@@ -8,11 +8,12 @@ import pyarrow.compute as pc
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
-from datasets.annotations import QASource, QuestionTable, get_source, read_vocabulary
+from datasets.annotations import QASource, QuestionTable, read_vocabulary
 from datasets.clips import ClipFeatures
 from datasets.errors import InputError
 from datasets.frames import FrameReader
 from datasets.qa import QADataset
+from datasets.sources import get_qa_source
 
 from .base import EpochDataModule
 from .batch import QACollate
@@ -75,7 +76,7 @@ class QADataModule(EpochDataModule):
         names = [datasets] if isinstance(datasets, str) else list(datasets)
         if len(names) != 1:
             raise InputError(f"question answering takes one data set, not {len(names)}: datasets={names}")
-        self.source: QASource = get_source(names[0])
+        self.source: QASource = get_qa_source(names[0])
         self.data_root = Path(data_root)
         self.per_gpu_batchsize = per_gpu_batchsize
         self.seed = seed

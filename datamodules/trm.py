@@ -24,12 +24,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from datasets.captions import CaptionSource, get_source
+from datasets.captions import CaptionSource
 from datasets.clips import ClipFeatures
 from datasets.errors import InputError
 from datasets.qa import check_usable
-from datasets.referring import Collection, ReferringDataset, ReferringSample
-from datasets.trm import QuestionMaker
+from datasets.sources import get_caption_source
+from datasets.trm.questions import QuestionMaker
+from datasets.trm.samples import Collection, ReferringDataset, ReferringSample
 
 from .base import EpochDataModule
 from .batch import Batch, pad_clips
@@ -123,7 +124,7 @@ class TRMDataModule(EpochDataModule):
         """
         super().__init__(num_workers)
         names = [datasets] if isinstance(datasets, str) else datasets
-        self.sources = [get_source(name) for name in names]
+        self.sources = [get_caption_source(name) for name in names]
         self.weights = _check_weights([source.name for source in self.sources], dataset_weights)
         self.folders = [_folder(Path(data_root), source, alone=len(self.sources) == 1) for source in self.sources]
         self._tokenizer_source = tokenizer

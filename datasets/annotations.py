@@ -1,14 +1,13 @@
-"""What a question-answering data set is, the rows of its annotation files, and vocabularies."""
+"""Description of a question-answering data set, readers of its annotation files, and vocabularies."""
 
 import csv
-import importlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from .breakdowns import Breakdown
-from .errors import InputError, did_you_mean
+from .errors import InputError
 from .files import open_regular, read_json
 from .json_stream import iterate_json_object
 from .question_table import QuestionTable, Row, read_table
@@ -17,19 +16,16 @@ __all__ = [
     "QASource",
     "QuestionTable",
     "csv_rows",
-    "get_source",
     "json_list_rows",
     "json_object_rows",
     "read_table",
     "read_vocabulary",
 ]
 
-SOURCE_NAMES = ("anetqa", "agqa", "msrvttqa")
-
 
 @dataclass(frozen=True)
 class QASource:
-    """All that tells one question-answering data set from another; one instance a file, named SOURCE.
+    """All that tells one question-answering data set from another; one instance per file, named SOURCE.
 
     Attributes:
         name: as in `data/<name>`, `result/<name>_by_….json` and the configuration.
@@ -50,15 +46,6 @@ class QASource:
     breakdowns: tuple[Breakdown, ...]
 
 
-def get_source(name: str) -> QASource:
-    """The data set of that name. Raises InputError for an unknown one."""
-    if name not in SOURCE_NAMES:
-        known = ", ".join(SOURCE_NAMES)
-        guess = did_you_mean(str(name), SOURCE_NAMES)
-        raise InputError(f"no question-answering data set named {name!r}{guess}; there are {known}")
-    return importlib.import_module(f"{__package__}.sources.{name}").SOURCE
-
-
 def read_vocabulary(path: str | os.PathLike) -> list[str]:
     """Reads `{answer: index}` as a list of answers in order of their index.
 
@@ -70,17 +57,17 @@ def read_vocabulary(path: str | os.PathLike) -> list[str]:
         raise InputError(f"{path} is not a JSON object of answer -> index")
     if not vocabulary:
         raise InputError(f"{path} has no answers")
-    answers: list[str | None] = [None] * len(vocabulary)
+    answers: dict[int, str] = {}
     for answer, index in vocabulary.items():
-        if type(index) is not int or not 0 <= index < len(answers):
+        if type(index) is not int or not 0 <= index < len(vocabulary):
             raise InputError(
                 f"{path}: the index of {answer!r} is {index!r}; "
-                f"{len(answers)} answers have the indices 0 to {len(answers) - 1}"
+                f"{len(vocabulary)} answers have the indices 0 to {len(vocabulary) - 1}"
             )
-        if answers[index] is not None:
+        if index in answers:
             raise InputError(f"{path}: {answers[index]!r} and {answer!r} both have the index {index}")
         answers[index] = answer
-    return answers
+    return [answers[index] for index in range(len(answers))]
 
 
 def csv_rows(path: Path, columns: Iterable[str]) -> Iterator[Row]:

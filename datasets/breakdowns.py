@@ -1,4 +1,4 @@
-"""How the questions of a data set are grouped when accuracy is reported."""
+"""Groups of questions for which accuracy is reported."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 class Breakdown(Protocol):
     """A way to group questions; a question may be in any number of its categories."""
 
-    title: str
+    @property
+    def title(self) -> str:
+        """The heading of the group."""
 
     def members(self, table: "QuestionTable") -> dict[str, np.ndarray]:
         """Category label -> bool [N], True for the questions in it. Categories without a question are there, too."""
@@ -65,7 +67,7 @@ class AnyOf:
 
 @dataclass(frozen=True)
 class Flags:
-    """Boolean columns, one a category; those that the table does not carry are left out.
+    """Boolean columns, one per category; those that the table does not carry are left out.
 
     Attributes:
         title: heading of the group.

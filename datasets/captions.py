@@ -3,7 +3,6 @@
 A collection is added in a file of a few lines; see `datasets/sources/vatex.py`.
 """
 
-import importlib
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,10 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from .annotations import json_list_rows
-from .errors import InputError, did_you_mean
+from .errors import InputError
 from .question_table import video_id_problem
-
-SOURCE_NAMES = ("vatex", "tgif")
 
 # Two captions that differ in these alone say the same; one must not be right where the other is wrong.
 ARTICLES = ("a", "an", "the")
@@ -63,7 +60,7 @@ class CaptionTable:
 
 @dataclass(frozen=True)
 class CaptionSource:
-    """All that tells one captioned collection from another; one instance a file, named SOURCE.
+    """All that tells one captioned collection from another; one instance per file, named SOURCE.
 
     Attributes:
         name: as in `data/<name>` and the configuration.
@@ -78,18 +75,8 @@ class CaptionSource:
     feature_key: str = "{video_id}"
 
 
-def get_source(name: str) -> CaptionSource:
-    """The captioned collection of that name. Raises InputError for an unknown one."""
-    if name not in SOURCE_NAMES:
-        raise InputError(
-            f"no captioned collection named {name!r}{did_you_mean(str(name), SOURCE_NAMES)}; "
-            f"there are {', '.join(SOURCE_NAMES)}"
-        )
-    return importlib.import_module(f"{__package__}.sources.{name}").SOURCE
-
-
 def plain(text: str) -> str:
-    """What captions are compared by: without case, accents, articles and closing punctuation."""
+    """Reduces a caption to what it is compared by: without case, accents, articles and closing punctuation."""
     text = text.lower()
     if not text.isascii():
         text = "".join(letter for letter in unicodedata.normalize("NFD", text) if unicodedata.category(letter) != "Mn")
@@ -127,7 +114,7 @@ def read_caption_records(path: str | Path, id_field: str, caption_field: str) ->
 
 
 def caption_problem(text: object) -> str | None:
-    """What is wrong unless `text` is a caption: Unicode text that says something."""
+    """Says what is wrong unless `text` is a caption: Unicode text that says something."""
     if not isinstance(text, str):
         return f"the caption {text!r} is not text"
     if not plain(text) or "\0" in text:

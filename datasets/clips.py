@@ -17,7 +17,7 @@ _H5_ERRORS = (OSError, KeyError, RuntimeError, ValueError, TypeError)
 
 
 class ClipFeatures:
-    """Reads clip features: one dataset a video, float [clips, width].
+    """Reads clip features: one dataset per video, float [clips, width].
 
     The file is opened by the process that reads, at its first reading, and stays open: instances can be made before
     workers fork, and sent to workers that are spawned.
@@ -27,8 +27,8 @@ class ClipFeatures:
         """
         Args:
             path: HDF5 file.
-            width: numbers a feature.
-            max_len: features to use of a video at most, sampled as in `datasets.sampling`; None: all.
+            width: numbers per feature.
+            max_len: features to use per video at most, sampled as in `datasets.sampling`; None: all.
             key: name of a video's dataset in the file, with `{video_id}` to fill in.
         """
         self.path = Path(path)
@@ -100,7 +100,7 @@ class ClipFeatures:
         return found
 
     def settings(self) -> dict | None:
-        """What preproc/extract_features.py made the features with; None for features from elsewhere.
+        """Reads what preproc/extract_features.py made the features with; None for features from elsewhere.
 
         Leaves the file closed, so that workers can fork. A file that is missing or damaged is for a reading to tell.
         """
@@ -160,7 +160,7 @@ class ClipFeatures:
         return dataset
 
     def _problem(self, dataset: h5py.Dataset | h5py.Group, file: h5py.File) -> str | None:
-        """Why these cannot be the features of a video, if so."""
+        """Says why these cannot be the features of a video, if so."""
         if not isinstance(dataset, h5py.Dataset):
             return "not a dataset of features but a group"
         # HDF5 can point at other files, and would read whatever a file from elsewhere names.

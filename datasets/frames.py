@@ -32,13 +32,13 @@ class FrameReader:
     """Reads a few frames of a video, sampled as in `datasets.sampling`, as squares of one size.
 
     Frames are `<root>/<directory>/*.png` or `*.jpg`, in order of the number that ends their name. The names in a
-    directory are read once a process. Instances can be sent to worker processes.
+    directory are read once per process. Instances can be sent to worker processes.
     """
 
     def __init__(self, root: str | os.PathLike, nframe: int, trim: float = 1.0, image_size: int = 384):
         """
         Args:
-            root: folder that holds one directory a video.
+            root: folder that holds one directory per video.
             nframe: frames to read of a video.
             trim: share of the video that is kept, around its middle; 0 < trim <= 1.
             image_size: side of the square, in pixels.
@@ -47,7 +47,7 @@ class FrameReader:
         self.nframe = nframe
         self.trim = trim
         self.image_size = image_size
-        self._names: dict[str, str] = {}  # directory -> file names, joined by "\n": one small object a video
+        self._names: dict[str, str] = {}  # directory -> file names, joined by "\n": one small object per video
         self._spelt: dict[str, str] = {}  # directory -> its name on disk, where its accents are spelt otherwise
 
     def __getstate__(self) -> dict:
@@ -116,12 +116,12 @@ class FrameReader:
         return found
 
     def settings(self) -> dict | None:
-        """What preproc/extract_frames.py made the frames with; None for frames from elsewhere."""
+        """Reads what preproc/extract_frames.py made the frames with; None for frames from elsewhere."""
         note = self._note()
         return {name: note[name] for name in note if name != FRAME_COUNTS} if isinstance(note, dict) else note
 
     def counts(self) -> dict[str, int]:
-        """Directory -> how many frames preproc/extract_frames.py made there, as far as it says."""
+        """Reads how many frames preproc/extract_frames.py made in each directory, as far as it says."""
         note = self._note()
         counts = note.get(FRAME_COUNTS) if isinstance(note, dict) else None
         return counts if isinstance(counts, dict) else {}

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -15,7 +14,8 @@ from .frames import FrameReader
 IGNORE_INDEX = -100  # label of an answer outside the vocabulary; what PyTorch's losses ignore
 
 
-class Draw(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Draw:
     """A question of an epoch, as samplers ask for it."""
 
     index: int
@@ -85,7 +85,7 @@ class QADataset(Dataset):
         they are the same in whatever process and after whatever else they are read.
 
         Returns:
-            one sample a video, in order of first appearance; its questions in the order asked for.
+            one sample per video, in order of first appearance; its questions in the order asked for.
 
         Raises:
             InputError: frames or features that are missing or damaged; names them.

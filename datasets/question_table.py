@@ -17,7 +17,7 @@ from .errors import InputError
 from .files import atomic_write
 
 # A row and where it stands in its file ("line 7", "record 'x'"), for messages.
-Row = tuple[str, Mapping[str, Any]]
+Row = tuple[str, dict[str, Any]]
 
 _CACHE_FORMAT = b"2"  # changes with what a copy holds, so that older ones are made again
 _CHECKSUM_BYTES = 4
@@ -130,7 +130,7 @@ def read_table(
 
 
 def text_problem(row: Mapping[str, Any], names: Iterable[str], may_be_empty: str | None = None) -> str | None:
-    """What is wrong unless the row has these fields and they are proper text, not empty; None when nothing is."""
+    """Says what is wrong unless the row has these fields and they are proper text, not empty; None when nothing is."""
     for name in names:
         value = row.get(name)
         if not isinstance(value, str):

@@ -1,4 +1,4 @@
-"""Which frames and which clip features of a video are used."""
+"""Sampling of the frames and clip features of a video that are used."""
 
 import numpy as np
 

@@ -25,7 +25,7 @@ class BeforeTorchvision:
 def declare_missing_operators() -> None:
     """Declares ``torchvision::nms`` and ``::qnms`` if, and only if, torchvision's own library cannot bring them."""
     spec = importlib.util.find_spec("torchvision")
-    if spec is None:
+    if spec is None or spec.origin is None:
         return
     import torch
 

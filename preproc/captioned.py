@@ -11,7 +11,7 @@ from datasets.captions import CaptionSource
 from datasets.clips import dataset_names
 from datasets.errors import InputError
 from datasets.names import spelt_alike
-from datasets.staging import add_output_folder, staged
+from datasets.writing.staging import add_output_folder, staged
 
 Record = Mapping[str, object]
 

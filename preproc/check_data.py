@@ -30,16 +30,16 @@ import numpy as np
 import pyarrow.compute as pc
 from tqdm import tqdm
 
-from datasets import annotations, captions
 from datasets.annotations import QASource, QuestionTable, read_vocabulary
 from datasets.clips import ClipFeatures, dataset_names
 from datasets.errors import InputError, did_you_mean, run_cli
 from datasets.files import FRAME_SETTINGS
 from datasets.frames import FrameReader, read_square
 from datasets.names import is_system_entry, spelt_alike
+from datasets.sources import CAPTION_SOURCES, QA_SOURCES, get_caption_source, get_qa_source
 from preproc.check_report import Check, print_table, write_problems
 
-TASKS = (*annotations.SOURCE_NAMES, "trm")
+TASKS = (*QA_SOURCES, "trm")
 COLLECTIONS = ("vatex", "tgif")  # of the recipe task_pretrain_trm
 DECODED_SIZE = 32  # pixels; an image is decoded as a whole, whatever its size here
 FRAMES_IF_QUICK = 3
@@ -257,7 +257,7 @@ def check_qa(
         splits: those to look at; all if not given.
         features: whether clip features are needed; frames alone are what the `*_mean` baselines read.
     """
-    source = annotations.get_source(name)
+    source = get_qa_source(name)
     for split in splits or ():
         if split not in source.split_files:
             known = ", ".join(source.split_files)
@@ -276,7 +276,7 @@ def check_qa(
 
 def check_captions(name: str, root: Path, width: int = 1024, max_len: int = 100) -> list[Check]:
     """All checks of a captioned collection's folder."""
-    source = captions.get_source(name)
+    source = get_caption_source(name)
     readable, shared = Check(f"{name}: annotations"), Check(f"{name}: videos in two splits", fatal=False)
     videos: dict[str, str] = {}
     for split, file in source.split_files.items():
@@ -296,7 +296,7 @@ def check_captions(name: str, root: Path, width: int = 1024, max_len: int = 100)
 
 def check_trm(root: Path, datasets: Sequence[str] = COLLECTIONS, **options) -> list[Check]:
     """The checks of captioned collections, each in its folder under `root`; `root` may be the folder of just one."""
-    if root.name in captions.SOURCE_NAMES and not any((root / name).is_dir() for name in datasets):
+    if root.name in CAPTION_SOURCES and not any((root / name).is_dir() for name in datasets):
         return check_captions(root.name, root, **options)
     return [check for name in datasets for check in check_captions(name, root / name, **options)]
 

@@ -30,10 +30,10 @@ import torch
 from tqdm import tqdm
 
 from datasets.errors import InputError, run_cli
-from datasets.feature_store import FeatureStore
 from datasets.video.decode_ahead import decode_ahead
 from datasets.video.library import DATASETS, Problem, Video, find_ffmpeg, get_naming, list_videos, report_problems
 from datasets.video.windows import WindowBatch, WindowSettings
+from datasets.writing.feature_store import FeatureStore
 from modules.checkpoints.video_swin import load_video_swin
 from modules.config.machine_checks import check_compiler
 from modules.models.video_swin import ARCHITECTURES, VideoSwin, get_sizes

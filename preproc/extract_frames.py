@@ -24,7 +24,6 @@ from tqdm import tqdm
 
 from datasets.errors import InputError, run_cli
 from datasets.files import FRAME_COUNTS, FRAME_SETTINGS, write_json
-from datasets.locks import sole_writer
 from datasets.names import is_system_entry, other_spellings
 from datasets.video.ffmpeg import VideoError, find_ffmpeg
 from datasets.video.frames import DAMAGE, FrameSettings, count_frames, extract_video
@@ -40,6 +39,7 @@ from datasets.video.library import (
     read_settings,
     report_problems,
 )
+from datasets.writing.locks import sole_writer
 
 LOCK = ".extract_frames.lock"
 

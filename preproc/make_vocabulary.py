@@ -14,9 +14,9 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from datasets.annotations import get_source
 from datasets.errors import InputError, run_cli
 from datasets.files import write_json
+from datasets.sources import get_qa_source
 
 
 def make_vocabulary(answers: Iterable[str], min_count: int = 1, max_size: int | None = None) -> dict[str, int]:
@@ -38,7 +38,7 @@ def write_vocabulary(name: str, data_root: str | Path, min_count: int = 1, max_s
     Raises:
         InputError: the training split cannot be read, or has no answer that is frequent enough.
     """
-    source, data_root = get_source(name), Path(data_root)
+    source, data_root = get_qa_source(name), Path(data_root)
     table = source.read_questions(data_root / source.split_files["train"])
     vocabulary = make_vocabulary(table.column("answer").to_pylist(), min_count, max_size)
     if not vocabulary:

@@ -29,7 +29,7 @@ from datasets.errors import InputError, run_cli
 from datasets.json_stream import iterate_json_object
 from datasets.question_table import text_problem, video_id_problem
 from datasets.sources.agqa import FIELDS, SOURCE, flags_among, record_problem
-from datasets.staging import add_output_folder, staged
+from datasets.writing.staging import add_output_folder, staged
 from preproc.make_vocabulary import make_vocabulary
 
 VAL_FRACTION = 0.1

@@ -22,7 +22,7 @@ from datasets.errors import InputError, run_cli
 from datasets.files import read_json
 from datasets.question_table import text_problem, video_id_problem
 from datasets.sources.anetqa import COLUMNS, QUESTION_TYPES, SOURCE
-from datasets.staging import add_output_folder, staged
+from datasets.writing.staging import add_output_folder, staged
 from preproc.make_vocabulary import make_vocabulary
 
 MIN_ANSWER_COUNT = 2

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 _WRITER = """
 import sys
 from pathlib import Path
-from datasets.locks import sole_writer
+from datasets.writing.locks import sole_writer
 share = int(sys.argv[2]) if len(sys.argv) > 2 else None
 with sole_writer(Path(sys.argv[1]), "it", share):
     print(flush=True)
@@ -27,7 +27,7 @@ with h5py.File(sys.argv[1], "r+", locking=True):
 
 
 def writer_elsewhere(path: Path, *share: int) -> contextlib.AbstractContextManager[subprocess.Popen]:
-    """Holds the lock (`datasets.locks.sole_writer`) meanwhile."""
+    """Holds the lock (`datasets.writing.locks.sole_writer`) meanwhile."""
     return _running(_WRITER, path, *share)
 
 

@@ -1,1 +1,34 @@
-"""One short file per data set: where its files are, how they are read, how its videos are named."""
+"""One short file per data set: where its files are, how they are read, how its videos are named.
+
+A new data set is a file with a SOURCE, and an entry in one of the two tables below.
+"""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from ..annotations import QASource
+from ..captions import CaptionSource
+from ..errors import InputError, did_you_mean
+from . import agqa, anetqa, msrvttqa, tgif, vatex
+
+QA_SOURCES: Mapping[str, QASource] = {module.SOURCE.name: module.SOURCE for module in (anetqa, agqa, msrvttqa)}
+CAPTION_SOURCES: Mapping[str, CaptionSource] = {module.SOURCE.name: module.SOURCE for module in (vatex, tgif)}
+
+_Source = TypeVar("_Source", QASource, CaptionSource)
+
+
+def get_qa_source(name: str) -> QASource:
+    """Returns the question-answering data set of that name. Raises InputError for an unknown one."""
+    return _find(name, QA_SOURCES, "question-answering data set")
+
+
+def get_caption_source(name: str) -> CaptionSource:
+    """Returns the captioned collection of that name. Raises InputError for an unknown one."""
+    return _find(name, CAPTION_SOURCES, "captioned collection")
+
+
+def _find(name: str, sources: Mapping[str, _Source], kind: str) -> _Source:
+    known = tuple(sources)  # looked through, not looked up: from a configuration the name may be anything
+    if name not in known:
+        raise InputError(f"no {kind} named {name!r}{did_you_mean(str(name), known)}; there are {', '.join(known)}")
+    return sources[name]

@@ -45,7 +45,7 @@ FIELDS = (*_TEXTS, "global")
 
 
 def is_flag(name: str) -> bool:
-    """Whether a field of a record says if the question is in one of AGQA's further splits."""
+    """Tells whether a field of a record says if the question is in one of AGQA's further splits."""
     return name in ("novel_comp", "more_steps") or name.startswith(("nc_", "i_"))
 
 
@@ -56,7 +56,7 @@ def flags_among(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def record_problem(record: Mapping[str, Any]) -> str | None:
-    """What is wrong unless the record has FIELDS, and its flags are 0, 1 or null; None when nothing is."""
+    """Says what is wrong unless the record has FIELDS, and its flags are 0, 1 or null; None when nothing is."""
     return text_problem(record, _TEXTS) or _label_problem(record)
 
 
@@ -90,7 +90,7 @@ def _rows(path: Path) -> Iterator[Row]:
         yield where, record
 
 
-def _by_name(title: str, kind: type[OneOf | AnyOf], column: str, names: tuple[str, ...]) -> Breakdown:
+def _by_name(title: str, kind: type[OneOf] | type[AnyOf], column: str, names: tuple[str, ...]) -> Breakdown:
     return kind(title, column, {name: name for name in names})
 
 

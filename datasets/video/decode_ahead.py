@@ -27,7 +27,7 @@ def decode_ahead(
     """Decodes several videos at a time, ahead of whoever takes the batches.
 
     Args:
-        decoders: videos at a time, a thread and an ffmpeg process each.
+        decoders: videos at a time, one thread and one ffmpeg process each.
         waiting: batches that are held ready at most.
     """
     todo: queue.SimpleQueue[Video] = queue.SimpleQueue()

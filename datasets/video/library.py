@@ -15,11 +15,11 @@ from typing import IO
 
 import numpy as np
 
-from datasets import annotations, captions
 from datasets.errors import InputError, did_you_mean
 from datasets.files import atomic_write, read_json, write_json
 from datasets.names import is_system_entry, spelt_alike
 from datasets.question_table import video_id_problem
+from datasets.sources import CAPTION_SOURCES, QA_SOURCES
 from datasets.video import ffmpeg
 
 from .ffmpeg import ImpatientReader, VideoError, end, find_damage, find_ffmpeg, first_error, stalled
@@ -27,12 +27,13 @@ from .ffmpeg import ImpatientReader, VideoError, end, find_damage, find_ffmpeg, 
 SUFFIXES = {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts"}
 SUFFIXES |= {".webm", ".wmv", ".gif"}  # TGIF's videos are GIFs
 
-DATASETS = (*annotations.SOURCE_NAMES, *captions.SOURCE_NAMES)
+
+DATASETS = (*QA_SOURCES, *CAPTION_SOURCES)
 
 
 @dataclass(frozen=True)
 class Naming:
-    """What the video of the file ``<file_prefix><video id>.<suffix>`` is called in a data set."""
+    """Names that a data set has for the video of the file ``<file_prefix><video id>.<suffix>``."""
 
     frame_directory: str  # with {video_id} to fill in
     feature_key: str
@@ -48,11 +49,11 @@ class Naming:
 
 def get_naming(dataset: str) -> Naming:
     """The naming of one data set. Raises InputError, with the closest name, for one that is not known."""
-    if dataset in annotations.SOURCE_NAMES:
-        source = annotations.get_source(dataset)
+    if dataset in QA_SOURCES:
+        source = QA_SOURCES[dataset]
         return Naming(source.frame_directory, source.feature_key)
-    if dataset in captions.SOURCE_NAMES:
-        return Naming("{video_id}", captions.get_source(dataset).feature_key)
+    if dataset in CAPTION_SOURCES:
+        return Naming("{video_id}", CAPTION_SOURCES[dataset].feature_key)
     raise InputError(
         f"no data set is called {dataset!r}{did_you_mean(dataset, DATASETS)}; known: {', '.join(DATASETS)}"
     )
@@ -95,8 +96,10 @@ def list_videos(folder: str | os.PathLike, naming: Naming) -> tuple[list[Video],
         video_id = naming.video_id(path)
         if not path.is_file():
             problems.append(Problem(path, "is a link to nothing, or no regular file"))
-        elif not video_id or (reason := video_id_problem(video_id)):
-            problems.append(Problem(path, reason if video_id else "its name leaves no video id"))
+        elif not video_id:
+            problems.append(Problem(path, "its name leaves no video id"))
+        elif reason := video_id_problem(video_id):
+            problems.append(Problem(path, reason))
         else:
             files.setdefault(video_id, []).append(path)
     if not files:
@@ -234,7 +237,7 @@ def hashed_name(video_id: str) -> str:
 
 
 def read_settings(path: Path) -> dict:
-    """What an output was made with, from the note beside it. Raises InputError when that is none."""
+    """Reads what an output was made with, from the note beside it. Raises InputError when that is none."""
     kept = read_json(path)
     if not isinstance(kept, dict):
         raise InputError(f"{path} is not a JSON object of settings: restore it, or name another place for the output")

@@ -85,7 +85,7 @@ def window_batches(frames: Iterable[np.ndarray], settings: WindowSettings, batch
             kept = kept[batch_size * step :]
     if num_frames == 0:
         return
-    if (num_frames - 1) % interval:
+    if frame is not None and (num_frames - 1) % interval:
         kept.append(resize_and_crop(frame, settings.size))
     remaining = settings.indices(num_frames)[emitted:]
     for start in range(0, len(remaining), batch_size):

@@ -1,1 +1,1 @@
-"""What `eval.py` shows beside its table: a page to look at and to search (`page`), and a bar chart (`plot`)."""
+"""Predictions and truths to scores and their table, to a page to look at and to search, and to a bar chart."""

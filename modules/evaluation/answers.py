@@ -1,4 +1,4 @@
-"""What models answered, question by question of the truth, and which answers they take for which."""
+"""Answers of models, question by question of the truth, and confusions between answers."""
 
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class Confusion:
-    """How often frequent answers were given for frequent ones; the last row and the last column are all the others.
+    """Counts of frequent answers given for frequent ones; the last row and the last column are all the others.
 
     Attributes:
         labels: the K answers that are true most often.

@@ -1,4 +1,4 @@
-"""How far accuracies can be trusted: the percentile bootstrap over videos, and McNemar's test between two models.
+"""Confidence in accuracies: the percentile bootstrap over videos, and McNemar's test between two models.
 
 Letters: N questions · V videos · K counts · B resamples.
 

@@ -1,4 +1,4 @@
-"""Where things stand in a chart, in percent of its width and height: the page stretches, its letters do not."""
+"""Layout of charts, in percent of its width and height: the page stretches, its letters do not."""
 
 import math
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ class Line:
     run: str
     colour: int
     stage: str
-    points: list[Point]
+    points: Sequence[Point]
     path: str
 
 
@@ -46,7 +46,7 @@ class LineChart:
     y_ticks: list[Tick]
 
 
-def line_chart(title: str, curves: Sequence[tuple[str, int, str, list[Point]]], crop: bool = False) -> LineChart:
+def line_chart(title: str, curves: Sequence[tuple[str, int, str, Sequence[Point]]], crop: bool = False) -> LineChart:
     """Lays curves out.
 
     Args:

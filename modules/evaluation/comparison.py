@@ -32,7 +32,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Flips:
-    """How two models compare on the questions of a category that both have answered.
+    """Agreement of two models on the questions of a category that both have answered.
 
     Attributes:
         both, only_first, only_second, neither: how many questions they have right.
@@ -107,11 +107,11 @@ class Comparison:
         differences = self._estimate((np.where(mask & answered, gain, 0), mask & answered) for mask in masks)
         flips = iter(
             Flips(
-                *(
-                    int(np.count_nonzero(mask & answered & (one == in_one) & (other == in_other)))
-                    for in_one, in_other in ((True, True), (True, False), (False, True), (False, False))
-                ),
-                difference,
+                both=int(np.count_nonzero(mask & answered & one & other)),
+                only_first=int(np.count_nonzero(mask & answered & one & ~other)),
+                only_second=int(np.count_nonzero(mask & answered & ~one & other)),
+                neither=int(np.count_nonzero(mask & answered & ~one & ~other)),
+                difference=difference,
             )
             for mask, difference in zip(masks, differences, strict=True)
         )

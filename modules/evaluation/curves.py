@@ -3,7 +3,7 @@
 import csv
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,31 +34,15 @@ def read_run(path: Path) -> Run:
     """
     file = path / LOG if path.is_dir() else path
     if not file.is_file():
-        if path.exists():
-            below = [found.parent for pattern in ("*", "*/version_*") for found in path.glob(f"{pattern}/{LOG}")]
-            runs = ", ".join(sorted(str(run.relative_to(path)) for run in below))
-            reason, hint = f"holds no {LOG}", f"; it has the runs {runs}" if runs else ""
-        else:
-            neighbours = [found.name for found in path.parent.iterdir()] if path.parent.is_dir() else []
-            reason, hint = "does not exist", did_you_mean(path.name, neighbours)
-        raise InputError(f"{path} {reason}{hint}; give the folder of a run, such as result/anetqa_seed0/version_0")
+        raise _no_log(path)
     metrics: dict[str, dict[int, float]] = {}
-    try:
-        with file.open(newline="", encoding="utf-8") as lines:
-            reader = csv.DictReader(lines)
-            if "step" not in (reader.fieldnames or ()):
-                raise InputError(f"{file} has no column 'step'; it is not the log of a run")
-            for row in reader:
-                if not re.fullmatch(r"[0-9]{1,18}", row["step"] or ""):
-                    continue  # cut short when the run was killed
-                for name, value in row.items():
-                    number = _number(value)
-                    if name not in (None, "step", "epoch") and number is not None:
-                        metrics.setdefault(name, {})[int(row["step"]) + 1] = number
-    except OSError as error:
-        raise InputError(f"cannot read {file}: {error.strerror}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{file} is not a CSV file: {error}") from None
+    for row in _rows(file):
+        if not re.fullmatch(r"[0-9]{1,18}", row["step"] or ""):
+            continue  # cut short when the run was killed
+        for name, value in row.items():
+            number = _number(value)
+            if name not in (None, "step", "epoch") and number is not None:
+                metrics.setdefault(name, {})[int(row["step"]) + 1] = number
     return Run(_names(file.resolve()), {name: sorted(values.items()) for name, values in sorted(metrics.items())})
 
 
@@ -78,10 +62,34 @@ def thin_out(points: list[tuple[int, float]], most: int = MOST_POINTS) -> list[t
     return [(group[-1][0], sum(value for _, value in group) / len(group)) for group in groups]
 
 
-def _number(text: object) -> float | None:
+def _no_log(path: Path) -> InputError:
+    if path.exists():
+        below = [found.parent for pattern in ("*", "*/version_*") for found in path.glob(f"{pattern}/{LOG}")]
+        runs = ", ".join(sorted(str(run.relative_to(path)) for run in below))
+        reason, hint = f"holds no {LOG}", f"; it has the runs {runs}" if runs else ""
+    else:
+        neighbours = [found.name for found in path.parent.iterdir()] if path.parent.is_dir() else []
+        reason, hint = "does not exist", did_you_mean(path.name, neighbours)
+    return InputError(f"{path} {reason}{hint}; give the folder of a run, such as result/anetqa_seed0/version_0")
+
+
+def _rows(file: Path) -> Iterator[dict[str, str]]:
     try:
-        value = float(text)
-    except (TypeError, ValueError):
+        with file.open(newline="", encoding="utf-8") as lines:
+            reader = csv.DictReader(lines)
+            if "step" not in (reader.fieldnames or ()):
+                raise InputError(f"{file} has no column 'step'; it is not the log of a run")
+            yield from reader
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{file} is not a CSV file: {error}") from None
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float(text or "")
+    except ValueError:
         return None
     return value if math.isfinite(value) else None
 

@@ -1,4 +1,4 @@
-"""Which questions the page lists, and pictures of their videos."""
+"""Questions that the page lists, and pictures of their videos."""
 
 import base64
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ MOST_VIDEOS = 240  # with pictures, …
 MOST_PICTURE_BYTES = 5_000_000  # … and fewer if these are full
 FRAMES_A_VIDEO = 6  # in two rows
 FRAME_SIZE = 112  # pixels, side of a square
-PUBLISHED_FPS = 3.0  # frames a second
+PUBLISHED_FPS = 3.0  # frames per second
 _JPG_QUALITY = 70
 _GAP, _GAP_SHADE = 4, 128  # between frames: pixels, grey
 
@@ -70,30 +70,30 @@ def pack_questions(
     categories = [(title, label, mask) for title, labels in members.items() for label, mask in labels.items()]
     belongs = np.stack([mask[chosen] for _, _, mask in categories]) if categories else np.zeros((0, len(chosen)))
     indices = chosen.tolist()
-    packed = {
+    packed: dict[str, list] = {
         "qid": [table.qid(index) for index in indices],
         "question": [place(table.question(index)) for index in indices],
         "video": [place(table.video_ids[table.video(index)]) for index in indices],
         "truth": [place(table.answer(index)) for index in indices],
         "in": [np.flatnonzero(column).tolist() for column in belongs.T],
-        "given": [],
-        "best": [],
     }
+    given, ranked = [], []
     for model in answers:
-        packed["given"].append([place(model.texts[code]) if code >= 0 else -1 for code in model.codes[chosen].tolist()])
+        given.append([place(model.texts[code]) if code >= 0 else -1 for code in model.codes[chosen].tolist()])
         lists = [None] * len(indices) if model.best is None else model.best.take(chosen).to_pylist()
-        packed["best"].append([None if best is None else [place(text) for text in best] for best in lists])
+        ranked.append([None if best is None else [place(text) for text in best] for best in lists])
+    packed |= {"given": given, "best": ranked}
     return {"texts": list(places), "categories": [[title, label] for title, label, _ in categories], **packed}
 
 
 @dataclass(frozen=True)
 class Videos:
-    """What is known of the videos on disk.
+    """Lengths and pictures of the videos on disk.
 
     Attributes:
         num_frames: video id -> how many frames there are.
         pictures: video id -> a jpg of a few frames, in rows, as a data URI.
-        fps: frames a second; None: not known, as every frame was taken.
+        fps: frames per second; None: not known, as every frame was taken.
     """
 
     num_frames: dict[str, int]
@@ -150,7 +150,7 @@ def look_at_videos(source: QASource, table: QuestionTable, folder: Path, wanted:
     Args:
         source: the data set, which names the folders of the frames.
         table: the questions.
-        folder: holds a folder of frames a video.
+        folder: holds a folder of frames per video.
         wanted: videos to make pictures of (places in `table.video_ids`; repeated ones count once), the most wanted
             first. There are pictures of as many as `MOST_VIDEOS` and `MOST_PICTURE_BYTES` allow.
 

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -25,7 +25,7 @@ from datasets.question_table import QuestionTable
 from .answers import align, confuse, true_codes
 from .bins import by_frequency, by_length
 from .bootstrap import CONFIDENCE, RESAMPLES, Interval
-from .charts import LineChart, Tick, line_chart, signed, symmetric_range
+from .charts import LineChart, Point, Tick, line_chart, signed, symmetric_range
 from .comparison import Comparison, Estimate, Flips, Pair, Row
 from .curves import MOST_POINTS, Run, read_run, run_names, thin_out
 from .examples import (
@@ -38,9 +38,7 @@ from .examples import (
     pack_questions,
 )
 from .predictions import short_names
-
-if TYPE_CHECKING:
-    from eval import Report
+from .scores import Report
 
 MOST_MODELS = 8  # as many colours as the page has
 OVERALL = "overall"
@@ -114,7 +112,7 @@ def check_page(
 
 def write_page(
     path: str | os.PathLike,
-    report: "Report",
+    report: Report,
     frames: str | os.PathLike | None = None,
     logs: Sequence[str | os.PathLike] = (),
     training: QuestionTable | None = None,
@@ -124,7 +122,7 @@ def write_page(
     Args:
         path: of the HTML file.
         report: scores of one or more prediction files.
-        frames: folder that holds a folder of frames a video: for pictures, and the lengths of the videos.
+        frames: folder that holds a folder of frames per video: for pictures, and the lengths of the videos.
         logs: folders of training runs, or their ``metrics.csv``: for learning curves.
         training: questions of the training split: for how often an answer was seen. None: how often it is true here.
 
@@ -133,13 +131,20 @@ def write_page(
     """
     check_page(len(report.names), report.source, report.table, frames, logs)
     runs = [read_run(Path(log)) for log in logs]
-    table, outcomes = report.table, report.outcomes
-    answers = [align(table, predictions) for predictions in report.predictions]
     chosen = _choose(report)
     videos = Videos({}, {})
     if frames is not None:
-        videos = look_at_videos(report.source, table, Path(frames), (table.video(index) for index in chosen.tolist()))
+        shown = (report.table.video(index) for index in chosen.tolist())
+        videos = look_at_videos(report.source, report.table, Path(frames), shown)
+    html = _render(report, videos, runs, chosen, training)
+    with atomic_write(path) as file:
+        file.write(html)
 
+
+def _render(
+    report: Report, videos: Videos, runs: Sequence[Run], chosen: np.ndarray, training: QuestionTable | None
+) -> str:
+    table, outcomes = report.table, report.outcomes
     breakdowns = {title: labels for title, labels in report.members.items() if title != OVERALL}
     frequency = "answer in training" if training is not None else "answer in this split"
     bins = {frequency: by_frequency(table, training if training is not None else table)}
@@ -149,20 +154,18 @@ def write_page(
     rows = comparison.rows({**report.members, **bins})
     pairs = [PairView(pair, *symmetric_range(_ends(pair))) for pair in comparison.pairs(breakdowns)]
     curve_groups = _curve_groups(runs)
+    answers = [align(table, predictions) for predictions in report.predictions]
     data = {
         "scores": report.as_data(),
         "models": short_names(report.names),
-        "intervals": {
-            title: {row.label: [_bounds(estimate.interval) for estimate in row.estimates] for row in of_title}
-            for title, of_title in rows.items()
-        },
+        "intervals": _intervals_as_data(rows),
         "pairs": [_pair_as_data(view.pair) for view in pairs],
         "panels": [_panel_as_data(panel) for group in curve_groups for panel in group.main + group.others],
         "questions": pack_questions(table, chosen, {**breakdowns, **bins}, answers),
         "pictures": videos.pictures,
     }
-    page = _environment().get_template("page.html.jinja")
-    html = page.render(
+    template = _environment().get_template("page.html.jinja")
+    return template.render(
         source=report.source.name,
         num_questions=len(table),
         num_videos=len(table.video_ids),
@@ -188,11 +191,9 @@ def write_page(
         most_points=MOST_POINTS,
         data=Markup(_json(data)),
     )
-    with atomic_write(path) as file:
-        file.write(html)
 
 
-def _choose(report: "Report") -> np.ndarray:
+def _choose(report: Report) -> np.ndarray:
     """The questions to list: as many of each type (of the first breakdown) and of each way to be right or wrong."""
     labels = next(iter(report.members.values()))
     types = np.argmax(np.stack(list(labels.values())), axis=0)
@@ -200,7 +201,7 @@ def _choose(report: "Report") -> np.ndarray:
     return choose_evenly([types, *ways], MOST_QUESTIONS)
 
 
-def _models(report: "Report", overall: Row) -> list[Model]:
+def _models(report: Report, overall: Row) -> list[Model]:
     models = []
     for place, (name, full_name) in enumerate(zip(short_names(report.names), report.names, strict=True)):
         at_k = {
@@ -220,11 +221,19 @@ def _ends(pair: Pair) -> list[float]:
     differences = [pair.overall.difference]
     differences += [flips.difference for labels in pair.groups.values() for flips in labels.values()]
     ends = [estimate.value for estimate in differences if estimate.value is not None]
-    return ends + [end for estimate in differences if estimate.interval for end in _bounds(estimate.interval)]
+    intervals = [estimate.interval for estimate in differences if estimate.interval is not None]
+    return ends + [end for interval in intervals for end in (interval.low, interval.high)]
 
 
 def _bounds(interval: Interval | None) -> list[float] | None:
     return None if interval is None else [interval.low, interval.high]
+
+
+def _intervals_as_data(rows: Mapping[str, Sequence[Row]]) -> dict[str, Any]:
+    return {
+        title: {row.label: [_bounds(estimate.interval) for estimate in row.estimates] for row in of_title}
+        for title, of_title in rows.items()
+    }
 
 
 def _pair_as_data(pair: Pair) -> dict[str, Any]:
@@ -264,7 +273,7 @@ def _curve_groups(runs: Sequence[Run]) -> list[CurveGroup]:
 
 def _panels(members: Sequence[tuple[int, str, Run]]) -> list[LineChart]:
     """A chart for each quantity; training and validation share one."""
-    curves: dict[str, list[tuple[str, int, str, list[tuple[float, float]]]]] = {}
+    curves: dict[str, list[tuple[str, int, str, Sequence[Point]]]] = {}
     for colour, name, run in members:
         for metric, points in run.metrics.items():
             stage, _, quantity = metric.rpartition("/")
@@ -282,7 +291,7 @@ def _panel_as_data(panel: LineChart) -> dict[str, Any]:
 
 
 def _summary(run: Run) -> dict[str, Any]:
-    """What a table says of a run: its steps, its last losses, its best validation accuracy and when that was."""
+    """Summarizes a run for a table: its steps, its last losses, its best validation accuracy and when that was."""
     best = max(run.metrics.get("val/accuracy", []), key=lambda point: point[1], default=None)
     last = {name: points[-1][1] for name, points in run.metrics.items()}
     return {

@@ -4,7 +4,7 @@ import io
 import os
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,9 +14,7 @@ from datasets.files import atomic_write
 
 from .comparison import Comparison, Row
 from .predictions import short_names
-
-if TYPE_CHECKING:
-    from eval import Report
+from .scores import Report
 
 FORMATS = (".png", ".pdf", ".svg")
 # Okabe and Ito: told apart with every kind of colour blindness; the first four also in grey.
@@ -27,7 +25,7 @@ _LINE = 11.5  # categories that fit beside each other; …
 _MARGIN = 0.2  # … a panel is that much wider than its own, …
 _GAP = 0.4  # … and as far from the next
 _LETTERS = 10  # of a label, on a category's width
-_STYLE = {
+_STYLE: dict[Any, Any] = {  # not the long list of keys that matplotlib declares
     "font.size": 7,
     "text.parse_math": False,  # names may hold dollars
     "axes.linewidth": 0.6,
@@ -49,7 +47,7 @@ def check_plot(path: str | os.PathLike, num_models: int) -> None:
         raise InputError(f"--plot shows at most {len(_COLOURS)} predictions, not {num_models}")
 
 
-def write_plot(path: str | os.PathLike, report: "Report") -> None:
+def write_plot(path: str | os.PathLike, report: Report) -> None:
     """Draws the accuracies of all prediction files.
 
     Raises:
@@ -105,14 +103,18 @@ def _draw_panel(panel: Axes, title: str, rows: list[Row], num_models: int) -> li
         estimates = [row.estimates[model] for row in rows]
         heights = [estimate.value or 0.0 for estimate in estimates]
         bars.append(panel.bar(places, heights, 0.92 * width, color=_COLOURS[model]))
-        known = [(x, one) for x, one in zip(places, estimates, strict=True) if one.interval is not None]
+        known = [
+            (x, one.value, one.interval)
+            for x, one in zip(places, estimates, strict=True)
+            if one.value is not None and one.interval is not None
+        ]
         ends = [
-            [one.value - one.interval.low for _, one in known],
-            [one.interval.high - one.value for _, one in known],
+            [value - interval.low for _, value, interval in known],
+            [interval.high - value for _, value, interval in known],
         ]
         panel.errorbar(
-            [x for x, _ in known],
-            [one.value for _, one in known],
+            [x for x, _, _ in known],
+            [value for _, value, _ in known],
             yerr=[[max(end, 0) for end in side] for side in ends],
             fmt="none",
             ecolor="#222222",

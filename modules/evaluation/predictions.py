@@ -16,7 +16,7 @@ _TEXT, _TEXTS = pa.string(), pa.list_(pa.string())
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model answered.
+    """Answers of a model, as its file lists them.
 
     Attributes:
         path: the file.

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics import MeanMetric, Metric
 
-from datasets.trm import QUESTION_TYPES
+from datasets.trm.questions import QUESTION_TYPES
 from modules.models.dest import DeST, init_linear
 from modules.models.settings import ModelSettings, ModelSizes
 

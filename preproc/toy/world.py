@@ -59,7 +59,7 @@ class Event:
 
     @property
     def clause(self) -> str:
-        """``the red diamond grows``"""
+        """The sentence about it: ``the red diamond grows``."""
         return f"the {self.actor} {self.action}"
 
 

@@ -8,8 +8,8 @@ import torch
 from datamodules.tokenization import load_tokenizer
 from datamodules.trm import EXTRA_TOKENS, ReferringCollate, TRMDataModule, share_out
 from datasets.errors import InputError
-from datasets.referring import ReferringSample
-from datasets.trm import ReferringQuestion
+from datasets.trm.questions import ReferringQuestion
+from datasets.trm.samples import ReferringSample
 from tests.captioned_world import WIDTH, WORDS, make_captioned_world
 
 

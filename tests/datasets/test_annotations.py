@@ -1,11 +1,10 @@
 """Vocabularies, the list of data sets, and rows of CSV and JSON files."""
 
 import json
-import pickle
 
 import pytest
 
-from datasets.annotations import SOURCE_NAMES, csv_rows, get_source, json_list_rows, json_object_rows, read_vocabulary
+from datasets.annotations import csv_rows, json_list_rows, json_object_rows, read_vocabulary
 from datasets.errors import InputError
 
 
@@ -35,23 +34,6 @@ def test_a_bad_vocabulary_is_named(tmp_path, content, message):
     with pytest.raises(InputError, match=message) as caught:
         read_vocabulary(path)
     assert str(path) in str(caught.value)
-
-
-@pytest.mark.parametrize("name", SOURCE_NAMES)
-def test_every_source_is_complete_and_can_be_sent_to_workers(name):
-    source = get_source(name)
-    assert source.name == name
-    assert set(source.split_files) == {"train", "val", "test"}
-    assert source.frame_directory.format(video_id="x").endswith("x")
-    assert source.feature_key.format(video_id="x").endswith("x")
-    assert pickle.loads(pickle.dumps(source)) == source
-
-
-def test_an_unknown_source_suggests_the_nearest():
-    with pytest.raises(
-        InputError, match=r"no .* data set named 'anet-qa' \(did you mean 'anetqa'\?\); there are anetqa, "
-    ):
-        get_source("anet-qa")
 
 
 def test_csv_rows(tmp_path):

@@ -3,8 +3,9 @@ import pickle
 
 import pytest
 
-from datasets.captions import CaptionTable, get_source, plain, read_caption_records
+from datasets.captions import CaptionTable, plain, read_caption_records
 from datasets.errors import InputError
+from datasets.sources import tgif, vatex
 
 
 def write(path, value):
@@ -14,14 +15,14 @@ def write(path, value):
 
 def test_vatex_has_several_captions_a_video(tmp_path):
     path = write(tmp_path / "train.json", [{"videoID": "a", "enCap": ["One.", " Two "], "chCap": []}])
-    table = get_source("vatex").read_captions(path)
+    table = vatex.SOURCE.read_captions(path)
     assert table.video_ids == ["a"]
     assert table.captions(0) == ["One.", "Two"]
 
 
 def test_tgif_records_of_one_video_come_together(tmp_path):
     records = [{"vid": "a", "cap": "x"}, {"vid": "b", "cap": "y"}, {"vid": "a", "cap": "Z"}]
-    table = get_source("tgif").read_captions(write(tmp_path / "train.json", records))
+    table = tgif.SOURCE.read_captions(write(tmp_path / "train.json", records))
     assert [table.captions(video) for video in range(len(table))] == [["x", "Z"], ["y"]]
     assert table.starts.tolist() == [0, 2, 3]
 
@@ -61,8 +62,3 @@ def test_bad_records_are_named(tmp_path, records, message):
     with pytest.raises(InputError, match=message) as error:
         read_caption_records(path, "vid", "cap")
     assert str(path) in str(error.value)
-
-
-def test_unknown_collection_has_a_suggestion():
-    with pytest.raises(InputError, match="did you mean 'vatex'"):
-        get_source("vatx")

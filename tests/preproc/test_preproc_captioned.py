@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from datasets.captions import get_source
+from datasets.sources import get_caption_source
 from preproc import preproc_tgif, preproc_vatex
 
 URL = "https://38.media.tumblr.com/{}/tumblr_{}.gif"
@@ -38,7 +38,7 @@ def read(path):
 def test_vatex(vatex, tmp_path):
     assert preproc_vatex.main(["-i", str(vatex), "-o", str(tmp_path / "out")]) == 0
     assert read(tmp_path / "out" / "train.json")[1] == {"videoID": "v1", "enCap": ["A 1.", "B 1."]}
-    assert get_source("vatex").read_captions(tmp_path / "out" / "val.json").captions(0) == ["C."]
+    assert get_caption_source("vatex").read_captions(tmp_path / "out" / "val.json").captions(0) == ["C."]
 
 
 def test_tgif(tgif):
@@ -48,7 +48,7 @@ def test_tgif(tgif):
         {"vid": "tumblr_0", "cap": "caption zero"},
         {"vid": "tumblr_2", "cap": "caption 2"},
     ]
-    assert get_source("tgif").read_captions(tgif / "val.json").video_ids == ["tumblr_3"]
+    assert get_caption_source("tgif").read_captions(tgif / "val.json").video_ids == ["tumblr_3"]
 
 
 def test_tgif_lists_may_stand_beside_the_captions(tgif):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-import eval as evaluation
 from datasets.sources import anetqa
 from modules.evaluation.comparison import Comparison
+from modules.evaluation.scores import evaluate
 
 from .results import make_results
 
@@ -14,7 +14,7 @@ from .results import make_results
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     truth, files = make_results(tmp_path_factory.mktemp("results"))
-    return evaluation.evaluate(anetqa.SOURCE, files, truth)
+    return evaluate(anetqa.SOURCE, files, truth)
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from PIL import Image
 import eval as evaluation
 from datasets.sources import anetqa
 from modules.evaluation import examples, page
+from modules.evaluation.scores import evaluate
 
 from .results import NASTY, make_results
 
@@ -309,7 +310,7 @@ def test_eight_thousand_questions_and_three_models(tmp_path):
         for frame in range(6):
             shutil.copy(tmp_path / "noise.jpg", tmp_path / "frames" / f"v_video{video}" / f"{frame}.jpg")
     start = time.process_time()
-    report = evaluation.evaluate(anetqa.SOURCE, files, truth)
+    report = evaluate(anetqa.SOURCE, files, truth)
     page.write_page(tmp_path / "page.html", report, tmp_path / "frames")
     assert time.process_time() - start < 30
     size = (tmp_path / "page.html").stat().st_size

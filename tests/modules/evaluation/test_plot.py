@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-import eval as evaluation
 from datasets.errors import InputError
 from datasets.sources import agqa, anetqa
 from modules.evaluation.comparison import Comparison
 from modules.evaluation.plot import draw, write_plot
+from modules.evaluation.scores import Report, evaluate
 
 from .results import make_results
 
@@ -18,7 +18,7 @@ BEGINNINGS = {".png": b"\x89PNG", ".pdf": b"%PDF-", ".svg": b"<?xml"}
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     truth, files = make_results(tmp_path_factory.mktemp("results"))
-    return evaluation.evaluate(anetqa.SOURCE, files, truth)
+    return evaluate(anetqa.SOURCE, files, truth)
 
 
 def rows_of(report):
@@ -71,6 +71,6 @@ def test_dollars_are_no_maths(report, tmp_path):
 def test_refused(report, tmp_path):
     with pytest.raises(InputError, match=r"--plot .*plot.gif: the name must end in one of .png, .pdf, .svg"):
         write_plot(tmp_path / "plot.gif", report)
-    many = evaluation.Report(agqa.SOURCE, report.table, ["x"] * 9, [], [], {}, {})
+    many = Report(agqa.SOURCE, report.table, ["x"] * 9, [], [], {}, {})
     with pytest.raises(InputError, match="--plot shows at most 8 predictions, not 9"):
         write_plot(tmp_path / "plot.png", many)

@@ -1,4 +1,4 @@
-"""Names of prediction files. (Reading them: tests/test_eval.py.)"""
+"""Names of prediction files; test_scores.py reads them."""
 
 import pytest
 from hypothesis import given

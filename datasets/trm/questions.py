@@ -18,9 +18,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .captions import CaptionTable
-from .errors import InputError
-from .sampling import sample_indices
+from ..captions import CaptionTable
+from ..errors import InputError
+from ..sampling import sample_indices
 
 QUESTION_TYPES = ("what happened", "at the beginning", "at the end", "after", "before")
 
@@ -150,7 +150,7 @@ class QuestionMaker:
 
 
 def scaled_boundaries(lengths: np.ndarray, most: int) -> np.ndarray:
-    """Where each clip ends when their joined features are sampled down to `most`.
+    """Computes where each clip ends when their joined features are sampled down to `most`.
 
     Args:
         lengths: int [clips], features of each clip, at least 1.

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from datasets.captions import CaptionTable, plain
 from datasets.errors import InputError
-from datasets.trm import QUESTION_TYPES, QuestionMaker, draw_generator, join_clips, scaled_boundaries
+from datasets.trm.questions import QUESTION_TYPES, QuestionMaker, draw_generator, join_clips, scaled_boundaries
 
 
 @st.composite

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from datasets.errors import InputError
-from datasets.locks import sole_writer
 from datasets.names import is_system_entry
+from datasets.writing.locks import sole_writer
 
 
 def add_output_folder(parser: argparse.ArgumentParser, default: Path) -> None:

@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from datasets.errors import InputError
-from datasets.locks import sole_writer
+from datasets.writing.locks import sole_writer
 from tests.other_process import writer_elsewhere
 
 

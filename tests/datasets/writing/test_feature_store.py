@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from datasets.errors import InputError
-from datasets.feature_store import FeatureStore
 from datasets.video.library import hashed_name
+from datasets.writing.feature_store import FeatureStore
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SETTINGS = {"arch": "toy", "width": 3, "checkpoint_sha256": None}
 
 
@@ -209,7 +209,7 @@ KILLED = """
 import os, signal, sys
 import h5py, numpy as np
 from pathlib import Path
-from datasets import feature_store
+from datasets.writing import feature_store
 
 def killing(module, name, after):
     original, calls = getattr(module, name), 0

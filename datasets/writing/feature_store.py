@@ -1,4 +1,4 @@
-"""Features on disk while they are being made: a folder of whole parts, one a video, that ends as one HDF5 file.
+"""Features on disk while they are being made: a folder of whole parts, one per video, that ends as one HDF5 file.
 
 An HDF5 file that is open for writing can be left unreadable by a kill, so that none ever is: each video becomes a file
 of its own in OUT.h5.parts, written aside and renamed, and OUT.h5 is written aside from all of them and renamed. Any
@@ -11,16 +11,16 @@ import json
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import IO, Any
 
 import h5py
 import numpy as np
 
 from datasets.errors import InputError
 from datasets.files import atomic_write
-from datasets.locks import sole_writer
 from datasets.names import is_system_entry
-
-from .video.library import hashed_name, hold_to_settings, keep_settings
+from datasets.video.library import hashed_name, hold_to_settings, keep_settings
+from datasets.writing.locks import sole_writer
 
 NOTE = "note"  # an attribute of a video's dataset
 FAILED = "failed:"  # a group of attributes, key -> reason; no video is called so
@@ -30,7 +30,7 @@ class FeatureStore:
     """The features of one HDF5 file, complete or in the making.
 
     Args:
-        path: the HDF5 file; one dataset a video, float [clips, width], and the settings as attributes. What was noted
+        path: the HDF5 file; one dataset per video, float [clips, width], and the settings as attributes. What was noted
             about a video is an attribute: of its dataset, or of the group `FAILED` if it has no features.
         settings: what the features depend on.
 
@@ -117,7 +117,7 @@ class FeatureStore:
         self._note(key).unlink(missing_ok=True)
 
     def note(self, key: str) -> str | None:
-        """What was noted about a video, if anything."""
+        """Returns what was noted about a video, if anything."""
         path = self._note(key)
         if path.exists():
             return path.read_text(encoding="utf-8")
@@ -160,8 +160,8 @@ class FeatureStore:
         if all(path.name.removeprefix(".").startswith("settings.json") for path in rest):
             shutil.rmtree(self.parts)
 
-    def _write_file(self, file, parts: dict[str, Path], failed: dict[str, str]) -> None:
-        before = h5py.File(self.path, "r", locking=False) if self._in_file else None
+    def _write_file(self, file: IO[bytes], parts: dict[str, Path], failed: dict[str, str]) -> None:
+        before: Any = h5py.File(self.path, "r", locking=False) if self._in_file else None
         try:
             # The same features make the same bytes, whichever run they come from: one order, and no times.
             with h5py.File(file, "w", track_order=False) as after:

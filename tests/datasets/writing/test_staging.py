@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from datasets.errors import InputError
-from datasets.staging import add_output_folder, staged
+from datasets.writing.staging import add_output_folder, staged
 
 
 def write_two(folder):

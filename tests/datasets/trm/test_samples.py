@@ -8,8 +8,8 @@ from datasets.captions import CaptionTable
 from datasets.clips import ClipFeatures
 from datasets.errors import InputError
 from datasets.qa import Draw
-from datasets.referring import Collection, ReferringDataset
-from datasets.trm import QuestionMaker
+from datasets.trm.questions import QuestionMaker
+from datasets.trm.samples import Collection, ReferringDataset
 
 WIDTH = 3
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .clips import ClipFeatures
-from .errors import InputError
-from .qa import Draw
-from .trm import QuestionMaker, ReferringQuestion, draw_generator, join_clips
+from ..clips import ClipFeatures
+from ..errors import InputError
+from ..qa import Draw
+from .questions import QuestionMaker, ReferringQuestion, draw_generator, join_clips
 
 # Videos whose features each process keeps in memory: all of a small collection, about 20 MB of a large one.
 KEPT_VIDEOS = 1024
@@ -51,7 +51,7 @@ class ReferringDataset:
 
     Each collection is gone through again and again, in an order that is shuffled once, over the ends of epochs: every
     video has its turn before any has a second one. What is asked in a turn depends on the seed, the number of the pass
-    through the collection and the video's place in all collections alone. With as many questions an epoch as videos, a
+    through the collection and the video's place in all collections alone. With as many questions per epoch as videos, a
     pass is an epoch.
     """
 
@@ -86,7 +86,7 @@ class ReferringDataset:
         ]
 
     def __len__(self) -> int:
-        """Questions an epoch."""
+        """Questions per epoch."""
         return int(self._ends[-1])
 
     def read(self, draws: Sequence[Draw]) -> list[ReferringSample]:

@@ -1,0 +1,202 @@
+"""Scores of prediction files: accuracy and accuracy@k, overall and for each category of questions."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from datasets.annotations import QASource
+from datasets.errors import InputError
+from datasets.question_table import QuestionTable
+
+from .predictions import Predictions, read_predictions
+
+
+@dataclass(frozen=True)
+class Correctness:
+    """Outcome of each question of the truth; arrays of bool [N].
+
+    Attributes:
+        answered: False where a prediction is missing.
+        correct: the answer is the true one.
+        correct_at_k: the true one is among the best answers; None when these were not predicted.
+    """
+
+    answered: np.ndarray
+    correct: np.ndarray
+    correct_at_k: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Score:
+    """Counts of one prediction file within one category. Accuracies are in percent, None where nothing was answered."""
+
+    answered: int
+    correct: int
+    correct_at_k: int | None
+
+    @property
+    def accuracy(self) -> float | None:
+        return 100 * self.correct / self.answered if self.answered else None
+
+    @property
+    def accuracy_at_k(self) -> float | None:
+        return 100 * self.correct_at_k / self.answered if self.answered and self.correct_at_k is not None else None
+
+
+@dataclass(frozen=True)
+class Category:
+    """Number of questions of the truth in a category, and a score for each prediction file."""
+
+    label: str
+    questions: int
+    scores: list[Score]
+
+
+@dataclass(frozen=True)
+class Report:
+    """Scores of prediction files on the same questions.
+
+    Attributes:
+        source: the data set.
+        table: the true answers.
+        names: of the prediction files, distinct.
+        outcomes: one for each prediction file.
+        predictions: what they answer.
+        members: title of a breakdown -> label -> bool [N], as `memberships` gives it.
+        groups: title of a breakdown -> categories, as `break_down` gives it.
+    """
+
+    source: QASource
+    table: QuestionTable
+    names: list[str]
+    outcomes: list[Correctness]
+    predictions: list[Predictions]
+    members: dict[str, dict[str, np.ndarray]]
+    groups: dict[str, list[Category]]
+
+    @property
+    def at_k(self) -> str:
+        return f"accuracy@{self.source.num_answers_in_predictions}"
+
+    def missing(self) -> list[int]:
+        """Counts the questions that each prediction file leaves open."""
+        return [int(np.count_nonzero(~outcome.answered)) for outcome in self.outcomes]
+
+    def as_data(self) -> dict[str, Any]:
+        """`{"dataset", "questions", "predictions": [{"name", "missing", "scores": {title: {label: score}}}]}`.
+
+        A score is `{"questions", "correct", "accuracy"}`, with "accuracy@k" when k answers were predicted.
+        """
+        predictions = []
+        for index, (name, missing) in enumerate(zip(self.names, self.missing(), strict=True)):
+            scores = {
+                title: {category.label: self._score_as_data(category.scores[index]) for category in categories}
+                for title, categories in self.groups.items()
+            }
+            predictions.append({"name": name, "missing": missing, "scores": scores})
+        return {"dataset": self.source.name, "questions": len(self.table), "predictions": predictions}
+
+    def _score_as_data(self, score: Score) -> dict[str, Any]:
+        data = {"questions": score.answered, "correct": score.correct, "accuracy": score.accuracy}
+        return data if score.correct_at_k is None else {**data, self.at_k: score.accuracy_at_k}
+
+
+def evaluate(
+    source: QASource,
+    prediction_files: Sequence[str | os.PathLike],
+    truth_file: str | os.PathLike,
+    allow_missing: bool = False,
+) -> Report:
+    """Scores prediction files. Raises InputError when a file cannot be used; see `judge`."""
+    table = source.read_questions(Path(truth_file))
+    predictions = [read_predictions(file, source.num_answers_in_predictions) for file in prediction_files]
+    outcomes = [judge(table, answered, allow_missing) for answered in predictions]
+    names = _distinct_names([Path(file) for file in prediction_files])
+    members = memberships(source, table)
+    return Report(source, table, names, outcomes, predictions, members, break_down(members, outcomes))
+
+
+def judge(table: QuestionTable, predictions: Predictions, allow_missing: bool = False) -> Correctness:
+    """Compares predictions with the truth, question by question.
+
+    Raises:
+        InputError: a question is predicted twice, is unknown or, unless `allow_missing`, is missing.
+    """
+    positions = pc.index_in(predictions.qids, value_set=table.column("qid").cast(pa.string()))
+    unknown = pc.unique(predictions.qids.filter(pc.is_null(positions))).to_pylist()
+    known = np.asarray(positions.drop_null())
+    counts = np.bincount(known, minlength=len(table))
+    missing = [] if allow_missing else _qids(table, counts == 0)
+    problems = {"missing": missing, "duplicate": _qids(table, counts > 1), "unknown": unknown}
+    found = [f"{len(qids):,} {kind} ({_some(qids)})" for kind, qids in problems.items() if qids]
+    if found:
+        hint = "; --allow-missing scores the others" if missing else ""
+        raise InputError(f"{predictions.path}: question ids do not match the truth: {', '.join(found)}{hint}")
+
+    truth = table.column("answer")
+    true_codes = truth.indices.to_numpy()[known]  # [P]
+    correct = np.zeros(len(table), dtype=bool)
+    correct[known] = _codes(predictions.answers, truth.dictionary) == true_codes
+    correct_at_k = None
+    if predictions.best_answers is not None:
+        owners = np.asarray(pc.list_parent_indices(predictions.best_answers))
+        hits = _codes(pc.list_flatten(predictions.best_answers), truth.dictionary) == true_codes[owners]
+        correct_at_k = np.zeros(len(table), dtype=bool)
+        correct_at_k[known[owners[hits]]] = True
+    return Correctness(counts > 0, correct, correct_at_k)
+
+
+def memberships(source: QASource, table: QuestionTable) -> dict[str, dict[str, np.ndarray]]:
+    """Title -> label -> bool [N], for every breakdown of the data set that has categories, then overall."""
+    groups = {breakdown.title: breakdown.members(table) for breakdown in source.breakdowns}
+    groups["overall"] = {"all": np.ones(len(table), dtype=bool)}
+    return {title: categories for title, categories in groups.items() if categories}
+
+
+def break_down(
+    members: Mapping[str, Mapping[str, np.ndarray]], outcomes: Sequence[Correctness]
+) -> dict[str, list[Category]]:
+    """Scores for each of the `memberships`: title -> categories."""
+    return {
+        title: [
+            Category(label, int(np.count_nonzero(mask)), [_score(mask, outcome) for outcome in outcomes])
+            for label, mask in categories.items()
+        ]
+        for title, categories in members.items()
+    }
+
+
+def _score(members: np.ndarray, outcome: Correctness) -> Score:
+    at_k = outcome.correct_at_k
+    return Score(
+        answered=int(np.count_nonzero(members & outcome.answered)),
+        correct=int(np.count_nonzero(members & outcome.correct)),
+        correct_at_k=None if at_k is None else int(np.count_nonzero(members & at_k)),
+    )
+
+
+def _codes(answers: pa.Array, dictionary: pa.Array) -> np.ndarray:
+    """The place of each answer in the dictionary, -1 when it is not there."""
+    return np.asarray(pc.fill_null(pc.index_in(answers, value_set=dictionary), -1))
+
+
+def _qids(table: QuestionTable, mask: np.ndarray) -> list[str]:
+    return table.column("qid").filter(pa.array(mask)).to_pylist()
+
+
+def _some(qids: list[str]) -> str:
+    return ", ".join(map(repr, qids[:5])) + (", …" if len(qids) > 5 else "")
+
+
+def _distinct_names(paths: list[Path]) -> list[str]:
+    """File names without their endings where these differ, else the paths as given, else numbered."""
+    for names in ([path.stem for path in paths], [str(path) for path in paths]):
+        if len(set(names)) == len(names):
+            return names
+    return [f"{path} ({number})" for number, path in enumerate(paths, 1)]

@@ -1,0 +1,224 @@
+"""Scores equal a plain loop's, and files that do not fit the truth are named."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from datasets.errors import InputError
+from datasets.sources import agqa, anetqa, msrvttqa
+from modules.evaluation.scores import evaluate
+from modules.evaluation.table import score_table
+
+ANSWERS = ["yes", "no", "a dish", "two"]
+FLAGS = ("novel_comp", "nc_seq", "i_obj", "more_steps")
+
+records = st.fixed_dictionaries(
+    {
+        "answer": st.sampled_from(ANSWERS),
+        "global": st.lists(st.sampled_from([*agqa.GLOBAL[:5], "unheard-of"]), max_size=4),
+        "semantic": st.sampled_from(agqa.SEMANTIC[:2]),
+        "structural": st.sampled_from(agqa.STRUCTURAL),
+        "ans_type": st.sampled_from(agqa.ANSWER_TYPES[:1]),
+    },
+    optional={name: st.sampled_from([0, 1, None]) for name in FLAGS},
+)
+worlds = st.lists(st.tuples(records, st.sampled_from([*ANSWERS, "other"])), min_size=1, max_size=30)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("eval")
+
+
+def write(path, value):
+    path.write_text(json.dumps(value), encoding="utf-8")
+    return path
+
+
+def naive_scores(truth, predictions):
+    """title -> label -> [questions, correct], question by question. Categories are found as they come."""
+    answers = {prediction["qid"]: prediction["answer"] for prediction in predictions}
+    flag_titles = {
+        "novel compositions": {name: agqa.NOVEL_COMPOSITION[name] for name in ("novel_comp", "nc_seq")},
+        "indirect references": {"i_obj": "object"},
+        "compositional steps": {"more_steps": "more steps"},
+    }
+    scores = {}
+
+    def count(title, label, hit):
+        entry = scores.setdefault(title, {}).setdefault(label, [0, 0])
+        entry[0] += 1
+        entry[1] += hit
+
+    for qid, record in truth.items():
+        hit = answers[qid] == record["answer"]
+        for label in set(record["global"]):
+            count("reasoning (global)", label, hit)
+        for title, name in (("semantic", "semantic"), ("structural", "structural"), ("answer type", "ans_type")):
+            count(title, record[name], hit)
+        for title, names in flag_titles.items():
+            for name, label in names.items():
+                if record.get(name):
+                    count(title, label, hit)
+        count("overall", "all", hit)
+    return scores
+
+
+@settings(max_examples=60, deadline=None)
+@given(world=worlds, shuffle=st.randoms(use_true_random=False))
+def test_agqa_equals_a_naive_loop(folder, world, shuffle):
+    truth = {f"q{i}": {"question": "q?", "video_id": "v", **record} for i, (record, _) in enumerate(world)}
+    predictions = [{"qid": f"q{index}", "answer": answer} for index, (_, answer) in enumerate(world)]
+    shuffle.shuffle(predictions)
+    truth_file = folder / "agqa.json"
+    (folder / ".agqa.json.arrow").unlink(missing_ok=True)
+    report = evaluate(agqa.SOURCE, [write(folder / "p.json", predictions)], write(truth_file, truth))
+    expected = naive_scores(truth, predictions)
+    scores = report.as_data()["predictions"][0]["scores"]
+    for title, categories in scores.items():
+        for label, score in categories.items():
+            questions, correct = expected.get(title, {}).get(label, [0, 0])
+            assert (score["questions"], score["correct"]) == (questions, correct), (title, label)
+            assert score["accuracy"] == (pytest.approx(100 * correct / questions) if questions else None)
+    for title, categories in expected.items():
+        assert set(categories) <= set(scores[title])
+    assert set(agqa.GLOBAL) <= set(scores["reasoning (global)"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    world=st.lists(
+        st.tuples(st.sampled_from(ANSWERS), st.integers(0, 5), st.lists(st.sampled_from([*ANSWERS, "x"]), max_size=4)),
+        min_size=1,
+        max_size=20,
+    )
+)
+def test_anetqa_equals_a_naive_loop(folder, world):
+    lines = [f"q{index},what,{answer},v,{kind}" for index, (answer, kind, _) in enumerate(world)]
+    truth_file = folder / "anet.csv"
+    (folder / ".anet.csv.arrow").unlink(missing_ok=True)
+    truth_file.write_text("\n".join(["qid,question,answer,video_id,type", *lines]))
+    predictions = [
+        {"qid": f"q{index}", "answer": best[0] if best else "none", "answer10": best}
+        for index, (_, _, best) in enumerate(world)
+    ]
+    report = evaluate(anetqa.SOURCE, [write(folder / "p.json", predictions)], truth_file)
+    scores = report.as_data()["predictions"][0]["scores"]
+    for kind, label in anetqa.QUESTION_TYPES.items():
+        of_kind = [(answer, best) for answer, number, best in world if str(number) == kind]
+        first = sum(best[:1] == [answer] for answer, best in of_kind)
+        among = sum(answer in best for answer, best in of_kind)
+        assert scores["type"][label] == {
+            "questions": len(of_kind),
+            "correct": first,
+            "accuracy": pytest.approx(100 * first / len(of_kind)) if of_kind else None,
+            "accuracy@10": pytest.approx(100 * among / len(of_kind)) if of_kind else None,
+        }
+
+
+@pytest.fixture
+def anet(tmp_path):
+    """A truth of four questions, and right predictions for all of them."""
+    truth = tmp_path / "test.csv"
+    rows = ["a,what,red,v1,4", "b,where,sea,v1,6", "c,what,dog,v2,5", "d,what,cat,v2,5"]
+    truth.write_text("\n".join(["qid,question,answer,video_id,type", *rows]) + "\n")
+    answers = [row.split(",") for row in rows]
+    predictions = [{"qid": row[0], "answer": row[2], "answer10": [row[2], "x"]} for row in answers]
+    return truth, predictions
+
+
+def test_names_of_predictions_are_distinct(anet, tmp_path):
+    truth, predictions = anet
+    paths = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        paths.append(write(tmp_path / name / "p.json", predictions))
+    assert evaluate(anetqa.SOURCE, paths, truth).names == [str(path) for path in paths]
+    same = evaluate(anetqa.SOURCE, [paths[0]] * 2, truth)
+    assert same.names == [f"{paths[0]} (1)", f"{paths[0]} (2)"]
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (["anetqa_by_mean", "anetqa_by_with_trm"], ["mean", "with_trm"]),
+        (["anetqa_by_mean", "agqa_by_mean"], ["anetqa_by_mean", "agqa_by_mean"]),
+        (["by_", "by_a"], ["by_", "by_a"]),  # nothing would be left of the first
+        (["p"], ["p"]),
+    ],
+)
+def test_a_table_names_what_differs(anet, tmp_path, names, shown):
+    truth, predictions = anet
+    report = evaluate(anetqa.SOURCE, [write(tmp_path / f"{name}.json", predictions) for name in names], truth)
+    headers = [str(column.header) for column in score_table(report).columns]
+    expected = [f"{name}\naccuracy" for name in shown] if len(shown) > 1 else ["accuracy"]
+    assert [header for header in headers if header.endswith("accuracy")] == expected
+
+
+def test_long_lists_of_ids_are_cut(anet, tmp_path):
+    truth, predictions = anet
+    path = write(tmp_path / "p.json", predictions + [{**predictions[0], "qid": f"z{index}"} for index in range(9)])
+    with pytest.raises(InputError, match=r"9 unknown \('z0', 'z1', 'z2', 'z3', 'z4', …\)"):
+        evaluate(anetqa.SOURCE, [path], truth)
+
+
+def test_allow_missing_does_not_allow_other_mismatches(anet, tmp_path):
+    truth, predictions = anet
+    path = write(tmp_path / "p.json", [predictions[0], predictions[0]])
+    with pytest.raises(InputError, match=r"truth: 1 duplicate \('a'\)$"):
+        evaluate(anetqa.SOURCE, [path], truth, allow_missing=True)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({}, r'is not a list of {"qid", "answer"} records; is it a file of predictions\?'),
+        ([1], "is not a list of"),
+        ([], "has no predictions"),
+        ([{"qid": "a"}], "prediction 0: no 'answer'"),
+        ([{"answer": "a"}], "prediction 0: no 'qid'"),
+        ([{"qid": "a", "answer": "b"}, {"qid": "c", "answer": None}], "prediction 1: 'answer' is None, not text"),
+        ([{"qid": 3, "answer": "b"}], "prediction 0: 'qid' is 3, not text"),
+        ([{"qid": "a", "answer": "\ud800"}], "a value of 'answer' is not Unicode text"),
+        ([{"qid": "a", "answer": "b", "answer10": "c"}], "prediction 0: 'answer10' is 'c', not a list of texts"),
+        ([{"qid": "a", "answer": "b", "answer10": [1]}], r"prediction 0: 'answer10' is \[1\], not a list of texts"),
+        (
+            [{"qid": "a", "answer": "b", "answer10": ["c"]}, {"qid": "b", "answer": "b"}],
+            "prediction 1: no 'answer10'",
+        ),
+    ],
+)
+def test_bad_prediction_files_are_named(anet, tmp_path, content, message):
+    path = write(tmp_path / "p.json", content)
+    with pytest.raises(InputError, match=message) as caught:
+        evaluate(anetqa.SOURCE, [path], anet[0])
+    assert str(path) in str(caught.value)
+
+
+def test_a_third_data_set_is_evaluated_from_its_published_file(tmp_path):
+    truth = [
+        {"answer": "couch", "category_id": 14, "id": 1, "question": "what is it?", "video_id": 7010},
+        {"answer": "two", "category_id": 14, "id": 2, "question": "how many are there?", "video_id": 7010},
+    ]
+    predictions = [{"qid": "1", "answer": "couch"}, {"qid": "2", "answer": "three"}]
+    source = msrvttqa.SOURCE
+    files = write(tmp_path / "p.json", predictions), write(tmp_path / "test_qa.json", truth)
+    scores = evaluate(source, files[:1], files[1]).as_data()["predictions"][0]["scores"]
+    assert {word: score["accuracy"] for word, score in scores["question word"].items()} == {
+        "what": 100.0,
+        "who": None,
+        "how": 0.0,
+        "when": None,
+        "where": None,
+    }
+
+
+def test_outcomes_of_single_questions(anet, tmp_path):
+    truth, predictions = anet
+    predictions[1]["answer"] = "x"
+    report = evaluate(anetqa.SOURCE, [write(tmp_path / "p.json", predictions)], truth)
+    np.testing.assert_array_equal(report.outcomes[0].correct, [True, False, True, True])
+    np.testing.assert_array_equal(report.outcomes[0].correct_at_k, [True] * 4)
