@@ -295,7 +295,7 @@ def run_command_line(arguments: Sequence[str]) -> int:
 
 @ex.command(unobserved=True)
 def print_keys() -> None:
-    """Print the table of all settings, as the README has it."""
+    """Print the table of all settings, as docs/settings.md has it."""
     print(markdown_table())
 
 
@@ -325,7 +325,7 @@ def key_groups() -> dict[str, dict[str, str]]:
 
 
 def markdown_table() -> str:
-    """The settings as the README shows them."""
+    """The settings as docs/settings.md shows them."""
     hints, defaults = typing.get_type_hints(Config, include_extras=True), asdict(Config())
     lines = []
     for group, keys in key_groups().items():
