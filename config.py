@@ -40,7 +40,7 @@ class Config:
     # --- Run
     objective: Literal["qa", "trm"] = "qa"  # open-ended QA, or Temporal Referring Modeling (pre-training)
     exp_name: str = "dest"  # names the run's folder, LOG_DIR/EXP_NAME_seedSEED/version_K
-    seed: Whole = 0  # of every random draw: weights, order of the data, sampling, dropout
+    seed: Whole = 0  # of all random numbers: weights, order of the data, sampling, dropout
     load_path: str | None = None  # checkpoint to take weights from; None: random start
     resume_from: str | None = None  # checkpoint of a run to continue, or "last": the newest of this experiment
     test_only: bool = False  # no training: predict the test split with load_path
@@ -52,15 +52,15 @@ class Config:
     # --- Data
     datasets: list[str] = field(default_factory=lambda: ["anetqa"])  # qa: one name; trm: any number, trained jointly
     dataset_weights: list[Amount] | None = None  # trm: shares of the questions in training; None: by number of videos
-    data_root: str | None = None  # qa: folder of the data set; trm: folder that holds one folder a data set
-    num_workers: Annotated[int, Range(0, 256)] = 8  # loader processes a GPU; 0: load in the main process
-    nframe: Annotated[int, Range(1, 4096)] = 16  # frames a video, spatial stream
+    data_root: str | None = None  # qa: folder of the dataset; trm: folder that holds one folder per dataset
+    num_workers: Annotated[int, Range(0, 256)] = 8  # loader processes per GPU; 0: load in the main process
+    nframe: Annotated[int, Range(1, 4096)] = 16  # frames per video, spatial stream
     trim: Annotated[float, Range(0, 1, low_is_allowed=False)] = 1.0  # share of the video's frames kept, at its centre
     image_size: Annotated[int, Range(1, 4096)] = 384  # pixels, side of the square frame
-    max_video_len: Count = 100  # clip features a video at most; more are sampled down
-    max_text_len: Tokens | None = None  # tokens a text at most (trm: +5 for questions and captions); None: not cut
-    num_clips: Annotated[int, Range(2)] = 8  # trm: captioned clips joined to one video, and choices a question
-    val_questions: Count = 5000  # trm: questions about each data set in validation and test
+    max_video_len: Count = 100  # clip features per video at most; more are subsampled
+    max_text_len: Tokens | None = None  # tokens per text at most (trm: +5 for questions and captions); None: not cut
+    num_clips: Annotated[int, Range(2)] = 8  # trm: captioned clips joined to one video, and choices per question
+    val_questions: Count = 5000  # trm: questions per dataset in validation and test
     questions_per_video: Count = 1  # questions of one video that meet in a training batch; 1: as published
     tokenizer: str = "bert-base-uncased"  # name, or folder, of a BERT tokenizer
 
@@ -94,8 +94,8 @@ class Config:
     frozen_precision: Literal["same", "bf16"] = "same"  # of a frozen image encoder: as `precision`, or bfloat16
 
     # --- Training
-    batch_size: Count = 64  # questions an optimizer step, over all GPUs and accumulated batches
-    per_gpu_batchsize: Count = 8  # questions a GPU at once; batch_size is reached by accumulating gradients
+    batch_size: Count = 64  # questions per optimizer step, over all GPUs and accumulated batches
+    per_gpu_batchsize: Count = 8  # questions per GPU in one pass; batch_size is reached by accumulating gradients
     max_epoch: Count | None = None  # passes over the training split; None: max_steps decides
     max_steps: Count | None = None  # optimizer steps; None: max_epoch decides
     val_check_interval: int | float = 1.0  # between validations: optimizer steps (int) or share of an epoch (float)
@@ -112,22 +112,22 @@ class Config:
 
     # --- Machine
     accelerator: Literal["auto", "gpu", "cpu"] = "auto"  # auto: the GPU if there is one
-    num_gpus: Count = 1  # GPUs a node; with accelerator=cpu, processes
+    num_gpus: Count = 1  # GPUs per node; with accelerator=cpu, processes
     num_nodes: Count = 1  # machines
     precision: Literal[32, 16, "bf16"] = 16  # 32: float32; 16, bf16: mixed with float16 or bfloat16
     compile: bool = False  # torch.compile the network
     grad_checkpointing: bool = False  # compute activations again in the backward pass: less memory, more time
 
     # --- Checkpoints
-    checkpoint_steps: Count = 1000  # optimizer steps between two checkpoints, beside those at each validation
+    checkpoint_steps: Count = 1000  # optimizer steps between two checkpoints; validations write their own, too
     checkpoint_minutes: Amount | None = None  # and minutes; None: by steps alone
 
     # --- Asking about a video (`python run.py ask with …`)
     video: str | None = None  # video file
     question: list[str] = field(default_factory=list)  # one, or a list of them
-    question_file: str | None = None  # text file of more questions, one a line
+    question_file: str | None = None  # text file of more questions, one per line
     swin_path: str | None = None  # Video Swin checkpoint that the training's clip features were made with
-    save: str | None = None  # picture of where and when the answer was found: .png, .pdf or .svg
+    save: str | None = None  # figure of where and when the answer was found: .png, .pdf or .svg
 
     # --- Web demo (`python run.py web with …`)
     host: str = "127.0.0.1"  # address to serve on; 0.0.0.0: all of this machine, for everyone who reaches it
