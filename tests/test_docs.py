@@ -17,7 +17,8 @@ import run  # noqa: F401  (brings the commands)
 from config import Config, ex, run_command_line
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "benchmarks/RESULTS.md")]
+PAGES += sorted((ROOT / "docs").glob("*.md"))
 KNOWN_PROGRAMS = set("pip python3 . source pre-commit ruff git mkdir cat cp [ scontrol sbatch tensorboard".split())
 LAUNCHERS = ("srun", "torchrun")
 ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
@@ -275,6 +276,12 @@ def test_page_says_what_it_is_for(page):
     assert title.startswith("# ")
     assert blank == ""
     assert sentence.startswith("This page ")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_words_are_those_of_the_field(page):
+    text = prose(page.read_text(encoding="utf-8"))
+    assert not re.search(r"\boptimis|\bdata sets?\b|\bonce an? |\b(frame|question|clip|token)s an? ", text)
 
 
 def test_ruff_is_of_one_version():
