@@ -227,7 +227,7 @@ def one_observer(options: dict[str, Any]) -> None:
 
 @ex.command(unobserved=True)
 def print_keys() -> None:
-    """Print the table of all settings, as the README has it."""
+    """Print the table of all settings, as docs/settings.md has it."""
     print(markdown_table())
 
 
@@ -245,7 +245,7 @@ def settings_text(config: Mapping[str, Any]) -> str:
 
 
 def markdown_table() -> str:
-    """The settings as the README shows them."""
+    """The settings as docs/settings.md shows them."""
     hints, defaults = typing.get_type_hints(Config, include_extras=True), asdict(Config())
     lines = []
     for title, group in GROUPS.items():

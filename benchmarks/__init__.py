@@ -1,1 +1,1 @@
-"""What prints the figures of the README and of RESULTS.md; `python -m benchmarks.NAME`."""
+"""What prints the figures of docs/performance.md and of RESULTS.md; `python -m benchmarks.NAME`."""

@@ -1,4 +1,4 @@
-"""Clip features a second: `python -m benchmarks.features [--arch base] [--windows 4] [--precision 32 bf16]`.
+"""Clip features per second: `python -m benchmarks.features [--arch base] [--windows 4] [--precision 32 bf16]`.
 
 One table, of one run: the pipeline of preproc/extract_features.py against a plain loop (decode all; for each window
 resize, crop and normalise its frames, one forward by torchvision's network), and each of its parts alone. A second
@@ -101,7 +101,7 @@ def seconds(function: Callable[[], object]) -> float:
 
 
 def features_table(arch: str, windows: int, precisions: list[str], device: str, batch_size: int) -> Table:
-    """Clips a second of the plain loop, the pipeline, and its parts."""
+    """Clips per second of the plain loop, the pipeline, and its parts."""
     settings = WindowSettings()
     model = VideoSwin(ARCHITECTURES[arch]).eval()
     model.random_start(0)

@@ -18,7 +18,7 @@ from . import naive
 from .measure import PRECISIONS, machine, matmul_rate, peak_memory, reset_peak_memory, seconds_and_flops
 from .workload import SHAPES, SMALL, ModelSizes, Shape, make_batch, make_task, to_device
 
-VIDEOS = {"anetqa": 6, "agqa": 1}  # enough for what is done once a run, the answers, to weigh as little as it does
+VIDEOS = {"anetqa": 6, "agqa": 1}  # enough for what is done once per run, the answers, to weigh as little as it does
 
 
 def naive_features(model, batch: dict, rows: list[int], image_tokens: torch.Tensor | None = None) -> torch.Tensor:
@@ -68,10 +68,10 @@ def run_naive(work: Work, num_timed: int, num_checked: int | None) -> dict:
 
     Args:
         num_timed: questions that its rate is measured on.
-        num_checked: questions a video that are answered; None: all.
+        num_checked: questions per video that are answered; None: all.
 
     Returns:
-        ``rate`` questions a second, ``gflop`` a question, ``answers`` int64 [videos, questions checked].
+        ``rate`` questions per second, ``gflop`` per question, ``answers`` int64 [videos, questions checked].
     """
     task, device = work.task, work.device
     rows = list(range(min(num_timed, work.shape.questions_in_video)))
@@ -99,8 +99,8 @@ def run_ours(work: Work, precision: str) -> dict:
     """This code.
 
     Returns:
-        ``rate`` questions a second, ``gflop`` a question, ``flops`` a second, its ``share`` of the measured matmul
-        rate, ``memory`` GB at the peak, ``answers`` int64 [videos, questions].
+        ``rate`` questions per second, ``gflop`` per question, ``flops`` per second, its ``share`` of the measured
+        matmul rate, ``memory`` GB at the peak, ``answers`` int64 [videos, questions].
     """
     task, device, dtype = work.task, work.device, PRECISIONS[precision]
     logits: list[torch.Tensor] = []
@@ -131,14 +131,14 @@ def _same(ours: torch.Tensor, naive_way: torch.Tensor) -> float:
 
 def print_table(results: dict[str, tuple[dict, dict[str, dict]]], note: str) -> None:
     """`results`: shape -> the naive way's, and ours by precision."""
-    table = Table(title="Inference: questions a second", caption=note, caption_justify="left")
+    table = Table(title="Inference: questions per second", caption=note, caption_justify="left")
     for name in (
         "data",
         "precision",
         "naive (32)",
         "ours",
         "ratio",
-        "GFLOP a question",
+        "GFLOP per question",
         "GFLOP/s",
         "of matmul",
         "GB",
@@ -171,7 +171,7 @@ def main() -> None:
     parser.add_argument("--videos", type=int, help="(default: 6 of anetqa's shape, 1 of agqa's)")
     parser.add_argument("--questions-at-once", type=int, default=16, help="per_gpu_batchsize")
     parser.add_argument("--naive-questions", type=int, default=2, help="questions on which the naive way is timed")
-    parser.add_argument("--check", type=int, help="questions a video whose answers are compared (default: all)")
+    parser.add_argument("--check", type=int, help="questions per video whose answers are compared (default: all)")
     parser.add_argument("--small", action="store_true", help="a small model: to see that the command works")
     args = parser.parse_args()
     device = torch.device(args.device)

@@ -1,6 +1,6 @@
 """Loading training batches against the naive way: `python -m benchmarks.loader`.
 
-Videos of random textures, ActivityNet-QA's shape: 10 questions a video, 16 frames. The naive way opens a question's
+Videos of random textures, ActivityNet-QA's shape: 10 questions per video, 16 frames. The naive way opens a question's
 full-size png frames with Pillow, resizes and normalises them there, one question at a time. Both ways use the same
 number of worker processes. Times include tokenising, collating and the way from a worker.
 """
@@ -154,7 +154,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         write_videos(root, arguments.videos, arguments.questions_per_video, arguments.height, arguments.width)
-        # The naive way's cost of a question is constant: a batch a process suffices.
+        # The naive way's cost of a question is constant: one batch per process suffices.
         naive = questions_a_second(naive_batches(root / "png", size, workers), size * max(workers, 1))
         rows = [("naive: Pillow, full-size png, one question at a time", naive)]
         for kind, name in (("png", "full-size png"), ("jpg", f"{SIZE}-pixel jpg")):
@@ -163,7 +163,7 @@ def main() -> None:
                 rows.append((f"ours: {name}, questions_per_video={k}", rate))
     title = f"Loading questions about {arguments.width} x {arguments.height} videos, {workers} workers"
     table = Table("way", title=title, caption=machine())
-    for name in ("questions a second", "ratio"):
+    for name in ("questions per second", "ratio"):
         table.add_column(name, justify="right")
     for name, rate in rows:
         table.add_row(name, f"{rate:.3g}", f"{rate / naive:.1f}×")

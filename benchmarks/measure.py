@@ -44,7 +44,7 @@ def seconds(function: Callable[[], Any], device: torch.device, repeats: int = 1)
 
 
 def matmul_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """The machine's measured rate: FLOP a second of its best large matrix product, out of several shapes."""
+    """The machine's measured rate: FLOP per second of its best large matrix product, out of several shapes."""
     size = 8192 if device.type == "cuda" else 2048
     rate = 0.0
     for rows in (size, 4 * size):

@@ -1,6 +1,6 @@
 """The naive way, in plain code: every question brings its own video, and every batch encodes all the answers.
 
-It computes with the weights of a `DeST`, as the original code does: one pass of the image encoder a question, the
+It computes with the weights of a `DeST`, as the original code does: one pass of the image encoder per question, the
 question's states repeated for each frame, all tokens of all layers, attention written out, padding
 computed like the rest.
 """

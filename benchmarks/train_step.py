@@ -62,7 +62,7 @@ def make_step(task: OpenEndedQA):
 
 
 def run_naive(sizes: ModelSizes, shape: Shape, device: torch.device, num_questions: int, num_timed: int) -> float:
-    """Questions a second of the naive way in float32, with a batch of `num_questions`."""
+    """Questions per second of the naive way in float32, with a batch of `num_questions`."""
     task = silent(make_task(sizes, shape, 0.1, num_questions)).to(device).train()
     step = make_step(task)
     batch = to_device(make_batch(task.model, shape, [num_timed]), device)
@@ -74,7 +74,7 @@ def run_naive(sizes: ModelSizes, shape: Shape, device: torch.device, num_questio
     def answers() -> torch.Tensor:
         return naive.encode_answers(task.model, task.answer_ids, task.answer_mask).sum()
 
-    # The answers and the optimiser's step are paid once a batch: on `num_timed` questions they would weigh too much.
+    # The answers and the optimizer's step are paid once per batch: on `num_timed` questions they would weigh too much.
     of_questions, of_the_batch = seconds(features, device), seconds(lambda: step(answers), device)
     return 1 / (of_questions / num_timed + of_the_batch / num_questions)
 
@@ -88,7 +88,7 @@ def run_ours(
     num_questions: int,
     questions_per_video: int,
 ) -> dict[str, float]:
-    """``rate`` questions a second, ``gflop`` a question, ``share`` of the matmul rate, ``memory`` GB at the peak."""
+    """``rate`` questions per second, ``gflop`` per question, ``share`` of the matmul rate, ``memory`` in GB (peak)."""
     task = silent(make_task(sizes, shape, 0.1, num_questions, frozen_precision)).to(device).train()
     counts = [questions_per_video] * (num_questions // questions_per_video)
     batch = to_device(make_batch(task.model, shape, counts), device)
@@ -121,8 +121,18 @@ def main() -> None:
     device, shape = torch.device(args.device), SHAPES["anetqa"]
     sizes = SMALL if args.small else ModelSizes()
     loss, gradients = gradient_difference(sizes, shape, device)
-    table = Table(title=f"Training step of {args.questions} questions: questions a second", caption=machine())
-    for name in ("k", "precision", "frozen part", "naive (32)", "ours", "ratio", "GFLOP a question", "of matmul", "GB"):
+    table = Table(title=f"Training step of {args.questions} questions: questions per second", caption=machine())
+    for name in (
+        "k",
+        "precision",
+        "frozen part",
+        "naive (32)",
+        "ours",
+        "ratio",
+        "GFLOP per question",
+        "of matmul",
+        "GB",
+    ):
         table.add_column(name, justify="right")
     naive_rate = run_naive(sizes, shape, device, args.questions, args.naive_questions)
     for k in args.questions_per_video or (8, 1):

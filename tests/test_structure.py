@@ -44,7 +44,6 @@ KNOWN_SIZES = {  # file or file:function, or "nesting of file:function" -> how l
     "modules/checkpoints/metadata.py:infer_sizes": 71,
     "nesting of modules/checkpoints/reader.py:_verify_zip": 5,
     "modules/inference/predictor.py:open": 85,
-    "preproc/extract_features.py:main": 76,
     "preproc/toy/composed.py:ask": 62,
     "run.py:main": 128,
 }

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from .errors import InputError
+from datasets.errors import InputError
 
 
 @contextlib.contextmanager
