@@ -42,6 +42,7 @@ def main(_config: dict[str, Any], _run: Any) -> int:
     from modules.dest import ModelSizes
     from modules.failures import explained
     from modules.optimizer import OptimizerSettings
+    from modules.precision import precision_plugin
     from modules.predictions import PredictionWriter
     from modules.progress import RunSummary, progress_callback, quiet_libraries
     from modules.run_checkpoints import AtomicCheckpointIO, Checkpoints
@@ -112,7 +113,6 @@ def main(_config: dict[str, Any], _run: Any) -> int:
         devices=config["num_gpus"],
         num_nodes=config["num_nodes"],
         strategy="ddp" if devices > 1 else "auto",
-        precision={32: "32-true", 16: "16-mixed", "bf16": "bf16-mixed"}[config["precision"]],
         max_epochs=config["max_epoch"] or -1,
         max_steps=config["max_steps"] or -1,
         accumulate_grad_batches=accumulate,
@@ -121,11 +121,11 @@ def main(_config: dict[str, Any], _run: Any) -> int:
         logger=loggers,
         log_every_n_steps=10,
         callbacks=callbacks,
-        plugins=[AtomicCheckpointIO()],
+        plugins=[AtomicCheckpointIO(), precision_plugin(config["precision"], "cuda" if on_gpu else "cpu")],
         enable_model_summary=False,
         num_sanity_val_steps=1,
         use_distributed_sampler=False,  # the data module shards; each question exactly once
-        inference_mode=False,  # but no_grad: in inference mode autocast rounds the weights anew for every chunk
+        inference_mode=False,  # but no_grad: in inference mode autocast keeps no rounded weights from chunk to chunk
     )
 
     # Fit or test

@@ -127,7 +127,7 @@ def measure(asker: Asker, toy: Path, videos: dict[str, ToyVideo]) -> dict[str, d
                 continue
             if event is not None and not asker.network.temporal:
                 continue
-            ids, _ = asker.encode_questions([asked.text])
+            ids, _, _ = asker.encode_questions([asked.text])
             best = int(answer.logits.argmax())
             what = "where" if event is None else "when"
             for name, method in METHODS.items():

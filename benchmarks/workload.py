@@ -53,7 +53,12 @@ def texts(count: int, lengths: tuple[int, int], vocab_size: int, generator: torc
 
 
 def make_task(
-    sizes: ModelSizes, shape: Shape, drop_rate: float, questions_at_once: int, frozen_precision: str = "same"
+    sizes: ModelSizes,
+    shape: Shape,
+    drop_rate: float,
+    questions_at_once: int,
+    frozen_precision: str = "same",
+    temporal: bool = True,
 ) -> OpenEndedQA:
     """A model with random weights, large enough for answers to differ, and a random vocabulary."""
     torch.manual_seed(0)  # of the weights that are not drawn below
@@ -70,6 +75,7 @@ def make_task(
         [str(index) for index in range(shape.num_answers)],
         ids,
         mask,
+        temporal=temporal,
         drop_rate=drop_rate,
         frozen_precision=frozen_precision,
         per_gpu_batchsize=questions_at_once,

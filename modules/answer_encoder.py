@@ -9,6 +9,32 @@ from transformers import DistilBertConfig, DistilBertModel
 from datasets.errors import InputError
 
 from .precision import float32_in_evaluation
+from .transfer import inverse, send_numbers
+
+# What a call costs a GPU beside its work, in tokens that it could have computed meanwhile: some 200 kernels, to be
+# launched at 5 µs each, at a million or two of tokens a second.
+_TOKENS_OF_A_CALL = 1500
+
+
+def group_by_length(lengths: Sequence[int], rows_at_once: int, spared: int = 0) -> list[tuple[int, int]]:
+    """Where texts, sorted by length, part into groups: (start, stop) of each.
+
+    A new one begins when the padding of the rows so far would reach a quarter of what they are, and `spared` tokens.
+
+    Args:
+        lengths: tokens of each text, ascending.
+        rows_at_once: the most texts of a group.
+        spared: padding that costs less than a group of its own.
+    """
+    groups: list[tuple[int, int]] = []
+    start = total = 0
+    for row, length in enumerate(lengths):
+        padding = length * (row - start) - total
+        if row > start and (row - start >= rows_at_once or (4 * length > 5 * lengths[start] and padding > spared)):
+            groups.append((start, row))
+            start, total = row, 0
+        total += length
+    return [*groups, (start, len(lengths))]
 
 
 class DenseReLU(nn.Module):
@@ -30,11 +56,14 @@ class AnswerEncoder(nn.Module):
         self.lm = DistilBertModel(config)
         self.pooler = nn.Sequential(DenseReLU(config.dim), nn.Linear(config.dim, out_width))
 
-    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """``[A, L]`` token ids and mask (1 = a token) -> ``[A, out_width]``.
+    def forward(self, ids: Tensor, mask: Tensor | None) -> Tensor:
+        """``[A, L]`` token ids and mask (1 = a token; None: nothing but tokens) -> ``[A, out_width]``.
 
         Float32 in evaluation, even under autocast: answers are encoded once a run there.
         """
+        if mask is not None:
+            # In the form that DistilBERT's attention takes: made by transformers, it would wait for the device.
+            mask = mask.bool()[:, None, None]  # [A, 1, 1, L]
         with float32_in_evaluation(self, ids.device):
             return self.pooler(self.lm(input_ids=ids, attention_mask=mask).last_hidden_state[:, 0])
 
@@ -69,16 +98,17 @@ class AnswerEncoder(nn.Module):
         Args:
             ids, mask: ``[A, L]``.
             lengths: number of tokens of each text, on the host, so that a GPU is not waited for.
-            rows_at_once: the most texts in one call.
+            rows_at_once: the most texts in one call that keeps no activations for a backward pass.
         """
         order = sorted(range(len(lengths)), key=lengths.__getitem__)
-        groups: list[list[int]] = []
-        for row in order:
-            # A new group when the padding of the rows so far would reach a quarter of what they are.
-            if not groups or len(groups[-1]) >= rows_at_once or 4 * lengths[row] > 5 * lengths[groups[-1][0]]:
-                groups.append([])
-            groups[-1].append(row)
-        features = [self(ids[group, : lengths[group[-1]]], mask[group, : lengths[group[-1]]]) for group in groups]
-        back = torch.empty(len(order), dtype=torch.long)
-        back[torch.tensor(order)] = torch.arange(len(order))
-        return torch.cat(features)[back.to(ids.device)]
+        most = len(order) if torch.is_grad_enabled() and ids.device.type != "cpu" else rows_at_once
+        spared = _TOKENS_OF_A_CALL if ids.device.type != "cpu" else 0
+        groups = group_by_length([lengths[row] for row in order], most, spared)
+        rows = send_numbers([order, inverse(order)], ids.device)
+        ids, mask = ids[rows[0]], mask[rows[0]]
+        features = []
+        for start, stop in groups:
+            shortest, longest = lengths[order[start]], lengths[order[stop - 1]]
+            own_mask = None if shortest == longest else mask[start:stop, :longest]
+            features.append(self(ids[start:stop, :longest], own_mask))
+        return torch.cat(features)[rows[1]]

@@ -22,6 +22,7 @@ from .image_encoder import ImageEncoder
 from .precision import float32_in_evaluation
 from .temporal import TemporalEmbedding, TemporalEncoder
 from .text_encoder import TextEmbeddings, TextEncoder
+from .transfer import inverse, send_numbers
 from .transformer import KeyValue, TransformerStack
 
 # Of the image encoder without gradients: more make its activations so large that fetching memory for them costs up to
@@ -233,8 +234,8 @@ class DeST(nn.Module):
             at_once = len(images)
             if images.device.type == "cpu" and not torch.is_grad_enabled():
                 at_once = max(1, _TOKENS_AT_ONCE_ON_CPU // (1 + self.visual_encoder.patch_embed.num_patches))
-            tokens = torch.cat([self.visual_encoder(some) for some in images.split(at_once)])
-            return tokens.unflatten(0, frames.shape[:2])
+            parts = [self.visual_encoder(some) for some in images.split(at_once)]
+            return (parts[0] if len(parts) == 1 else torch.cat(parts)).unflatten(0, frames.shape[:2])
 
     def encode_clips(self, clips: Tensor, clip_mask: Tensor) -> tuple[Tensor, Tensor]:
         """``[V, S, in]``, bool ``[V, S]`` -> states after the plain temporal layers ``[V, S + 2, D]``, with mask."""
@@ -334,16 +335,16 @@ class DeST(nn.Module):
         for video, count in enumerate(counts):
             order += sorted(range(len(order), len(order) + count), key=lengths.__getitem__)
             videos += [video] * count
+        rows = send_numbers([order, inverse(order)], ids.device)
+        ids, mask = ids[rows[0]], mask[rows[0]]
         features = []
         for start in range(0, len(order), questions_at_once):
-            rows = order[start : start + questions_at_once]
-            longest = max(lengths[row] for row in rows)
-            present = Counter(videos[start : start + questions_at_once])
+            chunk = slice(start, start + questions_at_once)
+            longest = max(lengths[row] for row in order[chunk])
+            present = Counter(videos[chunk])
             chunk_counts = [present[video] for video in range(len(counts))]
-            features.append(self.question_features(ids[rows, :longest], mask[rows, :longest], memory, chunk_counts))
-        back = torch.empty(len(order), dtype=torch.long)
-        back[torch.tensor(order)] = torch.arange(len(order))
-        return torch.cat(features)[back.to(ids.device)]
+            features.append(self.question_features(ids[chunk, :longest], mask[chunk, :longest], memory, chunk_counts))
+        return torch.cat(features)[rows[1]]
 
     # --- all together ----------------------------------------------------------------------------------------------
 

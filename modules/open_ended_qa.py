@@ -9,6 +9,7 @@ from torchmetrics import MeanMetric
 
 from datasets.qa import IGNORE_INDEX
 
+from .chunks import free_memory, questions_that_fit
 from .dest import DeST, ModelSizes
 from .objective import Objective
 from .optimizer import OptimizerSettings
@@ -26,7 +27,7 @@ class OpenEndedQA(Objective):
         num_answers_in_predictions: more than 1: predictions carry as many best answers (``answer10`` for 10).
         temporal: with the temporal stream; the ``*_mean`` baselines have none.
         drop_rate, frozen_precision, published_quirks: see `DeST`.
-        per_gpu_batchsize: questions in one pass at inference.
+        per_gpu_batchsize: questions in one pass at inference, on a GPU as many times that as `chunks` finds to fit.
         freeze, seed, compile, grad_checkpointing: see `Objective`.
     """
 
@@ -63,8 +64,10 @@ class OpenEndedQA(Objective):
         self.register_buffer("answer_mask", answer_mask, persistent=False)
         self.answer_lengths = answer_mask.sum(1).tolist()
         self.answer_features: Tensor | None = None  # [A, head_width] while the weights stand still
-        self.val_loss = MeanMetric()
-        self.val_accuracy = MeanMetric()
+        self.free_memory: int | None = None  # bytes, when inference began
+        # Torchmetrics' search for numbers to leave out would wait for the device, and hide a loss that is not finite.
+        self.val_loss = MeanMetric(nan_strategy="disable")
+        self.val_accuracy = MeanMetric(nan_strategy="disable")
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         memory = self.model.project_videos(self.model.encode_videos(batch))
@@ -75,34 +78,37 @@ class OpenEndedQA(Objective):
         logits = self.model.score(features, answers)
         loss = F.cross_entropy(logits, batch["labels"], ignore_index=IGNORE_INDEX)
         num_questions = len(batch["labels"])
-        self.log("train/loss", loss, prog_bar=True, batch_size=num_questions)
+        self.log("train/loss", loss, batch_size=num_questions)
         accuracy = (logits.detach().argmax(1) == batch["labels"]).float().mean()
-        self.log("train/accuracy", accuracy, prog_bar=True, batch_size=num_questions)
+        self.log("train/accuracy", accuracy, batch_size=num_questions)
         return loss
 
     # --- inference: answers once a run, videos once a video, questions in chunks -------------------------------------
 
-    def _encode_vocabulary(self) -> None:
+    def _prepare(self) -> None:
+        self.free_memory = free_memory(self.device)
         self.answer_features = self.model.encode_answers(self.answer_ids, self.answer_mask, self.answer_lengths)
 
     def _forget_vocabulary(self) -> None:
         self.answer_features = None
 
     def on_validation_start(self) -> None:
-        self._encode_vocabulary()
+        self._prepare()
 
     def on_validation_end(self) -> None:
         self._forget_vocabulary()
 
     def on_predict_start(self) -> None:
-        self._encode_vocabulary()
+        self._prepare()
 
     def on_predict_end(self) -> None:
         self._forget_vocabulary()
 
     def score(self, batch: dict[str, Any]) -> Tensor:
         """Logits ``[Q, A]`` in float32, with the vocabulary's features of this run."""
-        features = self.model.question_features_in_chunks(batch, self.questions_at_once)
+        num_frames, length = batch["frames"].shape[1], batch["question_ids"].shape[1]
+        at_once = questions_that_fit(self.questions_at_once, self.model.sizes, num_frames, length, self.free_memory)
+        features = self.model.question_features_in_chunks(batch, at_once)
         return self.model.score(features, self.answer_features)
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
@@ -111,8 +117,8 @@ class OpenEndedQA(Objective):
         losses = F.cross_entropy(logits, labels, ignore_index=IGNORE_INDEX, reduction="none")
         self.val_loss.update(losses, weight=known.float())  # a mean over the questions that have a label
         self.val_accuracy.update((logits.argmax(1) == labels).float())  # outside the vocabulary: wrong
-        self.log("val/loss", self.val_loss, prog_bar=True, batch_size=len(labels))
-        self.log("val/accuracy", self.val_accuracy, prog_bar=True, batch_size=len(labels))
+        self.log("val/loss", self.val_loss, batch_size=len(labels))
+        self.log("val/accuracy", self.val_accuracy, batch_size=len(labels))
         return {"logits": logits}
 
     def example(self, batch: dict[str, Any], outputs: dict[str, Tensor], data: Any, index: int) -> Example:

@@ -1,7 +1,34 @@
 """Where autocast does too much: rounds what is not worth it, or rounds the same thing again and again."""
 
 import torch
+from pytorch_lightning.plugins import MixedPrecision, Precision
 from torch import Tensor, nn
+
+
+class RoundedOnce(MixedPrecision):
+    """Lightning's mixed precision, but each weight that is trained is rounded once a step, not for each of its uses.
+
+    Such are the answers' encoder, once for each length of answers, and all layers for each chunk of questions. What is
+    kept of a weight lives as long as the step's context. (Lightning keeps nothing: a weight rounded first without, then
+    with gradients would get none. Here only frozen parts run without gradients amid a training step, and of frozen
+    weights PyTorch keeps nothing.)
+    """
+
+    def autocast_context_manager(self) -> torch.autocast:
+        context = super().autocast_context_manager()
+        return torch.autocast(self.device, context.fast_dtype, cache_enabled=True)
+
+
+def precision_plugin(precision: int | str, device_type: str) -> Precision:
+    """What a Trainer computes in.
+
+    Args:
+        precision: 32, 16 or "bf16", as in the settings.
+        device_type: "cuda" or "cpu".
+    """
+    if precision == 32:
+        return Precision()
+    return RoundedOnce("16-mixed" if precision == 16 else "bf16-mixed", device_type)
 
 
 def float32_in_evaluation(module: nn.Module, device: torch.device) -> torch.autocast:
@@ -16,8 +43,8 @@ def float32_in_evaluation(module: nn.Module, device: torch.device) -> torch.auto
 def rounded_once(x: Tensor) -> Tensor:
     """What autocast would make of `x` for each of the linear layers that read it, made once.
 
-    Only without gradients: autocast sums those of several readers in float32, which this would not.
+    Only of what needs no gradient: autocast sums those of several readers in float32, which this would not.
     """
-    if torch.is_grad_enabled() or not torch.is_autocast_enabled(x.device.type):
+    if (torch.is_grad_enabled() and x.requires_grad) or not torch.is_autocast_enabled(x.device.type):
         return x
     return x.to(torch.get_autocast_dtype(x.device.type))

@@ -70,16 +70,32 @@ def describe(what: str, metrics: Mapping[str, float]) -> str:
 
 
 def metrics_of(trainer: pl.Trainer, stage: str) -> dict[str, float]:
-    """What is to be shown of "train" or "val", the loss first."""
-    own = {name: value for name, value in trainer.progress_bar_metrics.items() if name.startswith(f"{stage}/")}
-    return dict(sorted(own.items(), key=lambda item: item[0] != f"{stage}/loss"))
+    """Loss and accuracy of "train" or "val", read from the device.
+
+    Not what Lightning has for its bar (`prog_bar`): that it reads in every batch, shown or not.
+    """
+    metrics = trainer.callback_metrics
+    return {name: float(metrics[name]) for name in (f"{stage}/loss", f"{stage}/accuracy") if name in metrics}
 
 
 class ProgressBar(TQDMProgressBar):
-    """Lightning's bar with loss and accuracy, and above it a line for each validation."""
+    """Lightning's bar with loss and accuracy, and above it a line for each validation.
+
+    Args:
+        seconds: between two looks at the loss, for which the device is waited for.
+    """
+
+    def __init__(self, seconds: float = 5.0):
+        super().__init__()
+        self.seconds = seconds
+        self._shown: dict[str, Any] = {}
+        self._last_time: float | None = None
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
-        return metrics_of(trainer, "train")
+        now = time.monotonic()
+        if self._last_time is None or now - self._last_time >= self.seconds or trainer.is_last_batch:
+            self._shown, self._last_time = metrics_of(trainer, "train"), now
+        return self._shown
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         super().on_validation_end(trainer, pl_module)

@@ -142,8 +142,9 @@ class TemporalReferring(Objective):
         # Without a gradient they would make DistributedDataParallel wait for ever.
         for parameter in model.unused_parameters():
             parameter.requires_grad_(False)
-        self.val_choice_loss = MeanMetric()
-        self.val_alignment_loss = MeanMetric()
+        # See `OpenEndedQA` for the strategy.
+        self.val_choice_loss = MeanMetric(nan_strategy="disable")
+        self.val_alignment_loss = MeanMetric(nan_strategy="disable")
         self.val_accuracy = TypeAccuracy()
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
@@ -158,22 +159,21 @@ class TemporalReferring(Objective):
         self.log("train/trm_loss", choice, batch_size=num_questions)
         self.log("train/align_loss", alignment, batch_size=num_questions)
         accuracy = (found.logits.detach().argmax(1) == labels).float().mean()
-        self.log("train/accuracy", accuracy, prog_bar=True, batch_size=num_questions)
+        self.log("train/accuracy", accuracy, batch_size=num_questions)
         self.log("train/tau", self.model.tau.detach(), batch_size=num_questions)
         # Gradients are averaged over ranks, each with a mean over its own rows: weigh it by its share of all rows.
         choice = choice * (len(counts) * num_questions / sum(questions))
         alignment = alignment * (len(counts) * len(found.clips) / sum(clips))
         loss = choice + alignment
-        self.log("train/loss", loss, prog_bar=True, batch_size=num_questions)
+        self.log("train/loss", loss, batch_size=num_questions)
         return loss
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         found, labels = self.model.refer(batch), batch["labels"]
         self.val_choice_loss.update(F.cross_entropy(found.logits, labels, reduction="none"))
         # Among the clips of the batch: ranks may have different numbers of batches, so none waits for another here.
-        self.val_alignment_loss.update(
-            alignment_loss(found.clips, found.captions, self.model.tau), weight=len(found.clips)
-        )
+        alignment = alignment_loss(found.clips, found.captions, self.model.tau)
+        self.val_alignment_loss.update(alignment, weight=torch.full_like(alignment, len(found.clips)))
         self.val_accuracy.update(batch["types"], found.logits.argmax(1) == labels)
         return {"logits": found.logits}
 
@@ -208,14 +208,15 @@ class TemporalReferring(Objective):
         values["val/accuracy"] = torch.tensor(right / asked)
         for name, value in values.items():
             # The metrics have summed over the ranks: all hold the same value, and their mean changes nothing.
-            self.log(name, value, prog_bar=name in ("val/loss", "val/accuracy"), sync_dist=True)
+            self.log(name, value, sync_dist=True)
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[dict[str, Any]]:
         """One record a question: ``qid, type``, and whether it was answered right (``correct``)."""
-        correct = (self.model.refer(batch).logits.argmax(1) == batch["labels"]).tolist()
+        correct = self.model.refer(batch).logits.argmax(1) == batch["labels"]
+        found = torch.stack([batch["types"], correct.long()], 1).tolist()  # read at once
         return [
-            {"qid": qid, "type": kind, "correct": right}
-            for qid, kind, right in zip(batch["qids"], batch["types"].tolist(), correct, strict=True)
+            {"qid": qid, "type": kind, "correct": bool(right)}
+            for qid, (kind, right) in zip(batch["qids"], found, strict=True)
         ]
 
     def judge(self, records: list[dict[str, Any]], data: Any) -> tuple[dict[str, dict[str, Any]], str]:

@@ -22,6 +22,7 @@ from torch.utils.checkpoint import checkpoint
 
 from .attention import attend
 from .precision import rounded_once
+from .transfer import send_numbers
 
 KeyValue = tuple[Tensor, Tensor]
 
@@ -150,12 +151,51 @@ class Layer(nn.Module):
                 continue
             own = own.reshape(len(own_keys) * num_memories, -1, own.shape[-1])  # [V·M, n·L, D]
             if own_mask is not None:
-                own_mask = own_mask.repeat_interleave(num_memories, 0)[:, None, None]  # [V·M, 1, 1, T]
+                own_mask = own_mask[:, None].expand(-1, num_memories, -1).flatten(0, 1)[:, None, None]  # [V·M, 1, 1, T]
             key_value = own_keys.flatten(0, 1), own_values.flatten(0, 1)
             context = attention.attend(attention.split_heads(own), key_value, own_mask)
             contexts.append(context.view(-1, *hidden.shape[1:]))
         context = contexts[0] if len(contexts) == 1 else torch.cat(contexts)
         return self.feed_forward(attention.output(context, hidden))
+
+
+class MemoryRows:
+    """Q questions as M·Q rows: the questions of a video, once for each of its memories, before those of the next video.
+
+    Args:
+        counts: number of questions about each video.
+        num_memories: M.
+        device: of what is to be brought into this order.
+    """
+
+    def __init__(self, counts: Sequence[int], num_memories: int, device: torch.device):
+        self.sizes = len(counts), num_memories, counts[0]
+        self.question: Tensor | None = None  # of each row, [M·Q]; None: equally many questions about each video
+        if num_memories > 1 and len(set(counts)) > 1:
+            questions, rows, first = [], [], 0
+            for count in counts:
+                questions += list(range(first, first + count)) * num_memories
+                ends = range(num_memories * first, num_memories * (first + count), count or 1)
+                rows += [[start + own for start in ends] for own in range(count)]
+                first += count
+            self.question, self.row = send_numbers(questions, device), send_numbers(rows, device)  # [Q, M]
+
+    def of_questions(self, x: Tensor) -> Tensor:
+        """``[Q, ...]`` -> ``[M·Q, ...]``."""
+        if self.sizes[1] == 1:
+            return x
+        if self.question is not None:
+            return x[self.question]
+        num_videos, num_memories, count = self.sizes
+        return x.view(num_videos, 1, count, *x.shape[1:]).expand(-1, num_memories, *[-1] * x.ndim).flatten(0, 2)
+
+    def by_question(self, x: Tensor) -> Tensor:
+        """``[M·Q, ...]`` -> ``[Q, M, ...]``."""
+        if self.sizes[1] == 1:
+            return x[:, None]
+        if self.question is not None:
+            return x[self.row]
+        return x.unflatten(0, self.sizes).transpose(1, 2).flatten(0, 1)
 
 
 class TransformerStack(nn.Module):
@@ -211,7 +251,9 @@ class TransformerStack(nn.Module):
         memory = rounded_once(memory)
         for layer in self.fusion_layers:
             key, value = layer.crossattention.project_memory(memory)
-            yield key.contiguous(), value.contiguous()  # read head by head, again and again
+            if memory.device.type == "cpu":  # where it is read head by head, again and again
+                key, value = key.contiguous(), value.contiguous()
+            yield key, value
 
     def fuse(
         self,
@@ -235,10 +277,8 @@ class TransformerStack(nn.Module):
         Returns:
             ``[Q, M, D]``: the first token (CLS) of each question for each memory.
         """
-        # Q questions -> M·Q rows: the questions of a video, once for each memory, before those of the next video.
-        groups = torch.arange(len(hidden), device=hidden.device).split(list(counts))
-        rows = torch.cat([group.repeat(num_memories) for group in groups])  # [M·Q]
-        row_mask = mask[rows][:, None, None]  # [M·Q, 1, 1, L]
+        rows = MemoryRows(counts, num_memories, hidden.device)
+        row_mask = rows.of_questions(mask)[:, None, None]  # [M·Q, 1, 1, L]
         mask = mask[:, None, None]
         layers = self.fusion_layers
         for index, (layer, (keys, values)) in enumerate(zip(layers, memory, strict=True)):
@@ -247,9 +287,8 @@ class TransformerStack(nn.Module):
             if index > 0:
                 hidden = self._run(layer.attention, hidden, row_mask, num_queries)
             elif self.training:
-                hidden = self._run(layer.attention, hidden[rows], row_mask, num_queries)
+                hidden = self._run(layer.attention, rows.of_questions(hidden), row_mask, num_queries)
             else:  # A question has not met its memories yet: but for dropout, its rows are the same.
-                hidden = layer.attention(hidden, mask, num_queries)[rows]
+                hidden = rows.of_questions(layer.attention(hidden, mask, num_queries))
             hidden = self._run(layer.attend_memory, hidden, keys, values, memory_mask, counts)
-        blocks = hidden[:, 0].split([num_memories * count for count in counts])
-        return torch.cat([block.unflatten(0, (num_memories, -1)).transpose(0, 1) for block in blocks])
+        return rows.by_question(hidden[:, 0])

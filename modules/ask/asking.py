@@ -30,6 +30,7 @@ from modules.checkpoints import load_weights
 from modules.config_checks import check_tokenizer
 from modules.dest import DeST, ModelSizes, VideoMemory
 from modules.failures import full_memory
+from modules.transfer import send
 from preproc.extract_features import FeatureExtractor
 from preproc.extract_frames import FrameSettings
 from preproc.one_video import ClipSettings, VideoInput, make_extractor, read_clips, read_frames
@@ -273,7 +274,7 @@ class Asker:
         if self.network.temporal:
             batch["clips"], batch["clip_mask"] = pad_clips([seen.clips])
         with self._stage("video"), self._autocast():
-            batch = {name: value.to(self.device) for name, value in batch.items()}
+            batch = {name: send(value, self.device) for name, value in batch.items()}
             return self.network.project_videos(self.network.encode_videos(batch))
 
     @cached_property
@@ -282,14 +283,15 @@ class Asker:
         """Of the whole vocabulary, [A, head_width]."""
         ids, mask = self.tokenizer.encode(self.vocabulary, self.positions)
         with self._autocast():
-            return self.network.encode_answers(ids.to(self.device), mask.to(self.device), mask.sum(1).tolist())
+            on_device = send(ids, self.device), send(mask, self.device)
+            return self.network.encode_answers(*on_device, mask.sum(1).tolist())
 
-    def encode_questions(self, questions: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Token ids and mask (1 = a token), int [Q, L], cut as in training."""
+    def encode_questions(self, questions: Sequence[str]) -> tuple[Tensor, Tensor, list[int]]:
+        """Token ids and mask (1 = a token), int [Q, L], cut as in training; and how many tokens each question has."""
         ids, mask = self.tokenizer.encode(
             questions, min(self.look_settings.max_text_len or self.positions, self.positions)
         )
-        return ids.to(self.device), mask.to(self.device)
+        return send(ids, self.device), send(mask, self.device), mask.sum(1).tolist()
 
     @torch.no_grad()
     def ask(self, look: Look, questions: Sequence[str], num_best: int = 10, with_maps: bool = False) -> list[Answer]:
@@ -306,18 +308,18 @@ class Asker:
         """
         with self._stage("answers"):
             known = self.answer_features
-        ids, mask = self.encode_questions(questions)
-        lengths = mask.sum(1).tolist()
+        ids, mask, lengths = self.encode_questions(questions)
         with self._stage("questions"), self._autocast():
             features = self.network.question_features_by_length(
                 ids, mask, lengths, look.memory, [len(questions)], self.questions_at_once
             )
             logits = self.network.score(features, known)
             probabilities, best = logits.softmax(1).topk(min(num_best, len(self.vocabulary)))  # [Q, num_best]
+            probabilities, best, logits = probabilities.tolist(), best.tolist(), logits.cpu()
         maps: list[AttentionMaps | None] = [None] * len(questions)
         if with_maps:
             with self._stage("attention maps"):
-                rows = zip(ids.split(1), lengths, best[:, 0].tolist(), strict=True)
+                rows = zip(ids.split(1), lengths, (own[0] for own in best), strict=True)
                 maps = [
                     attention_maps(self.network, own[:, :length], look.memory, known, first)
                     for own, length, first in rows
@@ -325,7 +327,7 @@ class Asker:
         return [
             Answer(question, [self.vocabulary[index] for index in indices], shares, own, own_maps)
             for question, indices, shares, own, own_maps in zip(
-                questions, best.tolist(), probabilities.tolist(), logits.cpu(), maps, strict=True
+                questions, best, probabilities, logits, maps, strict=True
             )
         ]
 

@@ -24,7 +24,7 @@ from modules.transformer import KeyValue, TransformerStack
 
 @dataclass(frozen=True)
 class AttentionMaps:
-    """Shares of attention.
+    """Shares of attention, in the host's memory.
 
     Attributes:
         frames: [F, h, w], sums to 1 over all; None without a spatial stream.
@@ -38,8 +38,7 @@ class AttentionMaps:
 def weighted_heads(attention: Tensor, gradient: Tensor) -> Tensor:
     """A mean over heads by how much the answer depends on where each looks: two of [M, H, T] -> [M, T]."""
     heads = gradient.std(-1, correction=0, keepdim=True)  # [M, H, 1]
-    if not heads.any():  # of no head, when nothing depends on the attention: all alike
-        heads = torch.ones_like(heads)
+    heads = torch.where(heads.any(), heads, 1.0)  # all alike when nothing depends on the attention
     return (heads * attention).sum(1) / heads.sum()
 
 
@@ -87,9 +86,10 @@ def attention_maps(
         side = network.sizes.image_size // network.sizes.patch_size
         frames = _shares(frames[:, 1:]).unflatten(1, (side, side))  # without CLS
     if clips is not None:
-        clips[0, int(memory.clip_mask.sum()) - 1 :] = 0  # EOS and, with `published_quirks`, the clip that is not seen
-        clips = _shares(clips[0, 1:-1])  # without BOS
-    return AttentionMaps(frames, clips)
+        # Without BOS, EOS and, with `published_quirks`, the clip that is not seen.
+        after = torch.arange(clips.shape[1], device=clips.device) >= memory.clip_mask.sum() - 1
+        clips = _shares(clips[0].masked_fill(after, 0)[1:-1])
+    return AttentionMaps(*(None if shares is None else shares.cpu() for shares in (frames, clips)))
 
 
 def fuse(

@@ -6,30 +6,30 @@ from torch.nn import functional as F
 NUM_CLIPS = 3
 
 
-def make_referring_batch(num_questions: int, seed: int = 0) -> dict:
-    """Questions of types 0, 1, 2, … in turn; clips of one to three features."""
+def make_referring_batch(num_questions: int, seed: int = 0, num_clips: int = NUM_CLIPS, width: int = 8) -> dict:
+    """Questions of types 0, 1, 2, … in turn; clips of one to three features of that width."""
     generator = torch.Generator().manual_seed(seed)
 
     def integers(low: int, high: int, *shape: int) -> torch.Tensor:
         return torch.randint(low, high, shape, generator=generator)
 
     types = torch.arange(num_questions) % 5
-    shown = [1 if kind == 0 else NUM_CLIPS for kind in types.tolist()]
+    shown = [1 if kind == 0 else num_clips for kind in types.tolist()]
     lengths = integers(1, 4, sum(shown))
     totals = torch.stack([own.sum() for own in lengths.split(shown)])
     mask = torch.arange(int(totals.max())) < totals[:, None]
     index = torch.full(mask.shape, len(lengths))
     index[mask] = torch.repeat_interleave(lengths)
     batch = {
-        "clips": torch.randn(*mask.shape, 8, generator=generator) * mask[..., None],
+        "clips": torch.randn(*mask.shape, width, generator=generator) * mask[..., None],
         "clip_mask": mask,
         "clip_index": index,
         "clip_lengths": lengths,
-        "labels": integers(0, NUM_CLIPS, num_questions),
+        "labels": integers(0, num_clips, num_questions),
         "types": types,
         "qids": [f"toy/{number}/{seed}" for number in range(num_questions)],
     }
-    for kind, rows in (("question", num_questions), ("choice", num_questions * NUM_CLIPS), ("caption", len(lengths))):
+    for kind, rows in (("question", num_questions), ("choice", num_questions * num_clips), ("caption", len(lengths))):
         batch[f"{kind}_ids"] = integers(1, 60, rows, 7)
         batch[f"{kind}_mask"] = (torch.arange(7) < integers(1, 8, rows, 1)).long()
     return batch

@@ -1,0 +1,289 @@
+"""A GPU to rehearse on: where there is none, a device that looks like one and holds no numbers.
+
+with gpu() as device:
+    model, batch = device.place(model), device.place(batch)
+    with device.step("training step") as step:
+        model(batch)
+    step.check(kernels=1000)
+
+Under `step`, every operator that reaches the device is counted:
+
+    kernels  operators that compute or copy on the device (some are several kernels of CUDA, most are one). Views,
+             allocations, copies that do not block and questions about a tensor's form do not count; an attention
+             counts as one, as on a GPU.
+    reads    results brought to the host, which waits for the device: `.item()`, `if tensor:`, `.tolist()`, `.cpu()`,
+             and operators whose result has a shape that depends on numbers (a boolean index).
+    copies   blocking copies to the device: of Python lists, of CPU index tensors, of anything that is not in pinned
+             memory (`Device.pin`) or not moved with non_blocking=True.
+
+A tensor of the CPU where one of the device is meant is an error in torch itself, of fake tensors too. On a real GPU the
+same operators are counted, and torch's own warnings of waits as well.
+"""
+
+import contextlib
+import ctypes
+import sys
+import traceback
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+import transformers.masking_utils
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils.data._utils.pin_memory import pin_memory
+
+ROOT = Path(__file__).parents[2]
+_aten = torch.ops.aten
+_FREE = {  # of torch's operators that are no views: they compute nothing
+    *(torch.ops.prim.device.default, _aten.lift_fresh.default, _aten.is_pinned.default, _aten._unsafe_view.default),
+    *(_aten.empty.memory_format, _aten.empty_strided.default, _aten.empty_like.default, _aten.new_empty.default),
+    *(_aten.new_empty_strided.default, _aten.detach_.default, _aten.set_.source_Storage),
+}
+_READS = {_aten._local_scalar_dense.default, _aten.nonzero.default, _aten.masked_select.default}
+_READS |= {_aten.repeat_interleave.Tensor, _aten.bincount.default, _aten._unique2.default, _aten.equal.default}
+_INDEXING = {_aten.index.Tensor, _aten.index_put_.default, _aten.index_put.default, _aten._index_put_impl_.default}
+
+
+STEPS: list["Step"] = []  # all that were checked, for the table at the end of the tests
+
+
+class Step:
+    """What a step did on the device."""
+
+    def __init__(self, name: str):
+        self.name = name
+        self.kernels = 0
+        self.reads: Counter[str] = Counter()  # by where in the code
+        self.copies: Counter[str] = Counter()
+        self.waits: list[str] = []  # where a real GPU was waited for, as torch finds
+
+    def __str__(self) -> str:
+        counts = self.kernels, self.reads.total(), self.copies.total()
+        return f"{self.name:50}{counts[0]:8,} kernels{counts[1]:6} reads{counts[2]:6} copies"
+
+    def check(self, kernels: int, reads: int = 0, copies: int = 0) -> None:
+        """Fails when the step did more than this."""
+        print(self)
+        STEPS.append(self)
+        assert self.reads.total() <= reads, f"{self.name} waits for the device:\n{_listing(self.reads)}"
+        assert self.copies.total() <= copies, f"{self.name} copies from pageable memory:\n{_listing(self.copies)}"
+        assert len(self.waits) <= reads + copies, f"{self.name} waits for the device: {self.waits}"
+        assert self.kernels <= kernels, f"{self.name} has {self.kernels} kernels, more than its budget of {kernels}"
+
+
+class Device:
+    """What `gpu` gives; `device` is the torch device."""
+
+    def __init__(self, counter: "_Counter", is_real: bool):
+        self.device = torch.device("cuda", 0)
+        self.is_real = is_real
+        self._counter = counter
+
+    def place(self, value: Any) -> Any:
+        """A tensor, a module, or what lists, tuples and dicts hold of them, on the device."""
+        if isinstance(value, torch.nn.Module):
+            for module in value.modules():
+                for own in (module._parameters, module._buffers):
+                    own.update({name: self._move(tensor) for name, tensor in own.items()})
+            return value
+        return tree_map(self._move, value)
+
+    def pin(self, batch: Any) -> Any:
+        """A batch in pinned memory of the host, as a data loader gives it."""
+        return pin_memory(batch)
+
+    @contextlib.contextmanager
+    def step(self, name: str) -> Iterator[Step]:
+        """Counts what is done until it is left."""
+        step = self._counter.step = Step(name)
+        with warnings.catch_warnings(record=self.is_real) as said:
+            if self.is_real:
+                warnings.simplefilter("always")
+                torch.cuda.set_sync_debug_mode("warn")
+            try:
+                yield step
+            finally:
+                self._counter.step = None
+                if self.is_real:
+                    torch.cuda.set_sync_debug_mode("default")
+                    step.waits = [f"{one.filename}:{one.lineno}" for one in said if "synchroniz" in str(one.message)]
+
+    @contextlib.contextmanager
+    def uncounted(self) -> Iterator[None]:
+        """Counts no kernels until it is left."""
+        self._counter.paused = True
+        try:
+            yield
+        finally:
+            self._counter.paused = False
+
+    def _move(self, value: Any) -> Any:
+        if not isinstance(value, Tensor):
+            return value
+        moved = value.detach().to(self.device)
+        return torch.nn.Parameter(moved, value.requires_grad) if isinstance(value, torch.nn.Parameter) else moved
+
+
+@contextlib.contextmanager
+def gpu() -> Iterator[Device]:
+    """The GPU that torch sees, or one without numbers."""
+    is_real = torch.cuda.is_available()
+    counter = _Counter()
+    with contextlib.ExitStack() as stack:
+        if not is_real:
+            for target, name, stand_in in (
+                (torch.cuda.amp.common, "amp_definitely_not_available", lambda: False),
+                (torch.cuda, "is_bf16_supported", lambda *_: True),
+                # transformers takes fake tensors for the tracing of a graph, in which it asks for no number.
+                (transformers.masking_utils, "is_tracing", lambda *_: False),
+                (Tensor, "pin_memory", _pin),
+                (FakeTensor, "numpy", _numpy),
+                (FakeTensor, "tolist", lambda tensor: _numpy(tensor.cpu()).tolist()),
+                (torch.autograd, "grad", _gradients),
+                (torch.cuda, "synchronize", lambda *_: None),
+                (torch.cuda, "mem_get_info", lambda *_: (20 << 30, 24 << 30)),
+                (torch.cuda, "memory_reserved", lambda *_: 0),
+                (torch.cuda, "memory_allocated", lambda *_: 0),
+            ):
+                stack.enter_context(mock.patch.object(target, name, stand_in))
+            _let_tensors_be_of_cuda()
+            stack.enter_context(torch.autograd.set_multithreading_enabled(False))
+            stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
+        stack.enter_context(counter)
+        stack.enter_context(_OneAttention(counter))
+        yield Device(counter, is_real)
+
+
+class _Counter(TorchDispatchMode):
+    """Counts operators for the step that is running; what the host computes with its own tensors stays real."""
+
+    def __init__(self):
+        super().__init__()
+        self.step: Step | None = None
+        self.paused = False
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs = dict(kwargs or {})
+        if getattr(kwargs.get("device"), "type", None) == "meta":
+            kwargs["device"] = torch.device("cuda", 0)  # what torch without CUDA makes of "cuda" without a number
+        given = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        to_device = _type_of(kwargs.get("device")) == "cuda"
+        on_device = to_device or any(tensor.device.type == "cuda" for tensor in given)
+        if on_device and self.step is not None and not self.paused:
+            self._count(func, given, args, kwargs)
+        if any(isinstance(tensor, FakeTensor) for tensor in given) or on_device:
+            if func is _aten._local_scalar_dense.default and isinstance(args[0], FakeTensor):
+                return _numpy(args[0], force=True).item()
+            if func is _aten.index.Tensor and any(index is not None and index.dtype == torch.bool for index in args[1]):
+                return args[0].flatten()  # as if all were chosen
+            return func(*args, **kwargs)
+        with unset_fake_temporarily():
+            return func(*args, **kwargs)
+
+    def _count(self, func, given, args, kwargs) -> None:
+        if func in _FREE or func.is_view:
+            return
+        target = _type_of(kwargs.get("device") or (args[0] if func is _aten.copy_.default else None))
+        from_host = [tensor for tensor in given if tensor.device.type == "cpu" and tensor is not args[0]]
+        if func in (_aten._to_copy.default, _aten.copy_.default):
+            source = args[0] if func is _aten._to_copy.default else args[1]
+            from_host = [source] if source.device.type == "cpu" else []
+        chosen_by_mask = func in _INDEXING and any(tensor.dtype == torch.bool for tensor in given[1:])
+        if func in _READS or target == "cpu" or chosen_by_mask:
+            self.step.reads[_place()] += 1
+        elif from_host and func in _INDEXING:
+            self.step.copies[_place()] += 1
+        elif from_host and func in (_aten._to_copy.default, _aten.copy_.default):
+            non_blocking = kwargs.get("non_blocking", len(args) > 2 and args[2])
+            if not (non_blocking and _is_pinned(source)):
+                self.step.copies[_place()] += 1
+        else:
+            self.step.kernels += 1
+
+
+class _OneAttention(TorchFunctionMode):
+    """Keeps an attention in one piece: torch without CUDA would take it apart."""
+
+    def __init__(self, counter: _Counter):
+        super().__init__()
+        self.counter = counter
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        counter, kwargs = self.counter, kwargs or {}
+        if func is not torch.nn.functional.scaled_dot_product_attention or counter.step is None:
+            return func(*args, **kwargs)
+        counter.step.kernels += 1
+        counter.paused = True
+        try:
+            context = func(*args, **kwargs)
+            return context.transpose(1, 2).contiguous().transpose(1, 2)  # heads side by side, as CUDA leaves them
+        finally:
+            counter.paused = False
+
+
+def _type_of(device: Any) -> str | None:
+    if isinstance(device, Tensor):
+        device = device.device
+    return None if device is None else torch.device(device).type
+
+
+def _pin(tensor: Tensor, *_: Any) -> Tensor:
+    pinned = tensor.clone()
+    pinned.is_pinned_here = True
+    return pinned
+
+
+def _is_pinned(tensor: Tensor) -> bool:
+    base = tensor if tensor._base is None else tensor._base
+    return getattr(base, "is_pinned_here", False) or (torch.cuda.is_available() and tensor.is_pinned())
+
+
+def _numpy(tensor: FakeTensor, *, force: bool = False) -> np.ndarray:
+    """What `Tensor.numpy` does, with ones for numbers."""
+    if tensor.device.type != "cpu" and not force:
+        raise TypeError("can't convert cuda:0 device type tensor to numpy")
+    kind = float if tensor.is_floating_point() else bool if tensor.dtype == torch.bool else int
+    return np.ones(tensor.shape, kind)
+
+
+def _gradients(outputs: Any, inputs: Any, *_: Any, **__: Any) -> tuple[Tensor, ...]:
+    """What `torch.autograd.grad` does, which asks a driver for streams."""
+    return tuple(torch.empty_like(tensor) for tensor in inputs)
+
+
+def _place() -> str:
+    """The innermost line of this repository that is running, and the line of a library that it called."""
+    stack = traceback.extract_stack(sys._getframe(1))
+    frames = [frame for frame in stack if "/torch/" not in frame.filename and frame.filename != __file__]
+    ours = [frame for frame in frames if ROOT in Path(frame.filename).parents]
+    lines = [
+        f"{frame.filename.removeprefix(f'{ROOT}/')}:{frame.lineno} {frame.line}" for frame in (frames[-1], ours[-1])
+    ]
+    return " ← ".join(dict.fromkeys(lines))
+
+
+def _listing(places: Counter[str]) -> str:
+    return "\n".join(f"{count} × {place}" for place, count in places.most_common())
+
+
+def _let_tensors_be_of_cuda() -> None:
+    """Autograd asks a device for its current stream. Torch without CUDA has nobody to answer; a stand-in for devices
+    that have no streams does.
+    """
+    if torch.backends.cuda.is_built():
+        return  # fake tensors see to it
+    registry = (ctypes.c_void_p * 22).in_dll(
+        ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libc10.so")),
+        ("_ZN3c104impl26device_guard_impl_registryE"),
+    )
+    cuda, meta = 1, 14  # c10::DeviceType
+    registry[cuda] = registry[cuda] or registry[meta]

@@ -1,0 +1,54 @@
+"""Asking about a video, its attention maps and their pictures, on a device."""
+
+from pathlib import Path
+
+import numpy as np
+
+import modules  # noqa: F401
+from datamodules.tokenization import load_tokenizer
+from modules.ask.asking import Asker, Look, LookSettings
+from modules.ask.picture import save_picture
+from modules.ask.web_demo import found_html
+from modules.dest import DeST
+from preproc.extract_frames import FrameSettings
+from preproc.one_video import VideoInput
+
+from .device import gpu
+from .training import SIZES
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "what", "is", "it", "yes", "no", "red", "blue", "box", "person"]
+ANSWERS = ["yes", "no", "red", "blue box", "person", *(f"no {'red ' * count}" for count in range(2, 9))]
+SEEN = VideoInput(
+    frames=np.full((4, 3, 64, 64), 200, np.uint8),
+    frame_times=np.arange(4) / 3,
+    clips=np.ones((5, 16), np.float32),
+    clip_spans=np.stack([np.arange(5), np.arange(5) + 2], 1).astype(float),
+    seconds=6.0,
+)
+
+
+def make_asker(device, monkeypatch) -> Asker:
+    network = device.place(DeST(SIZES, drop_rate=0.0))
+    monkeypatch.setattr(network, "to", lambda device: network)  # it is there
+    return Asker(
+        network, load_tokenizer(WORDS), ANSWERS, LookSettings(), FrameSettings(), None, None, device.device, 16
+    )
+
+
+def test_ask(monkeypatch, tmp_path):
+    with gpu() as device:
+        asker = make_asker(device, monkeypatch)
+        with device.step("ask: look at a video of 4 frames") as looking:
+            look = Look(Path("clip.mp4"), SEEN, asker.encode(SEEN))
+        asker.answer_features  # noqa: B018 (once for all questions)
+        with device.step("ask: 2 questions") as asking:
+            asker.ask(look, ["what is it", "is it red"])
+        with device.step("ask: a question, with maps") as mapping:
+            (answer,) = asker.ask(look, ["what is it"], with_maps=True)
+        save_picture(tmp_path / "out.png", look, answer)
+        assert "data:image/jpeg" in found_html(look, answer)
+    # Answers, probabilities and logits are read, and two maps.
+    looking.check(410)
+    asking.check(620, reads=3)
+    mapping.check(970, reads=5)
+    assert (tmp_path / "out.png").stat().st_size > 1000

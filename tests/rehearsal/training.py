@@ -1,0 +1,134 @@
+"""Training and validation on the rehearsal's device, by Lightning's own Trainer as run.py sets it up."""
+
+import contextlib
+
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.utilities import move_data_to_device
+from pytorch_lightning.accelerators import CPUAccelerator
+from pytorch_lightning.strategies import SingleDeviceStrategy
+from torchmetrics import Metric
+
+from modules.dest import ModelSizes
+from modules.objective import Objective
+from modules.precision import precision_plugin
+from modules.progress import ProgressBar
+
+from .device import Device, Step
+
+# As many layers, heads and tokens as published: what is narrower changes no kernel.
+SIZES = ModelSizes(
+    hidden_size=96,
+    head_width=32,
+    image_size=64,
+    patch_size=16,
+    intermediate_size=64,
+    answer_intermediate_size=64,
+    vocab_size=1000,
+    input_video_embed_size=16,
+)
+
+
+class _Accelerator(CPUAccelerator):
+    """Takes any device; Lightning's own for CUDA wants a driver."""
+
+    def setup_device(self, device: torch.device) -> None:
+        pass
+
+
+class _Strategy(SingleDeviceStrategy):
+    """Finds the weights where they are, and leaves them there."""
+
+    def model_to_device(self) -> None:
+        pass
+
+    def teardown(self) -> None:
+        pass
+
+
+class _Batches:
+    """A few batches, as a data loader pins them; counts what is done with the last but one until the last is wanted."""
+
+    def __init__(self, batches: list, device: Device, name: str):
+        self.batches, self.device, self.name = batches, device, name
+        self.step: Step | None = None
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self):
+        *first, counted, last = self.batches
+        yield from first
+        with self.device.step(self.name) as self.step:
+            yield counted
+        yield last
+
+
+def _trainer(device: Device, **settings) -> pl.Trainer:
+    return pl.Trainer(
+        accelerator=_Accelerator(),
+        strategy=_Strategy(device.device),
+        plugins=[precision_plugin(16, "cuda")],
+        callbacks=[ProgressBar()],
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        inference_mode=False,
+        **settings,
+    )
+
+
+def place(task: Objective, device: Device) -> Objective:
+    """The objective with its metrics, on the device."""
+    for module in task.modules():
+        if isinstance(module, Metric):
+            module.to(device.device)
+    task._device = device.device  # what Lightning's `to` would note
+    return device.place(task)
+
+
+def _without_autograd(task: Objective, device: Device) -> None:
+    """Autograd runs on real devices alone, and its kernels are not counted: on others gradients come from nowhere, and
+    what Lightning does with them follows.
+    """
+
+    def backward(loss: torch.Tensor) -> None:
+        if device.is_real:
+            with device.uncounted():
+                loss.backward()
+            return
+        for parameter in task.parameters():
+            if parameter.requires_grad and parameter.grad is None:
+                parameter.grad = torch.empty_like(parameter)
+
+    task.backward = backward
+
+
+def train(task: Objective, batches: list, device: Device, name: str) -> Step:
+    """What the last batch but one costs, with its optimizer step: by then all that is made once has been made."""
+    _without_autograd(place(task, device), device)
+    loader = _Batches([device.pin(batch) for batch in batches], device, name)
+    _trainer(device, max_epochs=1, accumulate_grad_batches=1, limit_val_batches=0, log_every_n_steps=1000).fit(
+        task, loader
+    )
+    return loader.step
+
+
+def validate(task: Objective, batches: list, device: Device, name: str) -> Step:
+    """What the last batch but one costs."""
+    loader = _Batches([device.pin(batch) for batch in batches], device, name)
+    _trainer(device).validate(place(task, device), loader, verbose=False)
+    return loader.step
+
+
+def moved(batch: dict, device: Device) -> dict:
+    """A batch on its way from a data loader to a step, as Lightning moves it."""
+    return move_data_to_device(device.pin(batch), device.device)
+
+
+@contextlib.contextmanager
+def as_in_a_run():
+    """Inference as run.py has it done: under Lightning's autocast, without gradients."""
+    with torch.no_grad(), precision_plugin(16, "cuda").forward_context():
+        yield
