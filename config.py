@@ -114,7 +114,7 @@ class Config:
     accelerator: Literal["auto", "gpu", "cpu"] = "auto"  # auto: the GPU if there is one
     num_gpus: Count = 1  # GPUs a node; with accelerator=cpu, processes
     num_nodes: Count = 1  # machines
-    precision: Literal[32, 16, "bf16"] = 16  # 32: float32; 16, bf16: mixed with float16 or bfloat16
+    precision: Literal[32, "tf32", 16, "bf16"] = 16  # 32: float32; tf32: its products in TF32; 16, bf16: mixed
     compile: bool = False  # torch.compile the network
     grad_checkpointing: bool = False  # compute activations again in the backward pass: less memory, more time
 

@@ -40,6 +40,7 @@ def main(_config: dict[str, Any], _run: Any) -> int:
     from modules.checkpoint_metadata import make_metadata
     from modules.checkpoints import NEEDED_TO_TRAIN
     from modules.dest import ModelSizes
+    from modules.device_settings import switch_devices
     from modules.failures import explained
     from modules.optimizer import OptimizerSettings
     from modules.precision import precision_plugin
@@ -59,6 +60,8 @@ def main(_config: dict[str, Any], _run: Any) -> int:
     # Settings, some of which the checkpoint decides
     plan = plan_run(check_values(_config, Config), Config, given, recipes)
     config, checkpoint, made_with, resume_path = plan.config, plan.checkpoint, plan.made_with, plan.resume_path
+
+    switch_devices(config["precision"])
 
     # Seed
     pl.seed_everything(config["seed"], workers=True, verbose=False)
@@ -155,6 +158,7 @@ def ask(_config: dict[str, Any], _run: Any) -> int:
     from modules.ask.asking import Asker, read_questions
     from modules.ask.picture import picture_paths, save_picture
     from modules.ask.table import answer_table, times_line
+    from modules.device_settings import switch_devices
     from modules.progress import quiet_libraries
 
     heed_interrupts()
@@ -165,6 +169,7 @@ def ask(_config: dict[str, Any], _run: Any) -> int:
     questions = config["question"] + read_questions(config["question_file"])
     pictures = picture_paths(config["save"], len(questions))
     device, precision = choose_precision(config, given, torch.cuda.device_count())
+    switch_devices(precision)
 
     asker = Asker.open(config["load_path"], config["swin_path"], config, given, device, precision, recipes)
     console = Console(highlight=False, markup=False, emoji=False)  # file names are shown as they are
@@ -192,6 +197,7 @@ def web(_config: dict[str, Any], _run: Any) -> int:
     from modules.ask.asking import Asker, read_questions
     from modules.ask.web_demo import find_examples, serve
     from modules.assembly import construct
+    from modules.device_settings import switch_devices
     from modules.progress import quiet_libraries
 
     heed_interrupts()
@@ -204,6 +210,7 @@ def web(_config: dict[str, Any], _run: Any) -> int:
         "questions": config["question"] + read_questions(config["question_file"]),
     }
     device, precision = choose_precision(config, given, torch.cuda.device_count())
+    switch_devices(precision)
     asker = Asker.open(config["load_path"], config["swin_path"], config, given, device, precision, recipes)
     construct(serve, {"asker": asker, **offered}, config)
     return 0

@@ -421,9 +421,11 @@ def _check_machine(config: Mapping[str, Any], num_gpus_here: int, environment: M
         raise InputError("accelerator=gpu, but PyTorch finds no GPU here; write accelerator=cpu precision=32")
     if on_gpu and wanted > num_gpus_here:
         raise InputError(f"num_gpus={wanted}, but this machine has {num_gpus_here}; write num_gpus={num_gpus_here}")
-    if not on_gpu and config["precision"] == 16:
+    if not on_gpu and config["precision"] in (16, "tf32"):
         reason = "accelerator=cpu" if accelerator == "cpu" else "there is no GPU here"
-        raise InputError(f"precision=16 needs a GPU, and {reason}; write precision=32 (or precision=bf16)")
+        raise InputError(
+            f"precision={config['precision']} needs a GPU, and {reason}; write precision=32 (or precision=bf16)"
+        )
     processes = wanted * config["num_nodes"]
     if "TORCHELASTIC_RUN_ID" in environment and int(environment["WORLD_SIZE"]) != processes:
         raise InputError(
