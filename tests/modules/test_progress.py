@@ -6,9 +6,11 @@ import subprocess
 import sys
 import termios
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+import modules.progress
 from datasets.errors import lasting_output
 from modules.progress import ProgressBar, ProgressLines, progress_callback
 
@@ -37,6 +39,7 @@ def test_lines_for_nobody(monkeypatch):
 
 SAY = """
 import sys
+import modules.progress
 from datasets.errors import lasting_output
 with lasting_output():
     sys.stdin.readline()
@@ -70,3 +73,31 @@ def test_an_output_is_given_back(capsys):
         print("said")
     assert sys.stdout is before
     assert capsys.readouterr().out == "said\n"
+
+
+class Reading:
+    """A number of the device: counts how often it is read."""
+
+    times = 0
+
+    def __float__(self) -> float:
+        self.times += 1
+        return 0.5
+
+
+def test_the_bar_looks_at_the_loss_every_few_seconds(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(modules.progress, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    metrics = {name: Reading() for name in ("train/loss", "train/accuracy", "train/tau", "val/loss")}
+    trainer = SimpleNamespace(callback_metrics=metrics, is_last_batch=False)
+    bar = ProgressBar(seconds=5.0)
+    for seconds in (0.0, 1.0, 3.9):  # after the first batch, and for five seconds not again
+        now[0] += seconds
+        assert bar.get_metrics(trainer, None) == {"train/loss": 0.5, "train/accuracy": 0.5}
+    assert [metric.times for metric in metrics.values()] == [1, 1, 0, 0]
+    now[0] += 0.1
+    bar.get_metrics(trainer, None)
+    assert metrics["train/loss"].times == 2
+    trainer.is_last_batch = True  # what stays on the screen
+    bar.get_metrics(trainer, None)
+    assert metrics["train/loss"].times == 3
