@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import modules  # noqa: F401
-from modules.answer_encoder import group_by_length
-from modules.transfer import inverse, send, send_numbers
-from modules.transformer import MemoryRows
+from modules.models.answer_encoder import group_by_length
+from modules.models.transfer import inverse, send, send_numbers
+from modules.models.transformer import MemoryRows
 
 CPU = torch.device("cpu")
 

@@ -11,7 +11,7 @@ from .device import STEPS
 @pytest.fixture(autouse=True)
 def no_time_passes(monkeypatch):
     """The bar shows new numbers when some seconds have passed."""
-    monkeypatch.setattr(modules.progress, "time", types.SimpleNamespace(monotonic=lambda: 0.0))
+    monkeypatch.setattr(modules.training.progress, "time", types.SimpleNamespace(monotonic=lambda: 0.0))
 
 
 def pytest_collection_modifyitems(items):

@@ -6,12 +6,12 @@ import numpy as np
 
 import modules  # noqa: F401
 from datamodules.tokenization import load_tokenizer
-from modules.ask.asking import Asker, Look, LookSettings
-from modules.ask.picture import save_picture
-from modules.ask.web_demo import found_html
-from modules.dest import DeST
+from modules.inference.picture import save_picture
+from modules.inference.predictor import Asker, Look, LookSettings
+from modules.inference.video_input import VideoInput
+from modules.inference.web_demo import found_html
+from modules.models.dest import DeST
 from preproc.extract_frames import FrameSettings
-from preproc.one_video import VideoInput
 
 from .device import gpu
 from .training import SIZES

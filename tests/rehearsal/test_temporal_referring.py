@@ -3,9 +3,9 @@
 import dataclasses
 
 import modules  # noqa: F401
-from modules.optimizer import OptimizerSettings
-from modules.temporal_referring import TemporalReferring
-from tests.modules.referring_batch import make_referring_batch
+from modules.objectives.optimizer import OptimizerSettings
+from modules.objectives.temporal_referring import TemporalReferring
+from tests.modules.objectives.referring_batch import make_referring_batch
 
 from .device import gpu
 from .training import SIZES, as_in_a_run, moved, place, train, validate

@@ -4,9 +4,9 @@ import numpy as np
 import torch
 
 import modules  # noqa: F401
-from modules.video_swin import VideoSwin, get_sizes
+from datasets.video.windows import WindowBatch
+from modules.models.video_swin import VideoSwin, get_sizes
 from preproc.extract_features import FeatureExtractor
-from preproc.windows import WindowBatch
 
 from .device import gpu
 

@@ -9,10 +9,10 @@ from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.strategies import SingleDeviceStrategy
 from torchmetrics import Metric
 
-from modules.dest import ModelSizes
-from modules.objective import Objective
-from modules.precision import precision_plugin
-from modules.progress import ProgressBar
+from modules.models.dest import ModelSizes
+from modules.models.precision import precision_plugin
+from modules.objectives.objective import Objective
+from modules.training.progress import ProgressBar
 
 from .device import Device, Step
 

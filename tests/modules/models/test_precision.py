@@ -1,0 +1,116 @@
+"""What is rounded under mixed precision, how often, and that nothing but the last bits depends on it."""
+
+from collections import Counter
+
+import pytest
+import torch
+from pytorch_lightning.plugins import MixedPrecision
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import modules  # noqa: F401
+from benchmarks.workload import SHAPES, SMALL, make_batch, make_task
+from modules.models.precision import precision_plugin
+
+SHAPE = SHAPES["anetqa"]
+
+
+class Roundings(TorchDispatchMode):
+    """Counts how often each tensor is brought to bfloat16."""
+
+    def __init__(self):
+        super().__init__()
+        self.counts = Counter()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func is torch.ops.aten._to_copy.default and (kwargs or {}).get("dtype") == torch.bfloat16:
+            self.counts[args[0].data_ptr(), tuple(args[0].shape)] += 1
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.fixture
+def task():
+    task = make_task(SMALL, SHAPE, drop_rate=0.0, questions_at_once=4)
+    task.log = lambda *_, **__: None
+    return task.train()
+
+
+@pytest.fixture
+def batch(task):
+    return make_batch(task.model, SHAPE, [1, 1])
+
+
+def gradients(task, batch, plugin) -> dict[str, torch.Tensor]:
+    task.zero_grad()
+    with plugin.forward_context():
+        loss = task.training_step(batch, 0)
+    loss.backward()
+    return {name: parameter.grad.clone() for name, parameter in task.named_parameters() if parameter.grad is not None}
+
+
+def roundings_of_weights(task, act) -> set[int]:
+    with Roundings() as roundings:
+        act()
+    trained = [parameter for parameter in task.parameters() if parameter.requires_grad and parameter.ndim == 2]
+    return {roundings.counts[parameter.data_ptr(), tuple(parameter.shape)] for parameter in trained}
+
+
+def test_a_training_step_rounds_each_weight_once(task, batch):
+    assert roundings_of_weights(task, lambda: gradients(task, batch, precision_plugin("bf16", "cpu"))) <= {0, 1}
+    lightning = MixedPrecision("bf16-mixed", "cpu")
+    assert max(roundings_of_weights(task, lambda: gradients(task, batch, lightning))) > 1
+
+
+@torch.no_grad()
+def test_inference_in_chunks_rounds_each_weight_once(task):
+    batch = make_batch(task.model, SHAPE, [10, 10])
+    task.eval().on_predict_start()
+
+    def predict() -> None:
+        with precision_plugin("bf16", "cpu").forward_context():
+            task.score(batch)
+
+    assert roundings_of_weights(task, predict) <= {0, 1}
+
+
+def test_gradients_are_those_of_lightning(task, batch):
+    ours = gradients(task, batch, precision_plugin("bf16", "cpu"))
+    theirs = gradients(task, batch, MixedPrecision("bf16-mixed", "cpu"))
+    assert ours.keys() == theirs.keys()
+    trained = [name for name, parameter in task.named_parameters() if parameter.requires_grad]
+    assert set(trained) == ours.keys()
+    difference = sum((ours[name] - theirs[name]).square().sum() for name in ours)
+    assert difference / sum(own.square().sum() for own in theirs.values()) < 1e-4
+
+
+def test_a_step_sees_the_weights_that_the_last_one_left(task, batch):
+    plugin = precision_plugin("bf16", "cpu")
+    before = gradients(task, batch, plugin)
+    with torch.no_grad():
+        task.model.video_head[2].weight.mul_(2)
+    after = gradients(task, batch, plugin)
+    assert not torch.equal(before["model.video_head.0.weight"], after["model.video_head.0.weight"])
+
+
+def test_activations_computed_again_are_the_same(task, batch):
+    plugin = precision_plugin("bf16", "cpu")
+    plain = gradients(task, batch, plugin)
+    task.model.enable_grad_checkpointing()
+    again = gradients(task, batch, plugin)
+    for name, own in plain.items():
+        torch.testing.assert_close(again[name], own, rtol=0.05, atol=1e-3)
+
+
+def test_frozen_image_tokens_are_kept_once(task, batch):
+    num_tokens = 1 + (SMALL.image_size // SMALL.patch_size) ** 2
+    kept = set()
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.dtype == torch.bfloat16 and tensor.numel() == 2 * SHAPE.num_frames * num_tokens * SMALL.hidden_size:
+            kept.add(tensor.untyped_storage().data_ptr())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        with precision_plugin("bf16", "cpu").forward_context():
+            task.training_step(batch, 0)
+        # the tokens; keys and values of each of the two fusion layers
+        assert len(kept) == 1 + 2 * (SMALL.num_layers - SMALL.num_text_layers)
