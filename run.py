@@ -42,6 +42,7 @@ def main(_config: dict[str, Any], _run: Any) -> int:
     from modules.checkpoints.loading import NEEDED_TO_TRAIN
     from modules.checkpoints.metadata import make_metadata
     from modules.config.assembly import construct, locate
+    from modules.models.device_settings import switch_devices
     from modules.models.precision import precision_plugin
     from modules.models.settings import ModelSizes
     from modules.objectives.settings import OptimizerSettings
@@ -71,6 +72,8 @@ def main(_config: dict[str, Any], _run: Any) -> int:
     # Settings, some of which the checkpoint decides
     plan = plan_run(check_values(_config, Config), Config, given, recipes)
     config, checkpoint, made_with, resume_path = plan.config, plan.checkpoint, plan.made_with, plan.resume_path
+
+    switch_devices(config["precision"])
 
     # Seed
     pl.seed_everything(config["seed"], workers=True, verbose=False)
@@ -173,6 +176,7 @@ def ask(_config: dict[str, Any], _run: Any) -> int:
     from modules.inference.picture import picture_paths, save_picture
     from modules.inference.predictor import Asker, read_questions
     from modules.inference.table import answer_table, times_line
+    from modules.models.device_settings import switch_devices
     from modules.training.progress import quiet_libraries
 
     heed_interrupts()
@@ -184,6 +188,7 @@ def ask(_config: dict[str, Any], _run: Any) -> int:
     questions = config["question"] + read_questions(config["question_file"])
     pictures = picture_paths(config["save"], len(questions))
     device, precision = choose_precision(config, given, torch.cuda.device_count())
+    switch_devices(precision)
 
     asker = Asker.open(config["load_path"], config["swin_path"], config, given, device, precision, recipes)
     console = Console(highlight=False, markup=False, emoji=False)  # file names are shown as they are
@@ -212,6 +217,7 @@ def web(_config: dict[str, Any], _run: Any) -> int:
     from modules.config.assembly import construct
     from modules.inference.predictor import Asker, read_questions
     from modules.inference.web_demo import find_examples, serve
+    from modules.models.device_settings import switch_devices
     from modules.training.progress import quiet_libraries
 
     heed_interrupts()
@@ -225,6 +231,7 @@ def web(_config: dict[str, Any], _run: Any) -> int:
         "questions": config["question"] + read_questions(config["question_file"]),
     }
     device, precision = choose_precision(config, given, torch.cuda.device_count())
+    switch_devices(precision)
     asker = Asker.open(config["load_path"], config["swin_path"], config, given, device, precision, recipes)
     construct(serve, {"asker": asker, **offered}, config)
     return 0

@@ -27,6 +27,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from datasets.errors import InputError, run_cli
@@ -36,12 +37,14 @@ from datasets.video.windows import WindowBatch, WindowSettings
 from datasets.writing.feature_store import FeatureStore
 from modules.checkpoints.video_swin import load_video_swin
 from modules.config.machine_checks import check_compiler
+from modules.models.device_settings import TF32, switch_devices
+from modules.models.transfer import send
 from modules.models.video_swin import ARCHITECTURES, VideoSwin, get_sizes
 
 # Of RGB in 0..255, as the published Video Swin was trained.
 MEAN = (123.675, 116.28, 103.53)
 STD = (58.395, 57.12, 57.375)
-PRECISIONS = {"32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16}
+PRECISIONS = {"32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16}
 STORED = {"float32": np.float32, "float16": np.float16}
 
 _CPU_IS_FULL = "DefaultCPUAllocator: can't allocate memory"  # a RuntimeError of PyTorch like any other
@@ -52,7 +55,7 @@ class FeatureExtractor:
 
     Args:
         model: the network; it is moved to the device, and to the precision.
-        precision: "32", "16" or "bf16".
+        precision: one of PRECISIONS.
 
     Raises:
         InputError: no such device.
@@ -66,16 +69,15 @@ class FeatureExtractor:
         self.dtype = PRECISIONS[precision]
         model = model.eval().to(self.device, self.dtype)
         self.model = torch.compile(model) if compile else model
-        self.mean = torch.tensor(MEAN, device=self.device).view(3, 1, 1)
-        self.std = torch.tensor(STD, device=self.device).view(3, 1, 1)
+        self.mean, self.std = (send(torch.tensor(numbers).view(3, 1, 1), self.device) for numbers in (MEAN, STD))
 
     @torch.inference_mode()
-    def __call__(self, batch: WindowBatch) -> np.ndarray:
-        """Features of a batch's windows, float32 [B, width]."""
-        frames = torch.from_numpy(batch.frames).to(self.device).permute(0, 3, 1, 2)  # [N', 3, S, S]
+    def __call__(self, batch: WindowBatch) -> Tensor:
+        """Features of a batch's windows, float32 [B, width]: on the device, which is not waited for."""
+        frames = send(torch.from_numpy(batch.frames), self.device).permute(0, 3, 1, 2)  # [N', 3, S, S]
         frames = ((frames - self.mean) / self.std).to(self.dtype)
-        clips = frames[torch.from_numpy(batch.indices).to(self.device)].transpose(1, 2)  # [B, 3, T, S, S]
-        return self.model(clips).float().cpu().numpy()
+        clips = frames[send(torch.from_numpy(batch.indices), self.device)].transpose(1, 2)  # [B, 3, T, S, S]
+        return self.model(clips).float()
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class Throughput:
 
     clips: int
     seconds: float
-    network_seconds: float  # of these, in the network
+    network_seconds: float  # of these, in the network or waiting for it
 
     def __str__(self) -> str:
         return f"{self.clips / self.seconds:.3g} clips/s, network busy {self.network_seconds / self.seconds:.0%}"
@@ -108,7 +110,7 @@ def extract_features(
         stored_as: "float32" or "float16".
     """
     keys = {video: key for key, video in videos.items()}
-    collected: dict[Video, list[np.ndarray]] = {video: [] for video in keys}
+    collected: dict[Video, list[Tensor]] = {video: [] for video in keys}
     clips = 0
     busy = 0.0
     began = time.perf_counter()
@@ -124,7 +126,10 @@ def extract_features(
             failure = message.failure
             if not failure:
                 with np.errstate(over="ignore"):  # becomes infinite, which is found below
-                    features = np.concatenate(parts).astype(STORED[stored_as])
+                    start = time.perf_counter()
+                    features = torch.cat(parts).cpu().numpy()  # the one time that the device is waited for
+                    busy += time.perf_counter() - start
+                    features = features.astype(STORED[stored_as])
                 if not np.isfinite(features).all():
                     failure = "its features are not finite: they need a higher --precision or --store"
             # The note comes first: a video that has its features is not looked at again.
@@ -294,8 +299,12 @@ def make_extractor(options: argparse.Namespace) -> FeatureExtractor:
         model.random_start(options.random_start)
         print(f"random weights (seed {options.random_start}): features for a toy, not for real use")
     device = options.device or default_device()
+    switch_devices(options.precision)
     print(f"Video Swin {options.arch}, {model.sizes.width} numbers a clip, on {device}")
-    return FeatureExtractor(model, device, options.precision, options.compile)
+    extractor = FeatureExtractor(model, device, options.precision, options.compile)
+    if options.precision == TF32 and extractor.device.type == "cpu":
+        raise InputError("--precision tf32 needs a GPU; write --precision 32")
+    return extractor
 
 
 if __name__ == "__main__":

@@ -230,7 +230,7 @@ VALUES = {
         (1.5, "got num_gpus=1.5"),
         (True, "got num_gpus=True"),
     ],
-    "precision": [(8, "precision must be one of 32, 16, bf16; got precision=8"), ("16", "got precision='16'")],
+    "precision": [(8, "precision must be one of 32, tf32, 16, bf16; got precision=8"), ("16", "got precision='16'")],
     "drop_rate": [(1, "drop_rate must be a number ≥ 0 and < 1; got drop_rate=1"), (float("nan"), "got drop_rate=nan")],
     "seed": [(2**32, "seed must be a whole number ≥ 0; got seed=4294967296 (whole numbers go up to 4,294,967,295)")],
     "num_workers": [(1000, "num_workers must be a whole number ≥ 0 and ≤ 256; got num_workers=1000")],

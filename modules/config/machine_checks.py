@@ -39,9 +39,11 @@ def check_machine(config: Mapping[str, Any], num_gpus_here: int, environment: Ma
         )
     if on_gpu and wanted > num_gpus_here:
         raise InputError(f"num_gpus={wanted}, but this machine has {num_gpus_here}; write num_gpus={num_gpus_here}")
-    if not on_gpu and config["precision"] == 16:
+    if not on_gpu and config["precision"] in (16, "tf32"):
         reason = "accelerator=cpu" if accelerator == "cpu" else "there is no GPU here"
-        raise InputError(f"precision=16 needs a GPU, and {reason}; write precision=32 (or precision=bf16)")
+        raise InputError(
+            f"precision={config['precision']} needs a GPU, and {reason}; write precision=32 (or precision=bf16)"
+        )
     if config["compile"]:
         check_compiler(on_gpu, environment, "compile=True", "write compile=False")
 

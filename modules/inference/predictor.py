@@ -136,7 +136,7 @@ class Asker:
             frames: how its frames are extracted.
             clips, extractor: how its clip features are made; None without a temporal stream.
             device: of the network.
-            precision: 32, 16 or "bf16", as of a run.
+            precision: as of a run.
             questions_at_once: the most questions in one pass: memory is bounded, however many are asked.
         """
         self.network = network.eval().requires_grad_(False).to(device)
@@ -250,7 +250,7 @@ class Asker:
     def _stage(self, name: str) -> Iterator[None]:
         lower = f"nframe (now {self.look_settings.nframe}) or per_gpu_batchsize (now {self.questions_at_once})"
         start = time.perf_counter()
-        with _full_memory_told(lower, halve=self.precision == 32):
+        with _full_memory_told(lower, halve=self.precision not in AUTOCAST):
             yield
             if self.device.type == "cuda":
                 torch.cuda.synchronize(self.device)

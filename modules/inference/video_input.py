@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from datasets.errors import InputError
 from datasets.frames import FrameReader, read_square
@@ -274,7 +275,7 @@ def read_clips(
         else:
             num_frames, damage = message.num_frames, message.damage
     with np.errstate(over="ignore"):  # becomes infinite, which is found below
-        features = np.concatenate(parts).astype(STORED[settings.store]).astype(np.float32)
+        features = torch.cat(parts).cpu().numpy().astype(STORED[settings.store]).astype(np.float32)
     chosen = sample_features(len(features), max_video_len)
     if not np.isfinite(features[chosen]).all():
         raise InputError(f"{path}: its clip features are not finite in {settings.precision} bits")

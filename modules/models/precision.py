@@ -4,6 +4,8 @@ import torch
 from pytorch_lightning.plugins import MixedPrecision, Precision
 from torch import Tensor, nn
 
+from .device_settings import TF32
+
 
 class RoundedOnce(MixedPrecision):
     """Lightning's mixed precision, but each weight that is trained is rounded once a step, not for each of its uses.
@@ -23,10 +25,10 @@ def precision_plugin(precision: int | str, device_type: str) -> Precision:
     """What a Trainer computes in.
 
     Args:
-        precision: 32, 16 or "bf16", as in the settings.
+        precision: as in the settings; "tf32" is float32 here, `switch_devices` does the rest.
         device_type: "cuda" or "cpu".
     """
-    if precision == 32:
+    if precision in (32, TF32):
         return Precision()
     return RoundedOnce("16-mixed" if precision == 16 else "bf16-mixed", device_type)
 

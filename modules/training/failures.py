@@ -149,7 +149,7 @@ def _lower_memory(config: Mapping[str, Any]) -> str:
         ways[0] += f"; batch_size={config['batch_size']} is then reached by accumulation)"
         if not config["grad_checkpointing"]:
             ways.append("set grad_checkpointing=True")
-    if config["precision"] == 32:
+    if config["precision"] in (32, "tf32"):
         ways.append("set precision=bf16")
     if config["objective"] == "qa":
         ways.append(f"lower nframe (now {config['nframe']})")

@@ -43,8 +43,8 @@ class MachineSettings:
     accelerator: Literal["auto", "gpu", "cpu"] = setting("auto", "auto: the GPU if there is one")
     num_gpus: Count = setting(1, "GPUs per node; with accelerator=cpu, processes")
     num_nodes: Count = setting(1, "machines")
-    precision: Literal[32, 16, "bf16"] = setting(
-        16, "32: float32; 16, bf16: mixed with float16 or bfloat16", Tie.COURSE
+    precision: Literal[32, "tf32", 16, "bf16"] = setting(
+        16, "32: float32; tf32: its products in TF32; 16, bf16: mixed", Tie.COURSE
     )
     compile: bool = setting(False, "torch.compile the network")
     grad_checkpointing: bool = setting(False, "compute activations again in the backward pass: less memory, more time")

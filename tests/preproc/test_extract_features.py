@@ -217,7 +217,7 @@ def test_lower_precision(videos, network, tmp_path, arguments, limit):
 
 
 def test_features_that_overflow_are_not_stored(videos, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(script.FeatureExtractor, "__call__", lambda self, batch: np.full((1, 128), 1e6, np.float32))
+    monkeypatch.setattr(script.FeatureExtractor, "__call__", lambda self, batch: torch.full((1, 128), 1e6))
     assert run(videos, tmp_path / "a.h5", "--store", "float16", "--batch-size", 1) == 2
     assert f"none of the {len(LENGTHS)} videos in" in capsys.readouterr().err
     assert not (tmp_path / "a.h5").exists()

@@ -43,6 +43,7 @@ def message(changes: dict, num_gpus_here: int = 0, environment: dict[str, str] |
             {"precision": 16, "accelerator": "cpu"},
             "precision=16 needs a GPU, and accelerator=cpu; write precision=32 (or precision=bf16)",
         ),
+        ({"precision": "tf32", "accelerator": "cpu"}, "precision=tf32 needs a GPU, and accelerator=cpu"),
         ({"precision": 16, "accelerator": "auto"}, "precision=16 needs a GPU, and there is no GPU here"),
         (
             {**CPU, "num_nodes": 2},

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import modules  # noqa: F401  (before torchvision)
 from datasets.errors import InputError
@@ -69,6 +70,52 @@ def test_a_clip_does_not_depend_on_its_batch():
     clips = torch.randn(5, 3, 16, 24, 40, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         torch.testing.assert_close(model(clips), torch.cat([model(clip[None]) for clip in clips]))
+
+
+class _Operators(TorchDispatchMode):
+    """Counts operators, and those that make tensors of what the host holds."""
+
+    def __init__(self):
+        super().__init__()
+        self.number, self.from_host = 0, 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.number += 1
+        self.from_host += func in (torch.ops.aten.lift_fresh.default, torch.ops.aten._to_copy.default)
+        return func(*args, **(kwargs or {}))
+
+
+def operators(model: nn.Module, batch: int) -> _Operators:
+    with _Operators() as counted:
+        model(torch.zeros(batch, 3, 16, 24, 40))
+    return counted
+
+
+@torch.inference_mode()
+def test_layouts_are_remembered():
+    model = started(SMALL)
+    operators(model, 2)
+    steady = operators(model, 2)
+    other = operators(model, 3)
+    assert (other.from_host, steady.from_host) == (0, 0)
+    assert (
+        other.number - steady.number < 40 * 4
+    )  # two stages, shifted or not: orders of a batch of three, views counted
+    assert operators(model, 2).number == operators(model, 3).number == steady.number
+
+
+def test_compiled_once_for_all_batches():
+    model = started(SMALL)
+    torch._dynamo.reset()
+    compiled = torch.compile(model, backend="eager")
+    graphs = []
+    for batch in (2, 3, 5, 4):
+        clips = torch.randn(batch, 3, 16, 24, 40, generator=torch.Generator().manual_seed(0))
+        with torch.inference_mode():
+            torch.testing.assert_close(compiled(clips), model(clips))
+        graphs.append(torch._dynamo.utils.counters["stats"]["unique_graphs"])
+    torch._dynamo.reset()
+    assert graphs == [1, 2, 2, 2]  # the second is for any number of windows
 
 
 @pytest.mark.parametrize(("arch", "width"), [("base", 1024), ("small", 768), ("tiny", 768), ("toy", 128)])
