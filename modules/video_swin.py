@@ -4,6 +4,7 @@ Source: Liu et al., "Video Swin Transformer" (arXiv 2106.13230); torchvision's `
 checkpoints (``swin_base_patch244_window877_kinetics600_22k.pth``) name their weights ``backbone.*``.
 """
 
+import functools
 import itertools
 import math
 import re
@@ -11,6 +12,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -73,24 +75,16 @@ class WindowAttention(ShiftedWindowAttention3d):
     and masking most, each part is a window of its own here; nothing is masked, and no attention matrix is stored.
     """
 
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        self._layout_key, self._layout = None, None  # of the last input: as a rule the next has the same shape
+    windows: "Windows"  # of the next map; `VideoSwin` sets them
 
     def forward(self, x: Tensor) -> Tensor:
         """Map, float [N, T, H, W, D] -> the same shape."""
         extent = x.shape[1:4]
-        # An axis that is no longer than the window is one window, and is not shifted.
-        window = [min(size, length) for size, length in zip(self.window_size, extent, strict=True)]
-        pad = [-length % size for length, size in zip(extent, window, strict=True)]
+        window, padded, order, groups = self.windows
+        pad = [length - real for length, real in zip(padded, extent, strict=True)]
         if any(pad):
             x = F.pad(x, (0, 0, 0, pad[2], 0, pad[1], 0, pad[0]))
-        padded, width = x.shape, x.shape[4]
-        key = (padded, x.device)
-        if self._layout_key != key:
-            shift = [s if n > size else 0 for s, size, n in zip(self.shift_size, self.window_size, extent, strict=True)]
-            self._layout_key, self._layout = key, _windows(padded[:4], window, shift, x.device)
-        order, groups = self._layout
+        shape, width = x.shape, x.shape[4]
 
         tokens = self.qkv(x.flatten(0, 3)[order]).view(-1, 3, self.num_heads, width // self.num_heads)
         volume = math.prod(window)
@@ -98,6 +92,7 @@ class WindowAttention(ShiftedWindowAttention3d):
         attended = []
         first = 0
         for number, inside in groups:
+            number = number * shape[0]
             last = first + number * len(inside)
             q, k, v = tokens[first:last].unflatten(0, (number, len(inside))).permute(2, 0, 3, 1, 4)
             mask = bias if len(inside) == volume else bias[:, inside[:, None], inside]
@@ -105,41 +100,79 @@ class WindowAttention(ShiftedWindowAttention3d):
             attended.append(out.transpose(1, 2).reshape(-1, width))
             first = last
         tokens = self.proj(torch.cat(attended) if len(attended) > 1 else attended[0])
-        x = torch.empty_like(tokens).index_copy_(0, order, tokens).view(padded)
+        x = torch.empty_like(tokens).index_copy_(0, order, tokens).view(shape)
         return x[:, : extent[0], : extent[1], : extent[2]]
 
 
-def _windows(shape: Sequence[int], window: Sequence[int], shift: Sequence[int], device: torch.device):
+class Windows(NamedTuple):
     """How a batch of maps, [N, T, H, W], is divided into shifted windows.
 
-    Returns:
-        the tokens, as positions in the flattened batch, in order of their windows, int64 [N·T·H·W];
-        the windows' groups, in the same order: how many windows, and which places of a whole window (int64, of t·h·w)
-        their tokens have.
+    Attributes:
+        size: of a whole window.
+        padded: T, H and W of a map, padded to whole windows.
+        order: the tokens, as positions in the flattened batch, in order of their windows, int64 [N·T·H·W].
+        groups: of windows, in the same order: how many a map has, and which places of a whole window (int64, of t·h·w)
+            their tokens have.
     """
+
+    size: list[int]
+    padded: list[int]
+    order: Tensor
+    groups: list[tuple[int, Tensor]]
+
+
+class _WindowLayouts:
+    """Remembers `Windows` by shape: blocks of the same shape and shift share them, and batches of the same size.
+
+    They are kept by the network rather than by its blocks, and made before its graph runs, which they are inputs of.
+    """
+
+    def __init__(self):
+        # A network of four stages has eight layouts. Those of a map hold for every batch; a batch's order is cheap.
+        self._of_map = functools.lru_cache(64)(_windows_of_map)
+        self._of_batch = functools.lru_cache(32)(self._make)
+
+    def get(self, batch: int, extent: Sequence[int], attention: WindowAttention, device: torch.device) -> Windows:
+        """The windows of a batch of maps, of an attention's size and shift."""
+        return self._of_batch(batch, tuple(extent), (*attention.window_size,), (*attention.shift_size,), device)
+
+    def _make(self, batch, extent, window_size, shift_size, device) -> Windows:
+        # An axis that is no longer than the window is one window, and is not shifted.
+        window = [min(size, length) for size, length in zip(window_size, extent, strict=True)]
+        shift = [s if n > size else 0 for s, size, n in zip(shift_size, window_size, extent, strict=True)]
+        padded = [length + -length % size for length, size in zip(extent, window, strict=True)]
+        order, groups = self._of_map(tuple(padded), tuple(window), tuple(shift), device)
+        with torch.inference_mode(False):  # else a training could not use what an inference has made
+            of_maps = order + torch.arange(batch, device=device)[:, None] * math.prod(padded)
+            parts = of_maps.split([number * len(inside) for number, inside in groups], dim=1)
+            order = torch.cat([part.flatten() for part in parts]) if len(parts) > 1 else of_maps.flatten()
+        return Windows(window, padded, order, groups)
+
+
+def _windows_of_map(shape: Sequence[int], window: Sequence[int], shift: Sequence[int], device: torch.device):
+    """Order and groups (see `Windows`) of one map, [T, H, W]: made on the host, copied to the device at once."""
     # Along each axis: where windows of one kind start, and which places of a whole window they have.
     axes = []
-    for length, size, moved in zip(shape[1:], window, shift, strict=True):
+    for length, size, moved in zip(shape, window, shift, strict=True):
         kinds = [(range(moved, length - size + 1, size), range(size))]
         if moved:
             kinds += [([0], range(size - moved, size)), ([length - size + moved], range(size - moved))]
-        axes.append([kind for kind in kinds if len(kind[0])])
-    order, groups = [], []
-    starts_of_maps = torch.arange(shape[0], device=device) * math.prod(shape[1:])
+        axes.append([(np.array(firsts), np.array(inside)) for firsts, inside in kinds if len(firsts)])
+    tokens, places = np.arange(math.prod(shape)).reshape(shape), np.arange(math.prod(window)).reshape(window)
+    orders, groups, numbers = [], [], []
     for kinds in itertools.product(*axes):
-        starts, places = starts_of_maps, torch.zeros(1, dtype=torch.int64, device=device)
-        positions = torch.zeros(1, dtype=torch.int64, device=device)
-        stride = math.prod(shape[1:])
-        for (firsts, inside), length, size in zip(kinds, shape[1:], window, strict=True):
-            stride //= length
-            firsts = torch.tensor([*firsts], device=device) * stride
-            inside = torch.tensor([*inside], device=device)
-            starts = (starts[:, None] + firsts).flatten()  # [windows so far]
-            positions = (positions[:, None] + (inside - inside[0]) * stride).flatten()  # [tokens of a window so far]
-            places = (places[:, None] * size + inside).flatten()
-        order.append((starts[:, None] + positions).flatten())
-        groups.append((len(starts), places))
-    return torch.cat(order), groups
+        # Along each axis the positions [windows, places]; of all three, [windows, places] three times over.
+        along = [firsts[:, None] + inside - inside[0] for firsts, inside in kinds]
+        positions = tokens[np.ix_(*(axis.flatten() for axis in along))]
+        positions = positions.reshape([length for axis in along for length in axis.shape])
+        orders.append(positions.transpose(0, 2, 4, 1, 3, 5).flatten())
+        groups.append(places[np.ix_(*(inside for _, inside in kinds))].flatten())
+        numbers.append(math.prod(len(firsts) for firsts, _ in kinds))
+    with torch.inference_mode(False):
+        made = torch.from_numpy(np.concatenate(orders + groups))
+        made = made.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else made.to(device)
+        order, *groups = made.split([math.prod(shape), *map(len, groups)])
+    return order, list(zip(numbers, groups, strict=True))
 
 
 class _Block(SwinTransformerBlock):
@@ -165,11 +198,24 @@ class VideoSwin(nn.Module):
             downsample_layer=PatchMerging,
         )
         self.patch_embed, self.features, self.norm = swin.patch_embed, swin.features, swin.norm
+        self._layouts = _WindowLayouts()
 
     def forward(self, clips: Tensor) -> Tensor:
         """Clips, float [N, 3, frames, height, width], already normalised -> features [N, width]."""
+        self._lay_out_windows(clips)
         x = self.norm(self.features(self.patch_embed(clips)))  # [N, frames', height', width', width]
         return x.mean(dim=(1, 2, 3))
+
+    @torch.compiler.disable
+    def _lay_out_windows(self, clips: Tensor) -> None:
+        """Gives each block the windows of its map."""
+        extent = [math.ceil(length / size) for length, size in zip(clips.shape[2:], self.sizes.patch_size, strict=True)]
+        for stage in self.features:
+            if isinstance(stage, PatchMerging):
+                extent = [extent[0], *(math.ceil(length / 2) for length in extent[1:])]
+                continue
+            for block in stage:
+                block.attn.windows = self._layouts.get(len(clips), extent, block.attn, clips.device)
 
     @torch.no_grad()
     def random_start(self, seed: int) -> None:
