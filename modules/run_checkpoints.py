@@ -165,6 +165,7 @@ class Checkpoints(Checkpoint):
         self._saved_time = time.monotonic()
         # Lightning has installed handlers of its own by now, which would end the run without a checkpoint.
         self.signals.install()
+        self.signals.may_save = True
         trainer._signal_connector.received_sigterm = False
         # … and would ask rank 0 before every batch, which waits for the device each time. `_agree` sees to it.
         trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None

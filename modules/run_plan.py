@@ -12,6 +12,7 @@ from .assembly import construct, settings_of_checkpoint
 from .checkpoint_reader import CheckpointFile, read_checkpoint
 from .config_checks import check_combinations, check_paths, check_values
 from .predictions import check_free
+from .rank_environment import check_ranks
 from .run_folder import find_checkpoint, predictions_path
 
 
@@ -54,6 +55,7 @@ def plan_run(config: Mapping[str, Any], schema: type, given: Collection[str], re
     decided = settings_of_checkpoint(made_with.get("config") or {}, continues, given, recipes)
     config = check_values({**config, **decided}, schema, found_in=source)
     check_combinations(config, torch.cuda.device_count(), os.environ)
+    check_ranks(config["num_gpus"], config["num_nodes"], os.environ)
     predictions = construct(predictions_path, config) if config["test_only"] else None
     if predictions is not None:
         check_free(predictions, config["overwrite"])
