@@ -5,6 +5,7 @@ the host is told from how they were made: without a word about the device, moved
 Where such a tensor is handed to the default group, the process ends, as with NCCL.
 """
 
+import inspect
 import sys
 
 import torch
@@ -48,6 +49,10 @@ class Places(TorchFunctionMode):
         return made
 
 
+def group_of(collective, args, kwargs):
+    return inspect.signature(collective).bind(*args, **kwargs).arguments.get("group")
+
+
 def is_default(group) -> bool:
     return group is None or group is dist.GroupMember.WORLD
 
@@ -66,18 +71,22 @@ def refuse_host_tensors() -> None:
         return collective
 
     def checked(name, original):
-        def collective(*args, group=None, **kwargs):
-            if not carried and is_default(group) and any(getattr(t, "on_host", False) for t in tensors_in([*args, *kwargs.values()])):
+        def collective(*args, **kwargs):
+            if (
+                not carried
+                and is_default(group_of(original, args, kwargs))
+                and any(getattr(t, "on_host", False) for t in tensors_in([*args, *kwargs.values()]))
+            ):
                 raise RuntimeError(f"No backend type associated with device type cpu ({name})")
-            return original(*args, group=group, **kwargs)
+            return original(*args, **kwargs)
 
         return collective
 
     def on_hosts_alone(name, original):
-        def collective(*args, group=None, **kwargs):
-            if is_default(group):
+        def collective(*args, **kwargs):
+            if is_default(group_of(original, args, kwargs)):
                 raise RuntimeError(f"objects go over the device ({name})")
-            return original(*args, group=group, **kwargs)
+            return original(*args, **kwargs)
 
         return collective
 

@@ -44,7 +44,7 @@ def test_only_tensors_of_the_device_go_over_the_group_of_the_devices(tmp_path, o
         world = make_small_world(tmp_path / "world")
         words = qa_settings(world, *SHORT, *TWO)
     else:
-        world = make_captioned_world(tmp_path / "world")
+        world = make_captioned_world(tmp_path)
         (world / "tokenizer").mkdir()
         (world / "tokenizer" / "vocab.txt").write_text("\n".join(WORDS))
         words = trm_settings(world, *SHORT, *TWO)
@@ -74,5 +74,7 @@ def test_fewer_questions_than_ranks_are_refused(tmp_path, split):
     done = run_two(qa_settings(world, *TWO), script=("run.py",))
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
-    assert f"error: 1 {'training questions' if split == 'train' else 'questions to validate or test'} are" in done.stderr
+    assert (
+        f"error: 1 {'training questions' if split == 'train' else 'questions to validate or test'} are" in done.stderr
+    )
     assert "too few for 2 processes: use fewer" in done.stderr
