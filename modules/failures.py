@@ -90,8 +90,8 @@ def explain(
         return InputError(f"{_where(error, folder)}{error.strerror}; what was whole before is whole still")
     if port := _PORT_TAKEN.search(text):
         return InputError(
-            f"port {port[1]} of this machine (MASTER_PORT), where the processes of the run are to meet, is taken, perhaps "
-            "by another run; set MASTER_PORT to a free one, or unset it where num_nodes=1: then a free one is chosen"
+            f"port {port[1]} of this machine (MASTER_PORT), where the processes of the run are to meet, is taken, "
+            "perhaps by another run; set MASTER_PORT to a free one, or unset it where num_nodes=1: then a free one is chosen"
         )
     if _is_of_ranks(error):
         lines = [*getattr(error, "__notes__", []), *text.splitlines()]  # notes: which of them died, and how

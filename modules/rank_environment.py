@@ -10,7 +10,7 @@ FIRST_RANK = "DEST_FIRST_RANK_PID"  # set by the first rank for those that it st
 def check_ranks(num_gpus: int, num_nodes: int, environment: Mapping[str, str]) -> None:
     """Checks that the variables fit the processes that the settings ask for.
 
-    A process that believes to be another than the first trains without a log, and without keeping others from its folder.
+    A process that takes itself for another than the first trains without a log, and keeps nobody out of its folder.
     torchrun and the first rank set them on purpose; SLURM's scripts may set ``RANK`` to the task's number.
 
     Raises:
@@ -32,9 +32,9 @@ def check_ranks(num_gpus: int, num_nodes: int, environment: Mapping[str, str]) -
     if unfit:
         named = " ".join(f"{name}={environment[name]}" for name in dict.fromkeys(unfit))
         raise InputError(
-            f"the environment says {named}, which does not fit num_gpus={num_gpus} num_nodes={num_nodes}; if another job "
-            "has left it there: unset RANK LOCAL_RANK WORLD_SIZE NODE_RANK GROUP_RANK; to start the processes yourself, "
-            "use torchrun, or give each MASTER_ADDR and MASTER_PORT, too"
+            f"the environment says {named}, which does not fit num_gpus={num_gpus} num_nodes={num_nodes}; if another "
+            "job has left it there: unset RANK LOCAL_RANK WORLD_SIZE NODE_RANK GROUP_RANK; to start the processes "
+            "yourself, use torchrun, or give each MASTER_ADDR and MASTER_PORT, too"
         )
 
 

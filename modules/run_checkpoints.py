@@ -77,8 +77,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 class Checkpoints(Checkpoint):
     """Writes checkpoints and, with them at hand, ends a run in order.
 
-    - ``last.ckpt``: every `every_steps` optimizer steps and `every_minutes`, before each validation (and after it, if it
-      took so long that it should not be lost), at the end, and when a signal asks to stop. Its predecessor stays as
+    - ``last.ckpt``: every `every_steps` optimizer steps and `every_minutes`, before each validation (and after it, if
+      it took so long that it should not be lost), at the end, and when a signal asks to stop. Its predecessor stays as
       ``previous.ckpt``, if the run has come by it.
     - ``best.ckpt``: the best `monitor` so far.
 

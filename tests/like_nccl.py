@@ -1,8 +1,8 @@
 """run.py on the CPU with a default process group that, like NCCL, takes tensors of the device alone.
 
-``python -m tests.like_nccl with … num_gpus=2``. On a CPU every tensor lies in the same memory. Which of them would lie on
-the host is told from how they were made: without a word about the device, moved by ``.cpu()``, or out of others such.
-Where such a tensor is handed to the default group, the process ends, as with NCCL.
+``python -m tests.like_nccl with … num_gpus=2``. On a CPU every tensor lies in the same memory. Which would lie on the
+host is told from how they were made: without a word about the device, moved by ``.cpu()``, or out of others such. Where
+such a tensor is handed to the default group, the process ends, as with NCCL.
 """
 
 import inspect
@@ -78,6 +78,10 @@ def refuse_host_tensors() -> None:
                 and any(getattr(t, "on_host", False) for t in tensors_in([*args, *kwargs.values()]))
             ):
                 raise RuntimeError(f"No backend type associated with device type cpu ({name})")
+            if kwargs.get("op") == dist.ReduceOp.AVG and not args[0].is_floating_point():
+                original(*args, **kwargs | {"op": dist.ReduceOp.SUM})  # gloo averages no whole numbers, NCCL does
+                args[0].floor_divide_(dist.get_world_size())
+                return None
             return original(*args, **kwargs)
 
         return collective
