@@ -25,7 +25,7 @@ _NO_MEMORY = re.compile(r"can't allocate memory|std::bad_alloc|[Ss]torage size c
 # How gloo says that it reads from nobody any more.
 _LOST_RANK = re.compile(r"gloo.*(?:[Cc]onnection|[Tt]imed out|[Tt]imeout)|Connection (?:closed|reset) by peer")
 # How PyTorch says that the first rank could not take the port where the others are to find it.
-_PORT_TAKEN = re.compile(r"failed to (?:listen|bind).*?port: (\d+).*(?:EADDRINUSE|address already in use)", re.DOTALL)
+_PORT_TAKEN = re.compile(r"failed to (?:listen|bind).*?port: (\d+).*EADDRINUSE", re.DOTALL)
 
 
 @contextlib.contextmanager
@@ -91,7 +91,8 @@ def explain(
     if port := _PORT_TAKEN.search(text):
         return InputError(
             f"port {port[1]} of this machine (MASTER_PORT), where the processes of the run are to meet, is taken, "
-            "perhaps by another run; set MASTER_PORT to a free one, or unset it where num_nodes=1: then a free one is chosen"
+            "perhaps by another run; set MASTER_PORT to a free one, or unset it where num_nodes=1: a free one is then "
+            "chosen"
         )
     if _is_of_ranks(error):
         lines = [*getattr(error, "__notes__", []), *text.splitlines()]  # notes: which of them died, and how

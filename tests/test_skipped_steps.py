@@ -1,4 +1,4 @@
-"""Steps that are left out in float16, whose scaler looks for bad gradients itself; how often checkpoints are written."""
+"""Steps that are left out in float16, whose scaler finds bad gradients itself; how often checkpoints are written."""
 
 import pytest
 import pytorch_lightning as pl
