@@ -1,5 +1,6 @@
 """Which process of a run this is, as environment variables say: what another job has left there is refused."""
 
+import os
 from collections.abc import Mapping
 
 from datasets.errors import InputError
@@ -16,7 +17,7 @@ def check_ranks(num_gpus: int, num_nodes: int, environment: Mapping[str, str]) -
     Raises:
         InputError: they do not fit.
     """
-    if "TORCHELASTIC_RUN_ID" in environment or FIRST_RANK in environment:
+    if "TORCHELASTIC_RUN_ID" in environment or environment.get(FIRST_RANK) == str(os.getppid()):
         return
     processes = num_gpus * num_nodes
     limits = {"RANK": processes, "LOCAL_RANK": num_gpus, "NODE_RANK": num_nodes, "GROUP_RANK": num_nodes}

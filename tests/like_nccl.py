@@ -13,7 +13,8 @@ import torch.distributed as dist
 from torch.distributed import distributed_c10d
 from torch.overrides import TorchFunctionMode
 
-FACTORIES = {getattr(torch, name) for name in "tensor as_tensor zeros ones empty full arange from_numpy".split()}
+HOST = torch.device("cpu", 0)  # PyTorch does not take it for torch.device("cpu"), which is the device here
+FACTORIES = "tensor as_tensor zeros ones empty full arange from_numpy".split()
 COLLECTIVES = "all_reduce all_gather all_gather_into_tensor broadcast reduce gather scatter reduce_scatter".split()
 OBJECTS = "all_gather_object gather_object".split()
 
@@ -34,17 +35,15 @@ class Places(TorchFunctionMode):
         made = function(*args, **kwargs)
         name = getattr(function, "__name__", "")
         if name in ("__get__", "__set__"):
-            return made
-        if function in FACTORIES:
-            on_host = kwargs.get("device") is None
-        elif name == "to":
-            on_host = "cpu" in args if "cpu" in args or any(isinstance(a, torch.device) for a in args) else None
-        elif name in ("cpu", "numpy"):
-            on_host = True
+            asked_device = function == torch.Tensor.device.__get__
+            return HOST if asked_device and getattr(args[0], "on_host", False) else made
+        given = tensors_in([*args, *kwargs.values()])
+        devices = [value for value in (*args, *kwargs.values()) if isinstance(value, torch.device | str)]
+        if name in FACTORIES or (name == "to" and devices):
+            on_host = not devices or devices[0] in ("cpu", HOST)
         else:
-            given = tensors_in([*args, *kwargs.values()])
-            on_host = bool(given) and all(getattr(tensor, "on_host", False) for tensor in given)
-        for tensor in tensors_in(made) if on_host is not None else ():
+            on_host = name == "cpu" or (bool(given) and all(getattr(tensor, "on_host", False) for tensor in given))
+        for tensor in tensors_in(made):
             tensor.on_host = on_host
         return made
 

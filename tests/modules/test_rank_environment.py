@@ -1,5 +1,7 @@
 """Variables that say which process of a run this is: left over, or set on purpose."""
 
+import os
+
 import pytest
 
 import run  # noqa: F401  (brings the commands)
@@ -20,12 +22,13 @@ LEFT_OVER = [
     (2, 1, {"LOCAL_RANK": "0"}),  # nobody would start the other
     (2, 1, {"LOCAL_RANK": "2", "MASTER_PORT": "29500"}),
     (2, 2, {"WORLD_SIZE": "2", "MASTER_PORT": "29500"}),
+    (1, 1, {"RANK": "1", "DEST_FIRST_RANK_PID": str(os.getpid())}),  # of a run before, in this process
 ]
 MEANT = [
     (1, 1, {}),
     (1, 1, {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}),
     (2, 1, {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "one"}),
-    (2, 1, {"LOCAL_RANK": "1", "WORLD_SIZE": "2", "DEST_FIRST_RANK_PID": "7"}),
+    (2, 1, {"LOCAL_RANK": "1", "WORLD_SIZE": "2", "DEST_FIRST_RANK_PID": str(os.getppid())}),
     (2, 1, {"LOCAL_RANK": "1", "RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "here", "MASTER_PORT": "29500"}),
     (2, 2, {"NODE_RANK": "1", "MASTER_ADDR": "here", "MASTER_PORT": "29500"}),
     (2, 1, {"SLURM_PROCID": "1", "RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}),
