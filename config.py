@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Literal
 
 from datasets.errors import run_cli
-from modules.config_checks import Range, check_updates, check_words, describe_type
+from modules.config.checks import Range, check_updates, check_words, describe_type
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # sacred imports pkg_resources, which announces its own end

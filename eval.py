@@ -26,7 +26,7 @@ from rich.text import Text
 from datasets.annotations import SOURCE_NAMES, QASource, QuestionTable, get_source
 from datasets.errors import InputError, run_cli
 from datasets.files import check_writable, write_json
-from datasets.predictions import Predictions, read_predictions, short_names
+from modules.evaluation.predictions import Predictions, read_predictions, short_names
 
 PUBLISHED_NAMES = {"anet": "anetqa"}
 
@@ -278,11 +278,11 @@ def main(arguments: list[str] | None = None) -> None:
         check_writable(path)
     training = None
     if options.plot:
-        from modules.report.plot import check_plot, write_plot
+        from modules.evaluation.plot import check_plot, write_plot
 
         check_plot(options.plot, len(options.predictions))
     if options.report:
-        from modules.report.page import check_page, write_page
+        from modules.evaluation.page import check_page, write_page
 
         truth = source.read_questions(Path(options.groundtruth))
         check_page(len(options.predictions), source, truth, options.frames, options.log)

@@ -12,12 +12,12 @@ if __name__ == "__main__":
 
 from config import Config, ex, run_command_line, settings_text
 from datasets.errors import lasting_output, run_cli
-from modules.config_checks import check_asked, check_files, check_tokenizer, check_values, choose_precision
+from modules.config.checks import check_asked, check_files, check_tokenizer, check_values, choose_precision
 
 # Objective -> the class that makes its batches, the class that learns from them.
 OBJECTIVES = {
-    "qa": ("datamodules.qa.QADataModule", "modules.open_ended_qa.OpenEndedQA"),
-    "trm": ("datamodules.trm.TRMDataModule", "modules.temporal_referring.TemporalReferring"),
+    "qa": ("datamodules.qa.QADataModule", "modules.objectives.open_ended_qa.OpenEndedQA"),
+    "trm": ("datamodules.trm.TRMDataModule", "modules.objectives.temporal_referring.TemporalReferring"),
 }
 
 
@@ -36,20 +36,27 @@ def main(_config: dict[str, Any], _run: Any) -> int:
     import pytorch_lightning as pl
     import torch
 
-    from modules.assembly import check_resumable, construct, locate, start_weights
-    from modules.checkpoint_metadata import make_metadata
-    from modules.checkpoints import NEEDED_TO_TRAIN
-    from modules.dest import ModelSizes
-    from modules.failures import explained
-    from modules.optimizer import OptimizerSettings
-    from modules.predictions import PredictionWriter
-    from modules.progress import RunSummary, progress_callback, quiet_libraries
-    from modules.run_checkpoints import AtomicCheckpointIO, Checkpoints
-    from modules.run_folder import CHECKPOINTS, LogPosition, new_run_folder, run_folder_of, run_loggers, sole_writer
-    from modules.run_log import RunLog
-    from modules.run_plan import plan_run
-    from modules.stopping import STOPPED_EXIT_CODE, StopAtOnce, StoppedError, StopSignals, watch_ranks
-    from modules.validation_schedule import ValidationSchedule
+    from modules.checkpoints.loading import NEEDED_TO_TRAIN
+    from modules.checkpoints.metadata import make_metadata
+    from modules.models.dest import ModelSizes
+    from modules.objectives.optimizer import OptimizerSettings
+    from modules.training.assembly import check_resumable, construct, locate, start_weights
+    from modules.training.checkpointing import AtomicCheckpointIO, Checkpoints
+    from modules.training.failures import explained
+    from modules.training.plan import plan_run
+    from modules.training.prediction_writer import PredictionWriter
+    from modules.training.progress import RunSummary, progress_callback, quiet_libraries
+    from modules.training.run_folder import (
+        CHECKPOINTS,
+        LogPosition,
+        new_run_folder,
+        run_folder_of,
+        run_loggers,
+        sole_writer,
+    )
+    from modules.training.run_log import RunLog
+    from modules.training.stopping import STOPPED_EXIT_CODE, StopAtOnce, StoppedError, StopSignals, watch_ranks
+    from modules.training.validation_schedule import ValidationSchedule
 
     heed_interrupts()
     quiet_libraries()
@@ -152,10 +159,10 @@ def ask(_config: dict[str, Any], _run: Any) -> int:
     import torch
     from rich.console import Console
 
-    from modules.ask.asking import Asker, read_questions
-    from modules.ask.picture import picture_paths, save_picture
-    from modules.ask.table import answer_table, times_line
-    from modules.progress import quiet_libraries
+    from modules.inference.picture import picture_paths, save_picture
+    from modules.inference.predictor import Asker, read_questions
+    from modules.inference.table import answer_table, times_line
+    from modules.training.progress import quiet_libraries
 
     heed_interrupts()
     quiet_libraries()
@@ -189,10 +196,10 @@ def web(_config: dict[str, Any], _run: Any) -> int:
     """Serve a page on which videos can be dropped and asked about."""
     import torch
 
-    from modules.ask.asking import Asker, read_questions
-    from modules.ask.web_demo import find_examples, serve
-    from modules.assembly import construct
-    from modules.progress import quiet_libraries
+    from modules.inference.predictor import Asker, read_questions
+    from modules.inference.web_demo import find_examples, serve
+    from modules.training.assembly import construct
+    from modules.training.progress import quiet_libraries
 
     heed_interrupts()
     quiet_libraries()
@@ -218,8 +225,8 @@ def print_config(_config: dict[str, Any], _run: Any) -> int:
     if not given and not recipes:
         print(settings_text(config))  # the list of all settings
         return 0
-    from modules.progress import quiet_libraries
-    from modules.run_plan import plan_run
+    from modules.training.plan import plan_run
+    from modules.training.progress import quiet_libraries
 
     heed_interrupts()
     quiet_libraries()

@@ -27,8 +27,8 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from datasets.agqa import ANSWER_TYPES, GLOBAL, SEMANTIC, SOURCE, STRUCTURAL
 from datasets.errors import run_cli
+from datasets.sources.agqa import ANSWER_TYPES, GLOBAL, SEMANTIC, SOURCE, STRUCTURAL
 from eval import evaluate
 from preproc.preproc_agqa import preprocess
 

@@ -7,7 +7,7 @@ answered test question counts once:
 - where: of questions that a frame answers, whether the patch with the most attention, as a mean over the frames, is one
   of those where the thing in question stands.
 
-`modules.ask.attention_maps` (dependence) is compared with the mean over heads and with ALBEF's gradient × attention,
+`modules.inference.attention_maps` (dependence) is compared with the mean over heads and with ALBEF's gradient × attention,
 both of the same layer, and with a guess.
 """
 
@@ -23,14 +23,14 @@ from rich.table import Table
 from torch import Tensor
 
 import modules  # noqa: F401  (before anything that imports torchvision)
-from datasets.anetqa import SOURCE
 from datasets.clips import ClipFeatures
 from datasets.errors import InputError, run_cli
 from datasets.frames import FrameReader
-from modules.ask.asking import Asker, Look
-from modules.ask.attention_maps import attention_maps, weighted_heads
+from datasets.sources.anetqa import SOURCE
+from modules.inference.attention_maps import attention_maps, weighted_heads
+from modules.inference.predictor import Asker, Look
+from modules.inference.video_input import VideoInput
 from preproc.make_toy import draw_worlds
-from preproc.one_video import VideoInput
 from preproc.toy.drawing import COLUMNS, ROWS
 from preproc.toy.questions import ORDER
 from preproc.toy.world import Event, Scene, ToyVideo

@@ -26,7 +26,7 @@ def write_checkpoint(path: Path, kind: str) -> None:
     import torch
     from safetensors.torch import save_file
 
-    from modules.dest import DeST, ModelSizes
+    from modules.models.dest import DeST, ModelSizes
 
     weights = DeST(ModelSizes()).state_dict()
     if kind == "safetensors":
@@ -37,8 +37,8 @@ def write_checkpoint(path: Path, kind: str) -> None:
 
 def measure(path: str) -> None:
     """Run in a process of its own: loads the file, and prints the figures as JSON."""
-    from modules.checkpoints import load_model
-    from modules.dest import DeST, ModelSizes
+    from modules.checkpoints.loading import load_model
+    from modules.models.dest import DeST, ModelSizes
 
     DeST(
         ModelSizes(vit_depth=1, num_layers=1, num_text_layers=1, answer_layers=1, vocab_size=9)

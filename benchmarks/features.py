@@ -24,13 +24,13 @@ from torch import nn
 
 import modules  # noqa: F401  (before anything that imports torchvision)
 from datasets.errors import run_cli
+from datasets.feature_store import FeatureStore
 from datasets.frames import read_square
-from modules.video_swin import ARCHITECTURES, VideoSwin
+from datasets.video.library import Video, VideoFrames, find_ffmpeg
+from datasets.video.windows import WindowSettings, window_batches
+from modules.models.video_swin import ARCHITECTURES, VideoSwin
 from preproc.extract_features import MEAN, PRECISIONS, STD, FeatureExtractor, Throughput, extract_features
 from preproc.extract_frames import FrameSettings
-from preproc.feature_store import FeatureStore
-from preproc.videos import Video, VideoFrames, find_ffmpeg
-from preproc.windows import WindowSettings, window_batches
 
 from .measure import machine
 

@@ -12,7 +12,7 @@ from rich.table import Table
 
 import modules  # noqa: F401  (before anything that imports torchvision)
 from datasets.errors import run_cli
-from modules.open_ended_qa import OpenEndedQA
+from modules.objectives.open_ended_qa import OpenEndedQA
 
 from . import naive
 from .measure import PRECISIONS, machine, matmul_rate, peak_memory, reset_peak_memory, seconds_and_flops

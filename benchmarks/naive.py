@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from modules.dest import DeST
-from modules.transformer import Attention, Layer
+from modules.models.dest import DeST
+from modules.models.transformer import Attention, Layer
 
 
 def attention(module: Attention, hidden: Tensor, memory: Tensor, mask: Tensor) -> Tensor:

@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 import modules  # noqa: F401  (before anything that imports torchvision)
 from datasets.errors import run_cli
-from modules.open_ended_qa import OpenEndedQA
-from modules.optimizer import build_optimizer
+from modules.objectives.open_ended_qa import OpenEndedQA
+from modules.objectives.optimizer import build_optimizer
 
 from . import naive
 from .inference import naive_features

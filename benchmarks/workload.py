@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import torch
 
-from modules.dest import DeST, ModelSizes
-from modules.open_ended_qa import OpenEndedQA
-from modules.optimizer import OptimizerSettings
+from modules.models.dest import DeST, ModelSizes
+from modules.objectives.open_ended_qa import OpenEndedQA
+from modules.objectives.optimizer import OptimizerSettings
 
 PUBLISHED_FREEZE = ("visual_encoder", "text_encoder.embeddings", "ans_encoder.lm.embeddings")
 SMALL = ModelSizes(

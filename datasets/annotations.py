@@ -56,7 +56,7 @@ def get_source(name: str) -> QASource:
         known = ", ".join(SOURCE_NAMES)
         guess = did_you_mean(str(name), SOURCE_NAMES)
         raise InputError(f"no question-answering data set named {name!r}{guess}; there are {known}")
-    return importlib.import_module(f".{name}", __package__).SOURCE
+    return importlib.import_module(f"{__package__}.sources.{name}").SOURCE
 
 
 def read_vocabulary(path: str | os.PathLike) -> list[str]:

@@ -1,6 +1,6 @@
 """Captioned collections: short videos with one or more captions each, from which pre-training makes its questions.
 
-A collection is added in a file of a few lines; see `datasets/vatex.py`.
+A collection is added in a file of a few lines; see `datasets/sources/vatex.py`.
 """
 
 import importlib
@@ -85,7 +85,7 @@ def get_source(name: str) -> CaptionSource:
             f"no captioned collection named {name!r}{did_you_mean(str(name), SOURCE_NAMES)}; "
             f"there are {', '.join(SOURCE_NAMES)}"
         )
-    return importlib.import_module(f".{name}", __package__).SOURCE
+    return importlib.import_module(f"{__package__}.sources.{name}").SOURCE
 
 
 def plain(text: str) -> str:

@@ -9,7 +9,7 @@ import h5py
 
 from datasets.captions import CaptionSource
 from datasets.errors import InputError
-from preproc.staging import staged
+from datasets.staging import staged
 
 Record = Mapping[str, object]
 

@@ -24,9 +24,9 @@ from torch import Tensor
 
 from datasets.errors import InputError, run_cli
 from datasets.files import atomic_write
-from modules.checkpoint_metadata import infer_sizes
-from modules.checkpoint_names import KINDS, kind_of, part_of, published_name, published_weights
-from modules.checkpoint_reader import METADATA_KEY, CheckpointFile, read_checkpoint
+from modules.checkpoints.metadata import infer_sizes
+from modules.checkpoints.names import KINDS, kind_of, part_of, published_name, published_weights
+from modules.checkpoints.reader import METADATA_KEY, CheckpointFile, read_checkpoint
 
 TORCH_SUFFIXES = (".ckpt", ".pth", ".pt")
 # Kind -> what such a file is good for.

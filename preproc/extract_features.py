@@ -30,11 +30,11 @@ import torch
 from tqdm import tqdm
 
 from datasets.errors import InputError, run_cli
-from modules.video_swin import ARCHITECTURES, VideoSwin, get_sizes, load_video_swin
-from preproc.decoding import decode_ahead
-from preproc.feature_store import FeatureStore
-from preproc.videos import DATASETS, Problem, Video, get_naming, list_videos, report_problems
-from preproc.windows import WindowBatch, WindowSettings
+from datasets.feature_store import FeatureStore
+from datasets.video.decode_ahead import decode_ahead
+from datasets.video.library import DATASETS, Problem, Video, get_naming, list_videos, report_problems
+from datasets.video.windows import WindowBatch, WindowSettings
+from modules.models.video_swin import ARCHITECTURES, VideoSwin, get_sizes, load_video_swin
 
 # Of RGB in 0..255, as the published Video Swin was trained.
 MEAN = (123.675, 116.28, 103.53)

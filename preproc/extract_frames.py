@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from datasets.errors import InputError, run_cli
 from datasets.files import FRAME_SETTINGS, write_json
-from preproc.videos import (
+from datasets.video.library import (
     DATASETS,
     Problem,
     Video,
@@ -180,7 +180,7 @@ def extract_frames(
     """Extracts the frames of a folder of videos that are not in `out` yet.
 
     Args:
-        dataset: decides on the directories' names, see `preproc.videos.Naming`.
+        dataset: decides on the directories' names, see `datasets.video.library.Naming`.
         jobs: videos at a time; as many as there are processors by default.
 
     Returns:

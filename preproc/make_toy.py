@@ -36,10 +36,10 @@ from tqdm import tqdm
 
 from datasets.errors import InputError, run_cli
 from datasets.files import atomic_write, write_json
+from datasets.video.library import find_ffmpeg
 from preproc.toy import composed, questions
 from preproc.toy.drawing import render
 from preproc.toy.world import EVENT_FRAMES, EVENTS_IN_A_ROW, FPS, ToyVideo, captions, draw_video
-from preproc.videos import find_ffmpeg
 
 # Videos at scale 1.
 COUNTS = {

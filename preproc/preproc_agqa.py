@@ -25,12 +25,12 @@ from typing import Any
 
 from tqdm import tqdm
 
-from datasets.agqa import FIELDS, SOURCE, flags_among, record_problem
 from datasets.errors import InputError, run_cli
 from datasets.json_stream import iterate_json_object
 from datasets.question_table import text_problem, video_id_problem
+from datasets.sources.agqa import FIELDS, SOURCE, flags_among, record_problem
+from datasets.staging import staged
 from preproc.make_vocabulary import make_vocabulary
-from preproc.staging import staged
 
 VAL_FRACTION = 0.1
 

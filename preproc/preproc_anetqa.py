@@ -18,12 +18,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from datasets.anetqa import COLUMNS, QUESTION_TYPES, SOURCE
 from datasets.errors import InputError, run_cli
 from datasets.files import read_json
 from datasets.question_table import text_problem, video_id_problem
+from datasets.sources.anetqa import COLUMNS, QUESTION_TYPES, SOURCE
+from datasets.staging import staged
 from preproc.make_vocabulary import make_vocabulary
-from preproc.staging import staged
 
 MIN_ANSWER_COUNT = 2
 

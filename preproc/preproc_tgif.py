@@ -25,7 +25,7 @@ from urllib.parse import unquote, urlsplit
 from datasets.captions import caption_problem
 from datasets.errors import InputError, run_cli
 from datasets.question_table import video_id_problem
-from datasets.tgif import SOURCE
+from datasets.sources.tgif import SOURCE
 from preproc.captioned import parse_arguments, write_splits
 
 CAPTIONS_FILE = "tgif-v1.0.tsv"

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from datasets.errors import run_cli
-from datasets.vatex import SOURCE, read_captions
+from datasets.sources.vatex import SOURCE, read_captions
 from preproc.captioned import parse_arguments, write_splits
 
 RAW_FILES = {"train": "vatex_training_v1.0.json", "val": "vatex_validation_v1.0.json"}

@@ -16,18 +16,9 @@ import torch
 import run
 from config import Config, ex, key_groups, markdown_table, parse_value, run_command_line
 from datasets.errors import InputError
-from modules import config_checks
-from modules.ask.web_demo import serve
-from modules.assembly import (
-    SETTINGS_OF_INFERENCE,
-    SETTINGS_OF_TASK,
-    SETTINGS_OF_WEIGHTS,
-    construct,
-    locate,
-    settings_of_checkpoint,
-)
-from modules.checkpoint_metadata import make_metadata
-from modules.config_checks import (
+from modules.checkpoints.metadata import make_metadata
+from modules.config import checks as config_checks
+from modules.config.checks import (
     check_combinations,
     check_paths,
     check_tokenizer,
@@ -35,11 +26,20 @@ from modules.config_checks import (
     check_values,
     check_words,
 )
-from modules.dest import ModelSizes
-from modules.optimizer import OptimizerSettings
-from modules.run_checkpoints import Checkpoints
-from modules.run_folder import find_checkpoint, new_run_folder, predictions_path
-from modules.validation_schedule import ValidationSchedule
+from modules.inference.web_demo import serve
+from modules.models.dest import ModelSizes
+from modules.objectives.optimizer import OptimizerSettings
+from modules.training.assembly import (
+    SETTINGS_OF_INFERENCE,
+    SETTINGS_OF_TASK,
+    SETTINGS_OF_WEIGHTS,
+    construct,
+    locate,
+    settings_of_checkpoint,
+)
+from modules.training.checkpointing import Checkpoints
+from modules.training.run_folder import find_checkpoint, new_run_folder, predictions_path
+from modules.training.validation_schedule import ValidationSchedule
 
 ROOT = Path(run.__file__).parent
 DEFAULTS = asdict(Config())
@@ -68,7 +68,7 @@ def recipe(*names: str, **changes) -> dict:
 class TestKeys:
     def test_each_is_read(self):
         read = {name for function in [*CONSTRUCTED, serve] for name in inspect.signature(function).parameters}
-        for path in ("run.py", "modules/failures.py"):
+        for path in ("run.py", "modules/training/failures.py"):
             for node in ast.walk(ast.parse((ROOT / path).read_text())):
                 if isinstance(node, ast.Subscript) and getattr(node.value, "id", "") == "config":
                     read.add(getattr(node.slice, "value", None))

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import eval as evaluation
-from datasets import agqa, anetqa
 from datasets.annotations import get_source
 from datasets.errors import InputError
+from datasets.sources import agqa, anetqa
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -20,7 +20,7 @@ import torch
 
 import run
 from config import run_command_line
-from modules.validation_schedule import ValidationSchedule
+from modules.training.validation_schedule import ValidationSchedule
 
 from .small_world import make_small_world, settings
 
@@ -203,7 +203,7 @@ class StopAfter:
     """Makes a run end as if killed, with no word to anyone, after so many batches."""
 
     def __init__(self, monkeypatch, batches: int, hook: str = "training_step"):
-        from modules.open_ended_qa import OpenEndedQA
+        from modules.objectives.open_ended_qa import OpenEndedQA
 
         original, self.left = getattr(OpenEndedQA, hook), batches
 
@@ -392,7 +392,7 @@ class TestSignals:
 
     def test_second_ctrl_c_stops_at_once(self):
         code = (
-            "import os, signal, time; from modules.stopping import StopSignals; s = StopSignals(); s.install();"
+            "import os, signal, time; from modules.training.stopping import StopSignals; s = StopSignals(); s.install();"
             "os.kill(os.getpid(), signal.SIGINT); print('alive', flush=True); os.kill(os.getpid(), signal.SIGINT);"
             "print('still alive', flush=True)"
         )
@@ -409,7 +409,7 @@ def finite_without_gradient(module) -> torch.Tensor:
 
 class TestFaults:
     def test_loss_not_finite(self, world, monkeypatch, capsys):
-        from modules.open_ended_qa import OpenEndedQA
+        from modules.objectives.open_ended_qa import OpenEndedQA
 
         original = OpenEndedQA.training_step
 
@@ -429,7 +429,7 @@ class TestFaults:
 
     @pytest.mark.parametrize("what", ["loss", "gradient"])
     def test_bad_steps_are_left_out_and_counted(self, world, monkeypatch, capsys, what):
-        from modules.open_ended_qa import OpenEndedQA
+        from modules.objectives.open_ended_qa import OpenEndedQA
 
         original, before = OpenEndedQA.training_step, []
 
@@ -460,7 +460,7 @@ class TestFaults:
         assert re.search(told, capsys.readouterr().err)
 
     def test_number_of_bad_steps_is_that_of_the_whole_run(self, world, monkeypatch, capsys):
-        from modules.open_ended_qa import OpenEndedQA
+        from modules.objectives.open_ended_qa import OpenEndedQA
 
         original = OpenEndedQA.training_step
 
@@ -499,7 +499,7 @@ class TestFaults:
             torch.testing.assert_close(two["state_dict"][name], weight, rtol=1e-5, atol=1e-6, msg=name)
 
     def test_no_checkpoint_of_weights_that_are_not_finite(self, world, monkeypatch, capsys):
-        from modules.open_ended_qa import OpenEndedQA
+        from modules.objectives.open_ended_qa import OpenEndedQA
 
         original = OpenEndedQA.training_step
 
@@ -518,7 +518,7 @@ class TestFaults:
     def test_disk_full_leaves_what_was_whole(self, world, monkeypatch, capsys, what):
         import errno
 
-        from modules import run_checkpoints
+        from modules.training import checkpointing as run_checkpoints
 
         real, calls = run_checkpoints.torch.save, []
         number = errno.ENOSPC if what == "Disk" else errno.EDQUOT

@@ -126,7 +126,7 @@ def test_killed_and_resumed_as_if_nothing_had_been(world, trained):
 
 
 def test_resumed_run_sees_the_questions_it_would_have_seen(world, monkeypatch):
-    from modules.temporal_referring import TemporalReferring
+    from modules.objectives.temporal_referring import TemporalReferring
 
     seen: list[list[str]] = []
     original = TemporalReferring.training_step

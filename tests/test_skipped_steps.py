@@ -7,8 +7,8 @@ from pytorch_lightning.plugins import MixedPrecision
 
 import run  # noqa: F401  (brings the commands)
 from config import run_command_line
-from modules import run_checkpoints
-from modules.open_ended_qa import OpenEndedQA
+from modules.objectives.open_ended_qa import OpenEndedQA
+from modules.training import checkpointing as run_checkpoints
 
 from .small_world import make_small_world, settings
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from datasets import agqa, anetqa, msrvttqa
 from datasets.errors import InputError
+from datasets.sources import agqa, anetqa, msrvttqa
 
 HEADER = "qid,question,answer,video_id,type\n"
 

@@ -15,10 +15,10 @@ from PIL import Image, ImageFile
 
 from datasets.clips import ClipFeatures
 from datasets.frames import FrameReader
+from datasets.video.library import VideoFrames
 from preproc.extract_frames import FrameSettings, extract_frames
-from preproc.videos import VideoFrames
 from tests.datasets.test_frames import pillow_square
-from tests.preproc.video_files import make_video
+from tests.datasets.video.video_files import make_video
 
 from .broken_text import train_once
 from .cases import Case, digest

@@ -12,10 +12,10 @@ from safetensors.torch import load_file, save
 
 import run
 from config import Config, ex, run_command_line
-from modules.checkpoint_metadata import infer_sizes
-from modules.checkpoint_reader import read_checkpoint
-from modules.checkpoints import load_weights
-from modules.dest import DeST
+from modules.checkpoints.loading import load_weights
+from modules.checkpoints.metadata import infer_sizes
+from modules.checkpoints.reader import read_checkpoint
+from modules.models.dest import DeST
 from preproc.convert_checkpoint import describe
 from tests.small_world import settings
 

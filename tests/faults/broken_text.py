@@ -16,10 +16,10 @@ from numpy.random import Generator
 
 import eval
 from datamodules.qa import QADataModule
-from datasets import agqa, anetqa, msrvttqa, tgif, vatex
 from datasets.question_table import QuestionTable
-from modules.report.curves import read_run
-from modules.run_folder import LogPosition, ResumableCSVLogger
+from datasets.sources import agqa, anetqa, msrvttqa, tgif, vatex
+from modules.evaluation.curves import read_run
+from modules.training.run_folder import LogPosition, ResumableCSVLogger
 from preproc import preproc_agqa, preproc_anetqa, preproc_tgif
 
 from .cases import Case, command, digest

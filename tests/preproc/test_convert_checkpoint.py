@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from modules.checkpoint_metadata import make_metadata
-from modules.checkpoint_reader import read_checkpoint
-from modules.dest import DeST
+from modules.checkpoints.metadata import make_metadata
+from modules.checkpoints.reader import read_checkpoint
+from modules.models.dest import DeST
 from preproc.convert_checkpoint import convert, describe, main
-from tests.modules.test_dest import SMALL
+from tests.modules.models.test_dest import SMALL
 
 METADATA = make_metadata(SMALL, {"exp_name": "toy", "datasets": ["anetqa"]}, ["yes", "no"], ["[PAD]"])
 

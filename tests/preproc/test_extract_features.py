@@ -11,14 +11,13 @@ import pytest
 import torch
 
 from datasets.errors import InputError
-from modules.video_swin import ARCHITECTURES, VideoSwin
+from datasets.video.library import Video, list_videos
+from datasets.video.windows import WindowSettings
+from modules.models.video_swin import ARCHITECTURES, VideoSwin
 from preproc import extract_features as script
-from preproc.videos import Video, list_videos
-from preproc.windows import WindowSettings
-
-from .test_videos import decode_all
-from .test_windows import plain_indices
-from .video_files import make_broken_videos, make_video
+from tests.datasets.video.test_library import decode_all
+from tests.datasets.video.test_windows import plain_indices
+from tests.datasets.video.video_files import make_broken_videos, make_video
 
 SIZE = 16
 PUBLISHED = WindowSettings(size=SIZE)
@@ -231,7 +230,7 @@ def test_an_error_in_a_decoder_is_not_swallowed(videos, tmp_path, monkeypatch):
     def fails(*args):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("preproc.decoding.window_batches", fails)
+    monkeypatch.setattr("datasets.video.decode_ahead.window_batches", fails)
     with pytest.raises(ZeroDivisionError):
         run(videos, tmp_path / "a.h5")
 

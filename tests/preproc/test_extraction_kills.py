@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from .video_files import make_cut_video, make_video
+from tests.datasets.video.video_files import make_cut_video, make_video
 
 ROOT = Path(__file__).parents[2]
 KILLS = [2, pytest.param(20, marks=pytest.mark.slow)]

@@ -8,12 +8,12 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
+from datasets.video.library import VideoFrames
 from preproc import preproc_agqa, preproc_anetqa, preproc_tgif, preproc_vatex
 from preproc.make_toy import COUNTS, draw_worlds, main, make_toy, write_annotations
 from preproc.toy.drawing import render
 from preproc.toy.questions import ORDER, TEMPORAL_RELATION, YES_NO
 from preproc.toy.world import ACTIONS, ACTORS, EVENT_FRAMES, EVENTS_IN_A_ROW, Event, Scene, ToyVideo
-from preproc.videos import VideoFrames
 
 SCENE = Scene("beach", "red", "cross", "left", "high", "ball", "tree", "low", 3)
 NAMES = re.compile("|".join([*(" ".join(actor) for actor in ACTORS), *ACTIONS]))

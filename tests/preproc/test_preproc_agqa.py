@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datasets.agqa import FIELDS, SOURCE, read_questions
 from datasets.annotations import read_vocabulary
 from datasets.errors import InputError
+from datasets.sources.agqa import FIELDS, SOURCE, read_questions
 from preproc.preproc_agqa import draw_videos, main, preprocess
 
 

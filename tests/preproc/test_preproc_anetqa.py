@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from datasets.anetqa import SOURCE
 from datasets.annotations import read_vocabulary
+from datasets.sources.anetqa import SOURCE
 from preproc.preproc_anetqa import main, preprocess
 
 ROOT = Path(__file__).resolve().parents[2]

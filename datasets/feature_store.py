@@ -1,0 +1,158 @@
+"""Features on disk while they are being made: a folder of whole parts, one a video, that ends as one HDF5 file.
+
+An HDF5 file that is open for writing can be left unreadable by a kill, so that none ever is: each video becomes a file
+of its own in OUT.h5.parts, written aside and renamed, and OUT.h5 is written aside from all of them and renamed. Any
+number of processes and machines can fill the folder at once.
+"""
+
+import contextlib
+import glob
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from datasets.errors import InputError
+from datasets.files import atomic_write
+
+from .video.library import hashed_name, hold_to_settings, keep_settings
+
+NOTE = "note"  # an attribute of a video's dataset
+FAILED = "failed:"  # a group of attributes, key -> reason; no video is called so
+
+
+class FeatureStore:
+    """The features of one HDF5 file, complete or in the making.
+
+    Args:
+        path: the HDF5 file; one dataset a video, float [clips, width], and the settings as attributes. What was noted
+            about a video is an attribute: of its dataset, or of the group `FAILED` if it has no features.
+        settings: what the features depend on.
+
+    Raises:
+        InputError: the file is no HDF5 file, or it or its parts were made with other settings.
+    """
+
+    def __init__(self, path: Path, settings: dict):
+        self.path = path
+        self.settings = settings
+        self.parts = Path(f"{path}.parts")
+        self._in_file, self._failed = self._read_file()
+
+    def _read_file(self) -> tuple[dict[str, str | None], dict[str, str]]:
+        """The videos in the file, each with what was noted about it, and those that failed."""
+        if not self.path.exists():
+            return {}, {}
+        notes = {}
+        failed = {}
+
+        def add(key: str, item: h5py.Dataset | h5py.Group) -> None:
+            if isinstance(item, h5py.Dataset):
+                notes[key] = item.attrs.get(NOTE)
+
+        try:
+            with h5py.File(self.path, "r") as file:
+                kept = {name: json.loads(value) for name, value in file.attrs.items() if name in self.settings}
+                file.visititems(add)
+                if FAILED in file:
+                    failed = dict(file[FAILED].attrs)
+        except (OSError, json.JSONDecodeError) as error:
+            raise InputError(f"{self.path} cannot be read ({error}); move it away, or name another output") from None
+        hold_to_settings(kept, self.settings, f"the features in {self.path}")
+        return notes, failed
+
+    def start(self) -> None:
+        """Makes the folder of parts. Raises InputError when it cannot, or they were made with other settings."""
+        try:
+            self.parts.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot write {self.parts}: {error.strerror}") from None
+        keep_settings(self.parts / "settings.json", self.settings, f"the features in {self.parts}")
+
+    def _part(self, key: str) -> Path:
+        return self.parts / f"{hashed_name(key)}.npy"
+
+    def _note(self, key: str) -> Path:
+        return self.parts / f"{hashed_name(key)}.txt"
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._in_file or self._part(key).exists()
+
+    def write(self, key: str, features: np.ndarray) -> None:
+        """Stores the features of one video, float [clips, width]; they are there whole or not at all."""
+        with atomic_write(self._part(key), "wb") as file:
+            np.save(file, features)
+
+    def write_note(self, key: str, reason: str) -> None:
+        """Notes why a video has no features, or what is wrong with it, to be told when all shards are done."""
+        with atomic_write(self._note(key)) as file:
+            file.write(reason)
+
+    def remove_note(self, key: str) -> None:
+        self._note(key).unlink(missing_ok=True)
+
+    def note(self, key: str) -> str | None:
+        """What was noted about a video, if anything."""
+        path = self._note(key)
+        if path.exists():
+            return path.read_text(encoding="utf-8")
+        return self._in_file.get(key) if key in self else self._failed.get(key)
+
+    def merge(self, keys: Iterable[str]) -> int:
+        """Writes the HDF5 file: what it held before, and the parts and notes of these videos, which are then removed.
+
+        Returns:
+            the number of videos in the file.
+        """
+        keys = list(keys)
+        parts = {key: self._part(key) for key in keys if key not in self._in_file and self._part(key).exists()}
+        notes = {key: self.note(key) for key in keys if key not in self}
+        failed = {key: reason for key, reason in (self._failed | notes).items() if reason and key not in parts}
+        for left in self.path.parent.glob(f".{glob.escape(self.path.name)}.*.tmp"):  # by a run that was killed here
+            left.unlink(missing_ok=True)
+        if parts or failed != self._failed or not self.path.exists():
+            with atomic_write(self.path, "w+b") as file:
+                self._write_file(file, parts, failed)
+            self._in_file |= {key: self.note(key) for key in parts}
+            self._failed = failed
+        with contextlib.suppress(OSError):
+            self._remove_merged(keys)
+        return len(self._in_file)
+
+    def _remove_merged(self, keys: list[str]) -> None:
+        """Removes what the file now has of these videos, and the folder once nothing is left in it."""
+        done = {hashed_name(key) for key in keys if key in self._in_file}
+        failed = {hashed_name(key) for key in keys if key in self._failed}
+        rest = []
+        for path in sorted(self.parts.iterdir()):  # a video's features before the note about them
+            name = path.name.removeprefix(".").partition(".")[0]  # .<name>.<more>.tmp: a run was killed writing it
+            if name in done or (name in failed and path.suffix != ".npy"):
+                path.unlink()
+            else:
+                rest.append(path)
+        if all(path.name.removeprefix(".").startswith("settings.json") for path in rest):
+            for path in rest:
+                path.unlink()
+            self.parts.rmdir()
+
+    def _write_file(self, file, parts: dict[str, Path], failed: dict[str, str]) -> None:
+        before = h5py.File(self.path, "r") if self._in_file else None
+        try:
+            # The same features make the same bytes, whichever run they come from: one order, and no times.
+            with h5py.File(file, "w", track_order=False) as after:
+                for name, value in self.settings.items():
+                    after.attrs[name] = json.dumps(value)
+                for key in sorted(self._in_file.keys() | parts.keys()):
+                    features = np.load(parts[key], allow_pickle=False) if key in parts else before[key][()]
+                    dataset = after.create_dataset(key, data=features, track_times=False)
+                    if (note := self.note(key)) is not None:
+                        dataset.attrs[NOTE] = note
+                if failed:
+                    reasons = after.create_group(FAILED).attrs
+                    for key in sorted(failed):
+                        reasons[key] = failed[key]
+        finally:
+            if before is not None:
+                before.close()

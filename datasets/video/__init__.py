@@ -1,0 +1,1 @@
+"""Video files: finding them, decoding them with ffmpeg, windows of frames."""

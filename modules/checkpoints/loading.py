@@ -1,0 +1,255 @@
+"""Checkpoints to models.
+
+A network is loaded in parts. A part comes from the file as a whole or starts fresh as a whole; what happened to each is
+said in one summary. The published files that fit: ALBEF's ``ALBEF.pth`` and ``vqa.pth`` (image and text encoder),
+``trm.ckpt``, ``anetqa.ckpt``, ``agqa.ckpt``, and whatever is saved here.
+"""
+
+import math
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from datasets.errors import InputError, did_you_mean
+from modules.models.dest import DeST
+
+from .metadata import infer_sizes
+from .names import KINDS, WAYS_OUT, kind_of, part_of, published_name, published_weights
+from .reader import CheckpointFile, read_checkpoint
+
+# What training takes from a checkpoint; its other parts may start fresh.
+NEEDED_TO_TRAIN = ("visual_encoder", "text_encoder")
+# These end in another width in pre-training (384) than in question answering (768).
+RESHAPED_HEADS = ("video_head", "ans_encoder.pooler")
+# What question answering with both streams gets from pre-training, in the published recipes.
+PRE_TRAINED = ("temporal stream", "ans_encoder.lm")
+
+
+@dataclass(frozen=True)
+class Streams:
+    """Which of the two streams a task's network has."""
+
+    spatial: bool
+    temporal: bool
+
+
+TASKS = {
+    "anetqa": Streams(spatial=True, temporal=True),
+    "anetqa_mean": Streams(spatial=True, temporal=False),
+    "agqa": Streams(spatial=True, temporal=True),
+    "agqa_mean": Streams(spatial=True, temporal=False),
+    "trm": Streams(spatial=False, temporal=True),
+}
+
+
+@dataclass
+class LoadSummary:
+    """What became of each part of the network, and of each tensor of the file."""
+
+    path: Path
+    kind: str  # a key of KINDS
+    loaded: dict[str, int]  # part -> its tensors
+    fresh: dict[str, str]  # part -> why
+    unused: dict[str, int]  # first word of their names -> tensors
+    adapted: list[str]  # position tables made to fit, in words
+    unusual: list[str] = field(default_factory=list)  # fresh parts that the published recipe would have loaded
+
+    def __str__(self) -> str:
+        def listed(counts: Mapping[str, int]) -> str:
+            return ", ".join(f"{name} ({count})" for name, count in counts.items()) or "nothing"
+
+        lines = [f"{self.path} is {KINDS[self.kind]}", f"  loaded         {listed(self.loaded)}"]
+        lines += [f"  adapted        {line}" for line in self.adapted]
+        fresh = ", ".join(f"{part} ({why})" for part, why in self.fresh.items())
+        lines.append(f"  started fresh  {fresh or 'nothing'}")
+        if self.unusual:
+            lines.append(f"  note           the published recipe takes {', '.join(self.unusual)} from trm.ckpt")
+        elif self.fresh:
+            lines[-1] += "; expected here"
+        lines.append(f"  not used       {listed(self.unused)}")
+        return "\n".join(lines)
+
+
+# --- tables of positions ---------------------------------------------------------------------------------------------
+
+
+def fit_positions(name: str, table: Tensor, shape: torch.Size) -> Tensor:
+    """A position table for another image size or another length; anything else comes back as it is.
+
+    The image encoder's table ``[1, 1 + n·n, D]`` is interpolated (bicubic, as in ALBEF), CLS apart. Tables of text and
+    clip positions ``[n, D]`` are cut: the first positions mean the same at any length.
+    """
+    if table.shape == shape or table.ndim != len(shape) or table.shape[-1] != shape[-1]:
+        return table
+    if name == "visual_encoder.pos_embed" and table.shape[1] > 0:
+        old, new = math.isqrt(table.shape[1] - 1), math.isqrt(shape[1] - 1)
+        if 1 + old * old != table.shape[1] or 1 + new * new != shape[1]:
+            return table
+        grid = table[:, 1:].float().unflatten(1, (old, old)).permute(0, 3, 1, 2)  # [1, D, n, n]
+        grid = F.interpolate(grid, size=(new, new), mode="bicubic", align_corners=False)
+        return torch.cat([table[:, :1].float(), grid.flatten(2).transpose(1, 2)], dim=1)
+    if name.endswith(("position_embeddings.weight", "frame_pos_embed.weight")):
+        return table[: shape[0]]
+    return table
+
+
+# --- loading ---------------------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def load_weights(
+    model: nn.Module, source: str | Path | CheckpointFile, needed: Collection[str] | None = None, verbose: bool = True
+) -> LoadSummary:
+    """Fills a network from a checkpoint file and prints the summary, once for all ranks.
+
+    When the file brings a text encoder but no temporal stream, the latter starts from the former (see
+    `DeST.start_temporal_from_text`). All other fresh parts keep what they were initialised with.
+
+    Args:
+        model: a `DeST`, or a network that extends it. Its parameters keep their type and their device.
+        source: a path, or what `read_checkpoint` made of one.
+        needed: the parts (keys of `PARTS`) that the file must bring; the others start fresh if it does not. Default:
+            all that the network has. `NEEDED_TO_TRAIN` for a start of training, where the heads of a pre-trained
+            network also start fresh when their width is another.
+        verbose: print the summary.
+
+    Raises:
+        InputError: the file cannot be read, or a needed part is missing, of another shape or incomplete, or nothing
+            fits; names the first weights concerned and the likely cause.
+    """
+    file = source if isinstance(source, CheckpointFile) else read_checkpoint(source)
+    weights, others = published_weights(file)
+    kind = kind_of([published_name(name) for name in file.tensors])
+    own: dict[str, dict[str, Tensor]] = {}  # part -> published name -> parameter
+    for name, parameter in model.state_dict(keep_vars=True).items():
+        name = published_name(name)
+        own.setdefault(part_of(name) or name, {})[name] = parameter
+    if not any(name in weights for parameters in own.values() for name in parameters):
+        raise InputError(
+            f"{file.path}: none of its {len(file.tensors)} weights belongs to this network (the first: "
+            f"{_first(file.tensors)}); this looks like {KINDS[kind]}: {WAYS_OUT[kind]}"
+        )
+    summary = LoadSummary(file.path, kind, {}, {}, {}, [])
+    fits: dict[str, Tensor] = {}
+    for part, parameters in own.items():
+        is_needed = needed is None or part in needed
+        fitted, why_fresh = _fit_part(file, kind, part, parameters, weights, is_needed)
+        if why_fresh:
+            summary.fresh[part] = why_fresh
+            continue
+        for name, tensor in fitted.items():
+            if tensor.shape != weights[name].shape:
+                summary.adapted.append(f"{name} from {list(weights[name].shape)} to {list(tensor.shape)}")
+        summary.loaded[part] = len(fitted)
+        fits |= fitted
+    # Only now, so that a file that does not fit leaves the network as it was.
+    for parameters in own.values():
+        for name, parameter in parameters.items():
+            if name in fits:
+                parameter.copy_(fits[name])
+    if "temporal stream" in summary.fresh and "text_encoder" in summary.loaded:
+        model.start_temporal_from_text()
+        summary.fresh["temporal stream"] = "as a copy of text_encoder"
+    if "frame_head" in own:
+        summary.unusual = [part for part in PRE_TRAINED if part in summary.fresh and "temporal stream" in own]
+    for name in [*others, *(name for name in weights if name not in fits)]:
+        first = name.split(".")[0]
+        summary.unused[first] = summary.unused.get(first, 0) + 1
+    if verbose:
+        rank_zero_only(print)(summary, flush=True)
+    return summary
+
+
+def _fit_part(
+    file: CheckpointFile,
+    kind: str,
+    part: str,
+    parameters: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor],
+    is_needed: bool,
+) -> tuple[dict[str, Tensor], str]:
+    """The weights of one part, in the shapes of its parameters; or none and the reason why it starts fresh."""
+    missing = [name for name in parameters if name not in weights]
+    if len(missing) == len(parameters):
+        if is_needed:
+            raise InputError(
+                f"{file.path} has no {part} (the first of its weights: {_first(parameters)}); "
+                f"this looks like {KINDS[kind]}: {WAYS_OUT[kind]}"
+            )
+        return {}, "not in the file"
+    if missing:
+        raise InputError(
+            f"{file.path} has only some of {part}: {len(missing)} of {len(parameters)} weights are missing (the "
+            f"first: {_first(missing)}); it was made with other sizes, or it is not whole"
+        )
+    fitted = {name: fit_positions(name, weights[name], parameters[name].shape) for name in parameters}
+    wrong = [name for name in parameters if fitted[name].shape != parameters[name].shape]
+    if wrong and part in RESHAPED_HEADS and not is_needed:
+        return {}, f"{len(weights[wrong[0]])} wide in the file, {len(parameters[wrong[0]])} here"
+    if wrong:
+        raise InputError(_explain_shapes(file, kind, wrong, weights, parameters))
+    # A sum is as good as a look at each number, and makes no copy.
+    bad = [name for name, tensor in fitted.items() if not torch.isfinite(tensor.sum(dtype=torch.float32))]
+    if bad:
+        raise InputError(
+            f"{file.path}: {_first(bad, 1)} holds numbers that are not finite; its training had gone wrong: "
+            "take an earlier checkpoint"
+        )
+    return fitted, ""
+
+
+def _first(names: Iterable[str], count: int = 3) -> str:
+    return ", ".join(list(names)[:count])
+
+
+def _explain_shapes(
+    file: CheckpointFile, kind: str, wrong: list[str], weights: Mapping[str, Tensor], parameters: Mapping[str, Tensor]
+) -> str:
+    shapes = "; ".join(
+        f"{name} is {list(weights[name].shape)}, here {list(parameters[name].shape)}" for name in wrong[:3]
+    )
+    name = wrong[0]
+    if kind == "trm" and part_of(name) in RESHAPED_HEADS:
+        cause = f"this looks like {KINDS[kind]}: {WAYS_OUT[kind]}"
+    elif name.endswith(("position_embeddings.weight", "frame_pos_embed.weight")):
+        cause = f"it knows {len(weights[name])} positions and cannot be given more: lower the length to that"
+    elif name.endswith("patch_embed.proj.weight"):
+        cause = "another patch_size"
+    else:
+        cause = "the network was configured with other sizes than the file's (--info of preproc.convert_checkpoint)"
+    return f"{file.path} does not fit: {shapes}; {cause}"
+
+
+def load_model(path: str | Path, task: str, published_quirks: bool = False) -> DeST:
+    """A network, ready to answer, from a checkpoint file.
+
+    Args:
+        path: any file that `read_checkpoint` reads; sizes are found in it.
+        task: "anetqa", "anetqa_mean", "agqa", "agqa_mean" or "trm".
+        published_quirks: see `DeST`.
+
+    Returns:
+        the network in evaluation mode, on the CPU, in float32. ``model(batch)`` takes a mapping with ``frames``
+        [V, F, 3, H, W], ``clips`` [V, S, in], ``clip_mask`` [V, S] (as far as the task has the stream),
+        ``question_ids, question_mask`` [Q, L], ``video_index`` [Q] and ``answer_ids, answer_mask`` [A, L], and returns
+        logits [Q, A].
+
+    Raises:
+        InputError: the task is not known, or the file cannot be read or does not hold such a network.
+    """
+    if task not in TASKS:
+        raise InputError(f"no task is called {task!r}{did_you_mean(task, TASKS)}; known: {', '.join(TASKS)}")
+    streams = TASKS[task]
+    if published_quirks and streams != TASKS["anetqa"]:
+        raise InputError(f"published_quirks belong to the published anetqa.ckpt and agqa.ckpt; task={task!r} has none")
+    file = read_checkpoint(path)
+    model = DeST(
+        infer_sizes(file), spatial=streams.spatial, temporal=streams.temporal, published_quirks=published_quirks
+    )
+    load_weights(model, file)
+    return model.eval()

@@ -1,0 +1,87 @@
+"""Prediction files, by column."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from datasets.errors import InputError
+from datasets.files import read_json
+
+_TEXT, _TEXTS = pa.string(), pa.list_(pa.string())
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model answered.
+
+    Attributes:
+        path: the file.
+        qids: strings [P].
+        answers: strings [P].
+        best_answers: lists of strings [P], the best first; None when the file has only `answers`.
+    """
+
+    path: Path
+    qids: pa.Array
+    answers: pa.Array
+    best_answers: pa.Array | None
+
+
+def read_predictions(path: str | os.PathLike, num_answers: int = 1) -> Predictions:
+    """Reads a JSON list of `{"qid", "answer"}`; also `f"answer{num_answers}"`, if num_answers > 1 and the file has it.
+
+    Raises:
+        InputError: the file cannot be read, is not such a list, or is empty.
+    """
+    path = Path(path)
+    records = read_json(path)
+    if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
+        raise InputError(f'{path} is not a list of {{"qid", "answer"}} records; is it a file of predictions?')
+    if not records:
+        raise InputError(f"{path} has no predictions")
+    best = f"answer{num_answers}"
+    has_best = num_answers > 1 and any(best in record for record in records)
+    return Predictions(
+        path=path,
+        qids=_column(path, records, "qid", _TEXT),
+        answers=_column(path, records, "answer", _TEXT),
+        best_answers=_column(path, records, best, _TEXTS) if has_best else None,
+    )
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """Names without the beginning that all of them share, as far as whole words (up to a ``_`` or a ``/``).
+
+    ``anetqa_by_mean, anetqa_by_trm`` -> ``mean, trm``. A single name stays as it is.
+    """
+    shared = 0
+    for position, characters in enumerate(zip(*names, strict=False), 1):
+        if len(set(characters)) > 1:
+            break
+        if characters[0] in "_/":
+            shared = position
+    return [name[shared:] for name in names] if len(names) > 1 and all(name[shared:] for name in names) else list(names)
+
+
+def _column(path: Path, records: list[dict], key: str, kind: pa.DataType) -> pa.Array:
+    fits, wanted = (_is_text_list, "a list of texts") if kind == _TEXTS else (_is_text, "text")
+    for index, record in enumerate(records):
+        if not fits(record.get(key)):
+            problem = f"{key!r} is {record[key]!r}, not {wanted}" if key in record else f"no {key!r}"
+            raise InputError(f"{path}, prediction {index}: {problem}")
+    try:
+        return pa.array([record[key] for record in records], kind)
+    except UnicodeEncodeError:
+        raise InputError(f"{path}: a value of {key!r} is not Unicode text") from None
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_text_list(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)

@@ -1,0 +1,358 @@
+"""A checkpoint, a video file, a question: the best answers, and where in the video they were found.
+
+from .predictor import Asker
+
+asker = Asker.open("result/anetqa_seed0/version_0/checkpoints/best.ckpt", "swin_base_….pth")
+(answer,) = asker.ask(asker.look("clip.mp4"), ["what is the person doing"])
+print(answer.best, answer.probabilities)
+"""
+
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from datamodules.batch import pad_clips
+from datamodules.tokenization import MAX_POSITIONS, TextTokenizer, load_tokenizer
+from datasets.annotations import read_vocabulary
+from datasets.errors import InputError
+from modules.checkpoints.loading import load_weights
+from modules.checkpoints.metadata import infer_sizes
+from modules.checkpoints.names import KINDS, WAYS_OUT, kind_of, published_name
+from modules.checkpoints.reader import CheckpointFile, read_checkpoint
+from modules.config.checks import check_tokenizer
+from modules.models.dest import DeST, ModelSizes, VideoMemory
+from modules.training.assembly import construct, settings_of_checkpoint
+from modules.training.failures import full_memory
+from preproc.extract_features import FeatureExtractor
+from preproc.extract_frames import FrameSettings
+
+from .attention_maps import AttentionMaps, attention_maps
+from .video_input import ClipSettings, VideoInput, make_extractor, read_clips, read_frames
+
+AUTOCAST = {16: torch.float16, "bf16": torch.bfloat16}
+
+
+@contextmanager
+def _full_memory_told(lower: str | None = None, halve: bool = False) -> Iterator[None]:
+    """Errors of full memory come out as an InputError with the way out.
+
+    Args:
+        lower: settings that can be lowered.
+        halve: whether precision=bf16 is a way out.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        full = full_memory(error)
+        if full is None:
+            raise
+        ways = [f"lower {lower}"] if lower else []
+        ways += ["set precision=bf16"] if halve else []
+        ways += ["set accelerator=cpu"] if full == "GPU" else []
+        ways += ["free some of it"]
+        raise InputError(f"the {full}'s memory is full; {', or '.join(ways)}") from error
+
+
+@dataclass(frozen=True)
+class LookSettings:
+    """What is read of a video, and of a question."""
+
+    nframe: int = 16
+    trim: float = 1.0
+    image_size: int = 384
+    max_video_len: int = 100
+    max_text_len: int | None = None
+
+
+@dataclass(frozen=True)
+class Look:
+    """A video as it was seen, ready for any number of questions."""
+
+    path: Path
+    seen: VideoInput
+    memory: VideoMemory
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is answered to one question.
+
+    Attributes:
+        best: answers, the most probable first.
+        probabilities: theirs, out of the whole vocabulary.
+        logits: of the whole vocabulary, [A].
+        maps: where and when the first was found, if asked for.
+    """
+
+    question: str
+    best: list[str]
+    probabilities: list[float]
+    logits: Tensor
+    maps: AttentionMaps | None
+
+
+class Asker:
+    """A network with all it takes to ask it about video files. `open` makes one from a checkpoint.
+
+    Attributes:
+        notes: what is to be said of it, such as that its weights are random.
+        seconds: what each stage took the last time, by name.
+    """
+
+    def __init__(
+        self,
+        network: DeST,
+        tokenizer: TextTokenizer,
+        vocabulary: Sequence[str],
+        look: LookSettings,
+        frames: FrameSettings,
+        clips: ClipSettings | None,
+        extractor: FeatureExtractor | None,
+        device: str = "cpu",
+        precision: int | str = 32,
+        questions_at_once: int = 8,
+    ):
+        """
+        Args:
+            network: its sizes fit the other arguments.
+            tokenizer: encodes questions and answers.
+            vocabulary: the answers.
+            look: what is read of a video.
+            frames: how its frames are extracted.
+            clips, extractor: how its clip features are made; None without a temporal stream.
+            device: of the network.
+            precision: 32, 16 or "bf16", as of a run.
+            questions_at_once: the most questions in one pass: memory is bounded, however many are asked.
+        """
+        self.network = network.eval().requires_grad_(False).to(device)
+        self.tokenizer = tokenizer
+        self.vocabulary = list(vocabulary)
+        self.look_settings = look
+        self.frame_settings = frames
+        self.clip_settings = clips
+        self.extractor = extractor
+        self.device = torch.device(device)
+        self.precision = precision
+        self.questions_at_once = questions_at_once
+        self.notes: list[str] = []
+        self.seconds: dict[str, float] = {}
+        self.positions = min(network.sizes.max_text_positions, MAX_POSITIONS)  # tokens a text at most
+
+    @classmethod
+    @_full_memory_told()
+    def open(
+        cls,
+        load_path: str | Path | None,
+        swin_path: str | Path | None = None,
+        settings: Mapping[str, Any] | None = None,
+        given: Collection[str] | None = None,
+        device: str = "cpu",
+        precision: int | str = 32,
+        recipes: Sequence[str] = (),
+    ) -> "Asker":
+        """An asker from a checkpoint; what neither that nor `settings` say is as in `LookSettings` and `ModelSizes`.
+
+        A published checkpoint says nothing but its weights: `settings` must be those of its recipe (see config.py).
+
+        Args:
+            load_path: any checkpoint of a network that answers; None: random weights.
+            swin_path: the Video Swin checkpoint that the training features were made with.
+            settings: settings of a run by name (see config.py); `data_root` for the vocabulary and `tokenizer`, where
+                the checkpoint brings none.
+            given: those of them that decide over the checkpoint's; default: all.
+            device, precision: see `Asker`.
+            recipes: those that `settings` come from; without one, a note says what a checkpoint without a record of
+                its settings is asked with.
+
+        Raises:
+            InputError: a file cannot be read, does not fit, or is missing; names it. Or memory is full.
+        """
+        start = time.perf_counter()
+        settings = dict(settings or {})
+        given = settings.keys() if given is None else given
+        checkpoint = read_checkpoint(load_path) if load_path is not None else None
+        made_with = (checkpoint.metadata if checkpoint is not None else None) or {}
+        settings |= settings_of_checkpoint(made_with.get("config", {}), True, given, ())
+        notes = []
+        if checkpoint is not None:
+            _check_answers(checkpoint, made_with)
+        else:
+            notes.append("no load_path: the weights are random, and so are the answers")
+        vocabulary = made_with.get("vocabulary") or _read_vocabulary(load_path, settings.get("data_root"))
+        words = None if "tokenizer" in given else made_with.get("tokenizer_vocabulary")
+        tokenizer = load_tokenizer(words or settings.get("tokenizer", "bert-base-uncased"))
+
+        parts = (settings.get(part, {}) for part in ("vit_config", "bert_config", "answer_config"))
+        clip_positions = {"max_clips": settings["max_pos_len"]} if "max_pos_len" in settings else {}
+        inferred = infer_sizes(checkpoint) if checkpoint is not None else ModelSizes()
+        sizes = construct(ModelSizes, clip_positions, *parts, settings, inferred)
+        check_tokenizer(tokenizer.vocab_size, {"bert_config": {"vocab_size": sizes.vocab_size}})
+        streams = {}
+        if checkpoint is not None and kind_of(map(published_name, checkpoint.tensors)) == "mean":
+            streams["temporal"] = False
+        torch.manual_seed(settings.get("seed", 0))
+        network = construct(DeST, {"sizes": sizes, "spatial": True, "drop_rate": 0.0}, streams, settings)
+        if checkpoint is not None:
+            load_weights(network, checkpoint, verbose=False)
+
+        record = made_with.get("preprocessing") or {}
+        frames = FrameSettings.of_record(record["frames"]) if record.get("frames") else FrameSettings()
+        clips = extractor = None
+        if network.temporal:
+            known = ClipSettings.of_record(record["clips"]) if record.get("clips") else None
+            extractor, clips, warning = make_extractor(
+                known, swin_path, sizes.input_video_embed_size, device, untrained=checkpoint is None
+            )
+            notes += [warning] if warning else []
+            if clips.random_start is not None:
+                notes.append("the clip features are those of a Video Swin that was never trained")
+        look = construct(LookSettings, settings, sizes)
+        if checkpoint is not None and not made_with.get("config") and not recipes:
+            quirks = "with" if network.published_quirks else "without"
+            notes.append(
+                f"nothing in {load_path} says what it was trained with; taken are nframe={look.nframe}, "
+                f"trim={look.trim:g}, max_video_len={look.max_video_len}, {quirks} published_quirks. A published "
+                "checkpoint needs its recipe: add task_finetune_anetqa published_quirks=True"
+            )
+        if network.temporal and look.max_video_len > sizes.max_clips:
+            raise InputError(
+                f"max_video_len={look.max_video_len} clips are more than the network's {sizes.max_clips} positions; "
+                f"lower it to max_video_len={sizes.max_clips}"
+            )
+        asker = cls(network, tokenizer, vocabulary, look, frames, clips, extractor, device, precision)
+        asker.questions_at_once = settings.get("per_gpu_batchsize", asker.questions_at_once)
+        asker.notes = notes
+        asker.seconds["loading"] = time.perf_counter() - start
+        return asker
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        lower = f"nframe (now {self.look_settings.nframe}) or per_gpu_batchsize (now {self.questions_at_once})"
+        start = time.perf_counter()
+        with _full_memory_told(lower, halve=self.precision == 32):
+            yield
+            if self.device.type == "cuda":
+                torch.cuda.synchronize(self.device)
+        self.seconds[name] = time.perf_counter() - start
+
+    def _autocast(self) -> torch.autocast:
+        dtype = AUTOCAST.get(self.precision)
+        return torch.autocast(self.device.type, dtype, enabled=dtype is not None)
+
+    @torch.no_grad()
+    def look(self, path: str | Path) -> Look:
+        """Reads a video and does all that no question is needed for. Raises InputError when it cannot be used,
+        or memory is full.
+        """
+        path, settings = Path(path), self.look_settings
+        with self._stage("frames"):
+            frames, times, seconds, damage = read_frames(
+                path, self.frame_settings, settings.nframe, settings.trim, settings.image_size
+            )
+        clips = spans = None
+        if self.network.temporal:
+            with self._stage("clip features"):
+                clips, spans, more_damage = read_clips(
+                    path, self.extractor, self.clip_settings, settings.max_video_len, seconds
+                )
+                damage = damage or more_damage
+        seen = VideoInput(frames, times, clips, spans, seconds, damage)
+        return Look(path, seen, self.encode(seen))
+
+    @torch.no_grad()
+    def encode(self, seen: VideoInput) -> VideoMemory:
+        """All of the network that no question is needed for."""
+        batch = {"frames": torch.from_numpy(seen.frames)[None]}
+        if self.network.temporal:
+            batch["clips"], batch["clip_mask"] = pad_clips([seen.clips])
+        with self._stage("video"), self._autocast():
+            batch = {name: value.to(self.device) for name, value in batch.items()}
+            return self.network.project_videos(self.network.encode_videos(batch))
+
+    @cached_property
+    @torch.no_grad()
+    def answer_features(self) -> Tensor:
+        """Of the whole vocabulary, [A, head_width]."""
+        ids, mask = self.tokenizer.encode(self.vocabulary, self.positions)
+        with self._autocast():
+            return self.network.encode_answers(ids.to(self.device), mask.to(self.device), mask.sum(1).tolist())
+
+    def encode_questions(self, questions: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Token ids and mask (1 = a token), int [Q, L], cut as in training."""
+        ids, mask = self.tokenizer.encode(
+            questions, min(self.look_settings.max_text_len or self.positions, self.positions)
+        )
+        return ids.to(self.device), mask.to(self.device)
+
+    @torch.no_grad()
+    def ask(self, look: Look, questions: Sequence[str], num_best: int = 10, with_maps: bool = False) -> list[Answer]:
+        """Answers questions about one video.
+
+        Args:
+            look: from `look`.
+            questions: at least one.
+            num_best: answers that each lists.
+            with_maps: say where and when the best one was found.
+
+        Raises:
+            InputError: memory is full.
+        """
+        with self._stage("answers"):
+            known = self.answer_features
+        ids, mask = self.encode_questions(questions)
+        lengths = mask.sum(1).tolist()
+        with self._stage("questions"), self._autocast():
+            features = self.network.question_features_by_length(
+                ids, mask, lengths, look.memory, [len(questions)], self.questions_at_once
+            )
+            logits = self.network.score(features, known)
+            probabilities, best = logits.softmax(1).topk(min(num_best, len(self.vocabulary)))  # [Q, num_best]
+        maps: list[AttentionMaps | None] = [None] * len(questions)
+        if with_maps:
+            with self._stage("attention maps"):
+                rows = zip(ids.split(1), lengths, best[:, 0].tolist(), strict=True)
+                maps = [
+                    attention_maps(self.network, own[:, :length], look.memory, known, first)
+                    for own, length, first in rows
+                ]
+        return [
+            Answer(question, [self.vocabulary[index] for index in indices], shares, own, own_maps)
+            for question, indices, shares, own, own_maps in zip(
+                questions, best.tolist(), probabilities.tolist(), logits.cpu(), maps, strict=True
+            )
+        ]
+
+
+def read_questions(path: str | Path | None) -> list[str]:
+    """The lines of a text file that are not blank; none without a file. Raises InputError when there is none in it."""
+    if path is None:
+        return []
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"question_file={str(path)!r} cannot be read as text: {error}") from None
+    questions = [line.strip() for line in lines if line.strip()]
+    if not questions:
+        raise InputError(f"question_file={str(path)!r} holds no question; write one a line")
+    return questions
+
+
+def _check_answers(checkpoint: CheckpointFile, made_with: Mapping[str, Any]) -> None:
+    """Raises InputError when a checkpoint is of a network that knows no answers."""
+    kind = kind_of(map(published_name, checkpoint.tensors))
+    if kind not in ("qa", "mean") or made_with.get("config", {}).get("objective", "qa") != "qa":
+        raise InputError(f"{checkpoint.path} is {KINDS[kind]} and knows no answers: {WAYS_OUT[kind]}")
+
+
+def _read_vocabulary(load_path: str | Path | None, data_root: str | Path | None) -> list[str]:
+    if data_root is None:
+        whose = f"{load_path} was not saved here and holds" if load_path is not None else "random weights know"
+        raise InputError(f"{whose} no answers: add data_root=FOLDER, as data_root=data/anetqa, for its vocab.json")
+    return read_vocabulary(Path(data_root) / "vocab.json")

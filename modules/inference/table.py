@@ -1,0 +1,34 @@
+"""Answers as a table for the terminal: a bar for each, as long as it is probable."""
+
+from collections.abc import Mapping, Sequence
+
+from rich.bar import Bar
+from rich.table import Table
+from rich.text import Text
+
+from .predictor import Answer
+
+
+def answer_table(answer: Answer) -> Table:
+    """The best answers to a question, a row each."""
+    table = Table(
+        title=Text(answer.question, "bold"), title_justify="left", box=None, padding=(0, 1), show_header=False
+    )
+    table.add_column("answer", max_width=40)
+    table.add_column("bar", width=40)
+    table.add_column("probability", justify="right")
+    for rank, (text, probability) in enumerate(zip(answer.best, answer.probabilities, strict=True)):
+        style = "bold" if rank == 0 else ""
+        bar = Bar(1, 0, probability, color="green" if rank == 0 else "cyan")
+        table.add_row(Text(text, style), bar, Text(f"{100 * probability:.1f} %", style))
+    return table
+
+
+def times_line(seconds: Mapping[str, float]) -> str:
+    """What each stage took, in a line: ``frames 0.3 s · questions 0.1 s · 0.4 s in all``."""
+    parts: Sequence[str] = [f"{name} {_shown(value)}" for name, value in seconds.items()]
+    return " · ".join([*parts, f"{_shown(sum(seconds.values()))} in all"])
+
+
+def _shown(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 60 else f"{seconds / 60:.1f} min"

@@ -1,0 +1,264 @@
+"""One video file to what inference reads of it, in memory: the frames and clip features that the two steps of the
+preprocessing and the reading of a data set would give, without a data set.
+"""
+
+import re
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from datasets.errors import InputError
+from datasets.frames import FrameReader, read_square
+from datasets.sampling import sample_features, sample_frames
+from datasets.video.decode_ahead import decode_ahead
+from datasets.video.library import Video, VideoError, ffmpeg_input, find_ffmpeg, first_error
+from datasets.video.windows import WindowSettings
+from modules.models.video_swin import VideoSwin, find_arch, get_sizes, load_video_swin
+from preproc.extract_features import STORED, FeatureExtractor, sha256
+from preproc.extract_frames import FrameSettings, extract_video
+
+WINDOWS_AT_ONCE = 8  # as extract_features.py has it by default: features depend on it in the last bits
+
+
+@dataclass(frozen=True)
+class VideoInput:
+    """What inference reads of a video. F frames, S clip features; times in seconds from its start.
+
+    Attributes:
+        frames: uint8 [F, 3, H, W], RGB.
+        frame_times: float [F].
+        clips: float32 [S, width], or None if they are not wanted.
+        clip_spans: float [S, 2], start and end of each clip; None like `clips`.
+        seconds: length of the video.
+        damage: the first error that the decoder met and went on after; "" for none.
+    """
+
+    frames: np.ndarray
+    frame_times: np.ndarray
+    clips: np.ndarray | None
+    clip_spans: np.ndarray | None
+    seconds: float
+    damage: str = ""
+
+
+@dataclass(frozen=True)
+class ClipSettings:
+    """What clip features depend on beside the video, as extract_features.py notes it in the file of features."""
+
+    arch: str = "base"
+    checkpoint_sha256: str | None = None  # None: not known, or a random start
+    random_start: int | None = None  # seed of an untrained network
+    windows: WindowSettings = field(default_factory=WindowSettings)
+    precision: str = "32"
+    store: str = "float32"
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> "ClipSettings":
+        """From the attributes of a file of features. Raises InputError when they are another version's."""
+        try:
+            windows = WindowSettings(**{name: record[name] for name in WindowSettings.__dataclass_fields__})
+            own = {name: record[name] for name in cls.__dataclass_fields__ if name != "windows"}
+        except KeyError as error:
+            raise InputError(
+                f"the checkpoint's record of its clip features lacks {error}: it is another version's"
+            ) from None
+        return cls(windows=windows, **own)
+
+
+def make_extractor(
+    settings: ClipSettings | None, swin_path: str | Path | None, width: int, device: str, untrained: bool = False
+) -> tuple[FeatureExtractor, ClipSettings, str]:
+    """The Video Swin that clip features come from.
+
+    Args:
+        settings: what the features were made with that the network was trained on; None: not known, taken to be as
+            published, with whatever architecture the file and the width tell.
+        swin_path: its checkpoint; None for one that was started at random.
+        width: of the features that the network takes.
+        untrained: without settings and checkpoint, start one at random.
+
+    Returns:
+        the network, ready to run; the settings; a warning, or "".
+
+    Raises:
+        InputError: the checkpoint is missing, is none of Video Swin, or gives features of another width.
+    """
+    warning = ""
+    if settings is None and swin_path is None and untrained:
+        settings = ClipSettings(random_start=0)
+    if settings is not None and settings.random_start is not None:
+        if swin_path is not None:
+            raise InputError(
+                f"swin_path={str(swin_path)!r}: the checkpoint's clip features were made by an untrained Video Swin; "
+                "drop swin_path"
+            )
+    elif swin_path is None:
+        arch = f" {settings.arch}" if settings is not None else ""
+        raise InputError(
+            f"the clip features need the Video Swin{arch} checkpoint that the training features were made with: "
+            "add swin_path=FILE (swin_base_patch244_window877_kinetics600_22k.pth for the published checkpoints)"
+        )
+    else:
+        if settings is None:
+            settings = ClipSettings(arch=find_arch(swin_path))
+        elif settings.checkpoint_sha256 not in (None, sha256(Path(swin_path))):
+            warning = f"{swin_path} is another file than the one that the training features were made with"
+    sizes = get_sizes(settings.arch)
+    if sizes.width != width:
+        raise InputError(
+            f"Video Swin {settings.arch} gives features of {sizes.width} numbers, and the network takes {width}: "
+            "give the swin_path that the training features were made with"
+        )
+    if settings.random_start is None:
+        model = load_video_swin(swin_path, settings.arch)
+    else:
+        model = VideoSwin(sizes)
+        model.random_start(settings.random_start)
+    return FeatureExtractor(model, device, settings.precision), settings, warning
+
+
+def read_frames(
+    path: Path, settings: FrameSettings, nframe: int, trim: float, image_size: int
+) -> tuple[np.ndarray, np.ndarray, float, str]:
+    """The frames that inference reads of a video: extracted and read as those of a data set, but kept nowhere.
+
+    Args:
+        settings: of the extraction.
+        nframe, trim, image_size: of the reading, see `datasets.frames.FrameReader`.
+
+    Returns:
+        frames, uint8 [nframe, 3, image_size, image_size]; their times and the length of the video in seconds; what is
+        wrong with the video although it is used, or "".
+
+    Raises:
+        InputError: no frame of the video can be decoded, or there is no room for its frames.
+    """
+    with tempfile.TemporaryDirectory(prefix="dest_") as folder:
+        numbers = _number_pictures(path, settings)
+        count = len(numbers)
+        few = _extract_few(path, Path(folder), settings, numbers[sample_frames(count, nframe, trim)]) if count else None
+        if few is not None:
+            files, damage = few
+            squares = {file: read_square(file, image_size) for file in set(files)}
+            frames = np.stack([squares[file] for file in files])
+        else:
+            try:
+                count, damage = extract_video(Video(path, "video"), Path(folder, "video"), settings)
+            except VideoError as error:
+                raise InputError(f"{path} is no video that can be used: {error}") from None
+            frames = FrameReader(folder, nframe, trim, image_size).read("video")
+    seconds = count / settings.fps if settings.fps else (duration(path) or count / 25)
+    times = sample_frames(count, nframe, trim) * seconds / count
+    return frames, times, seconds, damage
+
+
+def _number_pictures(path: Path, settings: FrameSettings) -> np.ndarray:
+    """Which of the frames that leave ffmpeg's filters each picture of `extract_video` is, without making pictures.
+
+    To keep the rate of the pictures, ffmpeg may repeat or drop frames after its filters. So each frame is made to hold
+    its own number, and is written as `extract_video` would.
+
+    Returns:
+        int64 [pictures], strictly or not strictly increasing; empty when this cannot be told.
+    """
+    # Four grey pixels: the number's bytes, the lowest first.
+    number = "scale=4:1:flags=neighbor,format=gray,geq='mod(floor(N/pow(256,X)),256)'"
+    output = ["-vf", ",".join([*_rate(settings), number]), "-f", "image2pipe", "-c:v", "rawvideo", "-"]
+    run = subprocess.run([*ffmpeg_input(path, threads=1), *output], capture_output=True, check=False)
+    if run.returncode != 0 or len(run.stdout) % 4:
+        return np.empty(0, np.int64)
+    numbers = np.frombuffer(run.stdout, "<u4").astype(np.int64)
+    # Where frames change their size on the way, the filters begin to count anew.
+    return numbers if (np.diff(numbers) >= 0).all() else np.empty(0, np.int64)
+
+
+def _extract_few(
+    path: Path, folder: Path, settings: FrameSettings, numbers: np.ndarray
+) -> tuple[list[Path], str] | None:
+    """Writes some of the pictures of `extract_video` only.
+
+    Args:
+        numbers: int [n], non-decreasing, from `_number_pictures`.
+
+    Returns:
+        the file of each, and the first error that ffmpeg met and went on after ("" for none); None: it did not work.
+    """
+    wanted, place = np.unique(numbers, return_inverse=True)
+    select = f"select='{'+'.join(f'eq(n,{number})' for number in wanted)}'"
+    _, filters, *quality = replace(settings, fps=None).ffmpeg_output()
+    few = folder / "few"
+    few.mkdir()
+    output = [
+        "-vf",
+        ",".join([*_rate(settings), select, filters]),
+        *quality,
+        "-fps_mode",
+        "passthrough",
+        "-f",
+        "image2",
+    ]
+    pictures = f"file:{str(few).replace('%', '%%')}/%06d.{settings.format}"
+    run = subprocess.run([*ffmpeg_input(path, threads=1), *output, pictures], capture_output=True, check=False)
+    files = sorted(few.iterdir())
+    if run.returncode != 0 or len(files) != len(wanted):
+        return None
+    return [files[index] for index in place], first_error(run.stderr)
+
+
+def _rate(settings: FrameSettings) -> list[str]:
+    return [] if settings.fps is None else [f"fps={settings.fps:g}"]
+
+
+def read_clips(
+    path: Path, extractor: FeatureExtractor, settings: ClipSettings, max_video_len: int, seconds: float
+) -> tuple[np.ndarray, np.ndarray, str]:
+    """The clip features that inference reads of a video.
+
+    Args:
+        max_video_len: features at most; more are sampled down.
+        seconds: length of the video.
+
+    Returns:
+        features, float32 [S, width]; their spans [S, 2] in seconds; what is wrong with the video, or "".
+
+    Raises:
+        InputError: the video cannot be decoded, or its features are not finite.
+    """
+    parts = []
+    num_frames, damage = 0, ""
+    for message in decode_ahead([Video(path, "video")], settings.windows, WINDOWS_AT_ONCE, decoders=1, waiting=2):
+        if message.batch is not None:
+            parts.append(extractor(message.batch))
+        elif message.failure:
+            raise InputError(f"{path} is no video that can be used: {message.failure}")
+        else:
+            num_frames, damage = message.num_frames, message.damage
+    with np.errstate(over="ignore"):  # becomes infinite, which is found below
+        features = np.concatenate(parts).astype(STORED[settings.store]).astype(np.float32)
+    chosen = sample_features(len(features), max_video_len)
+    if not np.isfinite(features[chosen]).all():
+        raise InputError(f"{path}: its clip features are not finite in {settings.precision} bits")
+    windows = settings.windows.indices(num_frames)[chosen]
+    spans = np.stack([windows[:, 0], windows[:, -1] + 1], axis=1) * seconds / num_frames
+    return features[chosen], spans, damage
+
+
+def duration(path: Path) -> float | None:
+    """Seconds, as the file itself says, without decoding it; None when it does not say."""
+    command = [
+        find_ffmpeg(),
+        "-nostdin",
+        "-hide_banner",
+        "-protocol_whitelist",
+        "file",
+        "-i",
+        f"file:{path.absolute()}",
+    ]
+    stderr = subprocess.run(command, capture_output=True, check=False).stderr.decode(errors="replace")
+    said = re.search(r"^  Duration: (\d+):(\d+):(\d+(?:\.\d+)?)", stderr, re.MULTILINE)
+    return None if said is None else 3600 * int(said[1]) + 60 * int(said[2]) + float(said[3])

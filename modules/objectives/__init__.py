@@ -1,0 +1,1 @@
+"""What a training optimizes: one LightningModule an objective, losses, optimizer."""

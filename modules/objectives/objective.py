@@ -1,0 +1,80 @@
+"""What the training of every objective has in common: optimiser, seeding, what a checkpoint holds."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from modules.host_group import make_host_group
+
+from .optimizer import OptimizerSettings, build_optimizer, freeze_parameters
+
+
+class Objective(pl.LightningModule):
+    """A network and how it is trained; subclasses bring the steps.
+
+    Args:
+        model: the network; its parameters bear published names.
+        optimizer: rates and schedule.
+        freeze: beginnings of the names of the parameters that stay as they are.
+        seed: what the random numbers of every step start from.
+        compile: compile the encoders with torch.compile.
+        grad_checkpointing: recompute the layers' activations in the backward pass instead of keeping them.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: OptimizerSettings,
+        freeze: Iterable[str] = (),
+        seed: int = 0,
+        compile: bool = False,
+        grad_checkpointing: bool = False,
+    ):
+        super().__init__()
+        self.model = model
+        self.optimizer_settings = optimizer
+        self.seed = seed
+        # Goes into every checkpoint under "dest": config, vocabulary, versions (plain types only). run.py fills it.
+        self.metadata: dict[str, Any] = {}
+        self.host_group: dist.ProcessGroup | None = None  # for what the ranks exchange besides tensors on the device
+        freeze_parameters(model, freeze)
+        if grad_checkpointing:
+            model.enable_grad_checkpointing()
+        if compile:
+            model.compile_encoders()
+
+    def setup(self, stage: str) -> None:
+        if self.host_group is None:
+            self.host_group = make_host_group()
+        # DDP would send the buffers from rank to rank before every forward pass. They are constants; and in validation
+        # the ranks have different numbers of batches, so that some would wait for a pass that never comes.
+        buffers = [name for name, _ in self.named_buffers()]
+        nn.parallel.DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(self, buffers)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        optimizer, schedule = build_optimizer(
+            self.model, self.optimizer_settings, int(self.trainer.estimated_stepping_batches)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        # Dropout depends on (seed, epoch, step, rank) alone: a resumed run draws what it would have drawn.
+        entropy = (self.seed, self.current_epoch, batch_idx, self.global_rank)
+        torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Published names on disk: our ``model.`` in front of every key goes."""
+        checkpoint["state_dict"] = _rename(checkpoint["state_dict"], old="model.", new="")
+        checkpoint["dest"] = self.metadata
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["state_dict"] = _rename(checkpoint["state_dict"], old="", new="model.")
+
+
+def _rename(state: Mapping[str, torch.Tensor], old: str, new: str) -> dict[str, torch.Tensor]:
+    return {new + key.removeprefix(old): value for key, value in state.items()}

@@ -1,0 +1,1 @@
+"""One run: its folder, checkpoints, resuming, stopping, logs, progress, predictions."""

@@ -1,0 +1,173 @@
+"""Folders of videos, their names, and reading them."""
+
+import csv
+import os
+import unicodedata
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from datasets.errors import InputError
+from datasets.video import library as videos
+from datasets.video.library import Problem, VideoError, VideoFrames, find_ffmpeg, get_naming, keep_settings, list_videos
+
+from .video_files import ffmpeg, make_video
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    return make_video(tmp_path_factory.mktemp("video") / "v_a.mp4", 40)
+
+
+def decode_all(path) -> np.ndarray:
+    """[frames, height, width, 3] RGB, by another decoder's interface."""
+    capture = cv2.VideoCapture(str(path))
+    frames = []
+    while (frame := capture.read()[1]) is not None:
+        frames.append(frame[..., ::-1])
+    return np.stack(frames)
+
+
+def test_every_frame_as_another_reader_decodes_it(video):
+    np.testing.assert_array_equal(np.stack(list(VideoFrames(video))), decode_all(video))
+
+
+def test_variable_rate_gives_the_stored_frames(tmp_path):
+    path = make_video(tmp_path / "a.mp4", 30, options=("-vf", "select='not(mod(n,5))+lt(n,9)'", "-fps_mode", "vfr"))
+    np.testing.assert_array_equal(np.stack(list(VideoFrames(path))), decode_all(path))
+
+
+def test_turned_video(tmp_path, video):
+    ffmpeg("-display_rotation", 90, "-i", video, "-c", "copy", tmp_path / "a.mp4")
+    assert next(iter(VideoFrames(tmp_path / "a.mp4"))).shape == (96, 64, 3)
+
+
+def test_an_unfinished_iteration_ends_the_decoder(video):
+    frames = iter(VideoFrames(video))
+    next(frames)
+    frames.close()
+
+
+def test_a_decoder_that_gives_up_is_no_end(video, tmp_path, monkeypatch):
+    """Half a video must not pass for a whole one, say because the decoder was killed for its memory."""
+    script = tmp_path / "ffmpeg"
+    script.write_text(f'#!/bin/sh\n"{find_ffmpeg()}" "$@" -frames:v 5\nkill -9 $$\n')
+    script.chmod(0o755)
+    monkeypatch.setattr(videos, "find_ffmpeg", lambda: str(script))
+    with pytest.raises(VideoError, match="exit code -9"):
+        list(VideoFrames(video))
+
+
+def test_a_video_that_is_gone(tmp_path):
+    with pytest.raises(VideoError, match=r"^cannot be read: No such file or directory$"):
+        list(VideoFrames(tmp_path / "a.mp4"))
+
+
+@pytest.mark.parametrize(
+    ("dataset", "file", "video_id", "directory", "key"),
+    [
+        ("anetqa", "v_-abc.mp4", "-abc", "v_-abc", "-abc"),
+        ("agqa", "001YG.mp4", "001YG", "001YG", "videos/001YG"),
+        ("msrvttqa", "video7.mp4", "video7", "video7", "video7"),
+        ("vatex", "v_abc_000001_000011.mp4", "v_abc_000001_000011", "v_abc_000001_000011", "v_abc_000001_000011"),
+        ("tgif", "tumblr_x.gif", "tumblr_x", "tumblr_x", "tumblr_x"),
+        # As macOS names files: the accent is a character of its own. Annotations have one character for both.
+        ("anetqa", unicodedata.normalize("NFD", "v_caf\u00e9.mp4"), "caf\u00e9", "v_caf\u00e9", "caf\u00e9"),
+    ],
+)
+def test_names_of_the_data_sets(tmp_path, dataset, file, video_id, directory, key):
+    naming = get_naming(dataset)
+    (tmp_path / file).touch()
+    (video,), problems = list_videos(tmp_path, naming)
+    assert video.video_id == video_id and not problems
+    assert naming.frame_directory.format(video_id=video_id) == directory
+    assert naming.feature_key.format(video_id=video_id) == key
+
+
+def test_unknown_data_set():
+    with pytest.raises(InputError, match=r"no data set is called 'anetq' \(did you mean 'anetqa'\?\); known: anetqa"):
+        get_naming("anetq")
+
+
+def test_order_subfolders_and_names_that_cannot_be_used(tmp_path):
+    for name in ("b/v_2.mp4", "v_10.MKV", "a/v_2.webm", "v_.mp4", "v_a:b.mp4", "notes.txt", "d.mp4/v_3.avi"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found, problems = list_videos(tmp_path, get_naming("anetqa"))
+    assert [video.path.relative_to(tmp_path).as_posix() for video in found] == [
+        "v_10.MKV",
+        "a/v_2.webm",
+        "d.mp4/v_3.avi",
+    ]
+    reasons = {problem.path.name: problem.reason for problem in problems}
+    assert reasons["v_2.mp4"] == "the file is empty"
+    assert reasons["v_.mp4"] == "its name leaves no video id"
+    assert "cannot be a file name" in reasons["v_a:b.mp4"]
+
+
+def test_of_several_files_with_one_id_the_first_that_can_be_decoded_is_used(tmp_path, video):
+    for name in ("a.avi", "b.avi", "b.mkv", "c.avi", "c.mkv"):
+        (tmp_path / name).touch()
+    for name in ("a.mp4", "a.ts", "c.mp4"):
+        (tmp_path / name).write_bytes(video.read_bytes())
+    found, problems = list_videos(tmp_path, get_naming("agqa"))
+    assert [one.path.name for one in found] == ["a.mp4", "b.avi", "c.mp4"]
+    reasons = {problem.path.name: problem.reason for problem in problems}
+    assert reasons.keys() == {"a.avi", "a.ts", "b.mkv", "c.avi", "c.mkv"}
+    assert reasons.pop("a.ts") == f"has the same video id as {tmp_path / 'a.mp4'}, which is used"
+    assert set(reasons.values()) == {"the file is empty"}
+
+
+def test_no_folder_and_no_videos(tmp_path):
+    with pytest.raises(InputError, match="nowhere is not a folder; give the folder that holds the video files"):
+        list_videos(tmp_path / "nowhere", get_naming("agqa"))
+    with pytest.raises(InputError, match=r"holds no video \(looked for files that end in .3gp .avi"):
+        list_videos(tmp_path, get_naming("agqa"))
+
+
+def test_settings_are_kept(tmp_path):
+    keep_settings(tmp_path / "s.json", {"fps": 3.0, "format": "png"}, "the frames")
+    keep_settings(tmp_path / "s.json", {"fps": 3.0, "format": "png"}, "the frames")
+    with pytest.raises(
+        InputError, match=r"the frames were made with fps = 3.0, and this run has 2.0: use the same, or"
+    ):
+        keep_settings(tmp_path / "s.json", {"fps": 2.0, "format": "png"}, "the frames")
+
+
+def test_settings_that_are_none(tmp_path):
+    for text in ("[]", "null", '"fps"'):
+        (tmp_path / "s.json").write_text(text)
+        with pytest.raises(InputError, match=r"s\.json is not a JSON object of settings: restore it, or"):
+            keep_settings(tmp_path / "s.json", {"fps": 3.0}, "the frames")
+
+
+def test_names_that_are_no_text(tmp_path, capsys):
+    name = Path(os.fsdecode(b"/videos/\xff\xfe \xc3\xa4.mp4"))
+    videos.report_problems([Problem(name, "why")], tmp_path / "failed.csv")
+    (row,) = csv.DictReader((tmp_path / "failed.csv").read_text(encoding="utf-8").splitlines())
+    assert row == {"file": r"/videos/\xff\xfe ä.mp4", "reason": "why"}
+    assert r"  /videos/\xff\xfe ä.mp4: why" in capsys.readouterr().out
+
+
+def test_the_list_of_problems(tmp_path, capsys):
+    path = tmp_path / "failed.csv"
+    videos.report_problems([Problem(tmp_path / "b, c.mp4", "second"), Problem(tmp_path / "a.mp4", "first")], path)
+    assert path.read_text().splitlines() == ["file,reason", f"{tmp_path}/a.mp4,first", f'"{tmp_path}/b, c.mp4",second']
+    assert "2 skipped or damaged" in capsys.readouterr().out
+    videos.report_problems([], path)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(("version", "used"), [("4.4.2-0ubuntu", False), ("5.1.6", True), ("n7.0", True)])
+def test_an_old_ffmpeg_is_not_used(tmp_path, monkeypatch, version, used):
+    script = tmp_path / "ffmpeg"
+    script.write_text(f"#!/bin/sh\necho ffmpeg version {version} Copyright\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    find_ffmpeg.cache_clear()
+    try:
+        assert (find_ffmpeg() == str(script)) is used
+    finally:
+        find_ffmpeg.cache_clear()

@@ -1,0 +1,99 @@
+"""Intervals against independent computations: a plain loop over lists of questions, and SciPy's bootstrap."""
+
+import math
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from modules.evaluation.bootstrap import mcnemar, ratio_interval, resampled_sums, sums_by_video
+
+
+@pytest.fixture(scope="module")
+def questions() -> tuple[np.ndarray, np.ndarray]:
+    """Videos of different numbers of questions and of different difficulty: video of each question, right or not."""
+    generator = np.random.default_rng(1)
+    codes = np.repeat(np.arange(80), generator.integers(1, 20, 80))
+    difficulty = generator.random(80)
+    return codes, generator.random(len(codes)) < difficulty[codes]
+
+
+def interval_of(codes: np.ndarray, right: np.ndarray, **options):
+    videos = codes.max() + 1
+    counts = np.stack([sums_by_video(values, codes, videos) for values in (right, np.ones(len(codes)))], axis=1)
+    sums = resampled_sums(counts, **options)
+    return ratio_interval(sums[:, 0], sums[:, 1], videos)
+
+
+def test_equals_a_loop_that_draws_videos(questions):
+    codes, right = questions
+    by_video = [right[codes == video].tolist() for video in range(80)]
+    generator = random.Random(7)
+    accuracies = []
+    for _ in range(4000):
+        drawn = [outcome for _ in by_video for outcome in generator.choice(by_video)]
+        accuracies.append(100 * sum(drawn) / len(drawn))
+    accuracies.sort()
+    found = interval_of(codes, right, resamples=4000)
+    assert found.low == pytest.approx(accuracies[100], abs=0.5)
+    assert found.high == pytest.approx(accuracies[3900], abs=0.5)
+
+
+def test_equals_scipy(questions):
+    codes, right = questions
+    asked = np.bincount(codes)
+    hits = np.bincount(codes, weights=right)
+    reference = stats.bootstrap(
+        (hits, asked),
+        lambda hits, asked, axis: 100 * hits.sum(axis=axis) / asked.sum(axis=axis),
+        paired=True,
+        vectorized=True,
+        n_resamples=4000,
+        method="percentile",
+        rng=np.random.default_rng(3),
+    ).confidence_interval
+    found = interval_of(codes, right, resamples=4000)
+    assert found.low == pytest.approx(reference.low, abs=0.5)
+    assert found.high == pytest.approx(reference.high, abs=0.5)
+
+
+def test_wider_than_if_questions_were_independent(questions):
+    codes, right = questions
+    by_video, by_question = interval_of(codes, right), interval_of(np.arange(len(codes)), right)
+    assert by_video.high - by_video.low > 1.3 * (by_question.high - by_question.low)
+
+
+def test_the_same_for_the_same_seed(questions):
+    assert interval_of(*questions) == interval_of(*questions)
+    assert interval_of(*questions) != interval_of(*questions, seed=1)
+
+
+def test_all_counts_see_the_same_draws():
+    counts = np.random.default_rng(0).integers(0, 5, (30, 1)).astype(float)
+    sums = resampled_sums(np.concatenate([counts, 2 * counts], axis=1), resamples=250)
+    assert sums.shape == (250, 2)
+    np.testing.assert_array_equal(2 * sums[:, 0], sums[:, 1])
+    assert len(np.unique(sums[:, 0])) > 10
+
+
+def test_every_resample_draws_as_many_videos_as_there_are():
+    assert (resampled_sums(np.ones((37, 1)), resamples=130) == 37).all()
+
+
+def test_resamples_without_a_question_are_left_out():
+    interval = ratio_interval(np.array([1.0, 0.0, 1.0]), np.array([1.0, 0.0, 1.0]), num_videos=2)
+    assert (interval.low, interval.high) == (100, 100)
+
+
+def test_one_video_tells_nothing():
+    assert ratio_interval(np.ones(5), np.ones(5), num_videos=1) is None
+
+
+@given(first=st.integers(0, 40), second=st.integers(0, 40))
+def test_mcnemar_equals_its_definition(first, second):
+    discordant = first + second
+    tail = sum(math.comb(discordant, number) for number in range(min(first, second) + 1))
+    assert mcnemar(first, second) == pytest.approx(min(1, 2 * tail / 2**discordant))

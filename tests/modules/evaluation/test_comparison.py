@@ -1,0 +1,96 @@
+"""Rows and pairs against counting by hand."""
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+import eval as evaluation
+from datasets.sources import anetqa
+from modules.evaluation.comparison import Comparison
+
+from .results import make_results
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    truth, files = make_results(tmp_path_factory.mktemp("results"))
+    return evaluation.evaluate(anetqa.SOURCE, files, truth)
+
+
+@pytest.fixture(scope="module")
+def comparison(report):
+    return Comparison(report.table, [one.answered for one in report.outcomes], [one.correct for one in report.outcomes])
+
+
+def test_accuracies_are_those_of_eval(report, comparison):
+    rows = comparison.rows(report.members)
+    assert {title: [row.label for row in of_title] for title, of_title in rows.items()} == {
+        title: [category.label for category in categories] for title, categories in report.groups.items()
+    }
+    for title, categories in report.groups.items():
+        for row, category in zip(rows[title], categories, strict=True):
+            assert row.questions == category.questions
+            assert [one.value for one in row.estimates] == [score.accuracy for score in category.scores]
+            for estimate in row.estimates:
+                if row.questions:
+                    assert estimate.interval.low <= estimate.value <= estimate.interval.high
+                else:
+                    assert estimate.value is estimate.interval is None
+
+
+def test_pairs(report, comparison):
+    pairs = comparison.pairs(report.members)
+    assert [(pair.first, pair.second) for pair in pairs] == [(0, 1), (0, 2), (1, 2)]
+    for pair in pairs:
+        one, other = (report.outcomes[model].correct for model in (pair.first, pair.second))
+        flips = pair.groups["type"]["Color"]
+        mask = report.members["type"]["Color"]
+        assert flips.both == sum(mask & one & other)
+        assert flips.only_first == sum(mask & one & ~other)
+        assert flips.only_second == sum(mask & ~one & other)
+        assert flips.neither == sum(mask & ~one & ~other)
+        assert flips.questions == mask.sum()
+        assert flips.difference.value == pytest.approx(100 * (other[mask].mean() - one[mask].mean()))
+        assert pair.groups["overall"]["all"] == pair.overall
+        discordant = pair.overall.only_first + pair.overall.only_second
+        reference = binom.cdf(min(pair.overall.only_first, pair.overall.only_second), discordant, 0.5)
+        assert pair.p_value == pytest.approx(min(1, 2 * reference))
+
+
+def test_intervals_of_differences_are_paired(report):
+    """A model against one that differs in a single question: far narrower than the accuracies' own intervals."""
+    correct = report.outcomes[0].correct
+    other = correct.copy()
+    other[0] = not other[0]
+    answered = np.ones_like(correct)
+    comparison = Comparison(report.table, [answered, answered], [correct, other])
+    interval = comparison.pairs({})[0].overall.difference.interval
+    accuracy = comparison.rows({"": {"all": answered}})[""][0].estimates[0].interval
+    assert interval.high - interval.low < 0.2 * (accuracy.high - accuracy.low)
+
+
+def test_the_difference_equals_a_loop(report, comparison):
+    """An independent paired bootstrap over videos."""
+    one, other = (report.outcomes[model].correct.astype(float) for model in (0, 2))
+    codes = report.table.video_codes
+    generator = np.random.default_rng(11)
+    questions_of = [np.flatnonzero(codes == video) for video in range(len(report.table.video_ids))]
+    differences = []
+    for _ in range(3000):
+        drawn = np.concatenate(
+            [questions_of[video] for video in generator.integers(0, len(questions_of), len(questions_of))]
+        )
+        differences.append(100 * (other[drawn].mean() - one[drawn].mean()))
+    low, high = np.percentile(differences, [2.5, 97.5])
+    interval = comparison.pairs({})[1].overall.difference.interval
+    assert interval.low == pytest.approx(low, abs=1.0)
+    assert interval.high == pytest.approx(high, abs=1.0)
+
+
+def test_only_questions_that_both_answered(report):
+    correct = report.outcomes[0].correct
+    answered = np.arange(len(correct)) >= 10
+    comparison = Comparison(report.table, [answered, ~answered | True], [correct & answered, correct])
+    flips = comparison.pairs({})[0].overall
+    assert flips.questions == len(correct) - 10
+    assert flips.difference.value == 0

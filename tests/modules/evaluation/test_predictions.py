@@ -1,0 +1,29 @@
+"""Names of prediction files. (Reading them: tests/test_eval.py.)"""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modules.evaluation.predictions import short_names
+
+
+@pytest.mark.parametrize(
+    ("names", "short"),
+    [
+        (["anetqa_by_mean", "anetqa_by_with_trm"], ["mean", "with_trm"]),
+        (["anetqa_by_x_with", "anetqa_by_x_without"], ["with", "without"]),
+        (["r/a/p", "r/b/p"], ["a/p", "b/p"]),
+        (["one", "two"], ["one", "two"]),
+        (["a_", "a_b"], ["a_", "a_b"]),  # nothing would be left of the first
+        (["anetqa_by_x"], ["anetqa_by_x"]),
+    ],
+)
+def test_short_names(names, short):
+    assert short_names(names) == short
+
+
+@given(st.lists(st.text("ab_/", min_size=1, max_size=6), unique=True, max_size=5))
+def test_short_names_tell_apart(names):
+    found = short_names(names)
+    assert len(set(found)) == len(names)
+    assert all(found)

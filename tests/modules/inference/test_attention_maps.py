@@ -1,0 +1,140 @@
+"""Attention that is computed again is the network's own, and says what the answer depends on."""
+
+import pytest
+import torch
+
+from modules.inference.attention_maps import attention_maps, fuse, weighted_heads
+from modules.models.dest import DeST
+from tests.modules.models.test_dest import SMALL, lively, make_batch
+
+
+@pytest.fixture(scope="module")
+def network() -> DeST:
+    return lively(DeST(SMALL)).requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def video(network) -> dict:
+    """Of the only question about one video: its batch, token ids, memory and the answers' features."""
+    batch = make_batch([1], seed=3)
+    batch["clip_mask"] = torch.tensor([[True] * 4 + [False]])
+    with torch.no_grad():
+        memory = network.project_videos(network.encode_videos(batch))
+        answers = network.encode_answers(batch["answer_ids"], batch["answer_mask"])
+    ids = batch["question_ids"][:, : int(batch["question_mask"].sum())]
+    return {"batch": batch, "ids": ids, "memory": memory, "answers": answers}
+
+
+def logits(network: DeST, video: dict) -> torch.Tensor:
+    with torch.no_grad():
+        mask = torch.ones_like(video["ids"])
+        features = network.question_features(video["ids"], mask, video["memory"], [1])
+        return network.score(features, video["answers"])[0]
+
+
+@pytest.mark.parametrize("stream", ["frames", "clips"])
+def test_states_are_those_of_the_network(network, video, stream):
+    memory, mask = video["memory"], torch.ones_like(video["ids"])
+    stack = network.text_encoder.encoder if stream == "frames" else network.temporal_encoder.encoder
+    number, clip_mask = (memory.num_frames, None) if stream == "frames" else (1, memory.clip_mask)
+    with torch.no_grad():
+        hidden = network.encode_questions(video["ids"], mask)
+        expected = stack.fuse(hidden, mask.bool(), getattr(memory, stream), number, [1], clip_mask)[0]
+    states, attention = fuse(stack, hidden, getattr(memory, stream), clip_mask)
+    torch.testing.assert_close(states, expected, rtol=1e-5, atol=1e-5)
+    assert attention.shape[:3] == (number, SMALL.num_heads, 1)
+    torch.testing.assert_close(attention.sum(-1), torch.ones(attention.shape[:3]))
+
+
+def test_maps_are_shares(network, video):
+    maps = attention_maps(network, video["ids"], video["memory"], video["answers"], 0)
+    assert maps.frames.shape == (video["memory"].num_frames, 2, 2)
+    assert (maps.clips > 0).tolist() == video["batch"]["clip_mask"][0].tolist()  # nothing on padding
+    for one in (maps.frames, maps.clips):
+        assert one.min() >= 0
+        assert float(one.sum()) == pytest.approx(1)
+        assert not one.requires_grad
+
+
+def test_gradients_are_those_of_finite_differences(network, video):
+    """d(log-odds) / d(attention), by moving a little attention from one clip to another."""
+    caught = {}
+
+    def catch(attention, gradient):
+        caught[len(caught)] = attention, gradient
+        return weighted_heads(attention, gradient)
+
+    index = int(logits(network, video).argmax())
+    attention_maps(network, video["ids"], video["memory"], video["answers"], index, catch)
+    attention, gradient = caught[1]  # of the clips
+
+    def odds(moved: torch.Tensor) -> torch.Tensor:
+        stack, memory = network.temporal_encoder.encoder, video["memory"]
+        hidden = network.encode_questions(video["ids"], torch.ones_like(video["ids"]))
+        *_, (_, values) = memory.clips
+        layer = stack.layer[-1]
+        for lower, (keys, own) in zip(stack.fusion_layers[:-1], memory.clips[:-1], strict=True):
+            hidden = lower.attend_memory(lower.attention(hidden, None), keys, own, memory.clip_mask, [1])
+        asking = layer.attention(hidden, None, num_queries=1)
+        context = (moved[:, :, None] @ values[0]).transpose(1, 2).flatten(2)
+        state = layer.feed_forward(layer.crossattention.output(context, asking))[0, 0]
+        hidden = network.encode_questions(video["ids"], torch.ones_like(video["ids"]))
+        frames = network.frame_features(hidden, torch.ones_like(video["ids"]), video["memory"], [1])[0]
+        found = video["answers"] @ (frames + network.video_head(state))
+        return found[index] - torch.cat([found[:index], found[index + 1 :]]).logsumexp(0)
+
+    with torch.no_grad():
+        for head in range(SMALL.num_heads):
+            step = torch.zeros_like(attention)
+            step[0, head, 0], step[0, head, 2] = 0.01, -0.01
+            slope = (odds(attention + step) - odds(attention - step)) / 0.02
+            expected = gradient[0, head, 0] - gradient[0, head, 2]
+            torch.testing.assert_close(slope, expected, rtol=0.02, atol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_memory_of_half_precision(network, video, dtype):
+    """Maps are those of float32, but for the memory's rounding; the same under autocast."""
+    expected = attention_maps(network, video["ids"], video["memory"], video["answers"], 0)
+    with torch.no_grad(), torch.autocast("cpu", dtype):
+        memory = network.project_videos(network.encode_videos(video["batch"]))
+        answers = network.encode_answers(video["batch"]["answer_ids"], video["batch"]["answer_mask"])
+    assert memory.frames[-1][0].dtype == dtype
+    found = attention_maps(network, video["ids"], memory, answers, 0)
+    with torch.autocast("cpu", dtype):
+        again = attention_maps(network, video["ids"], memory, answers, 0)
+    for name in ("frames", "clips"):
+        assert getattr(found, name).dtype == torch.float32
+        torch.testing.assert_close(getattr(found, name), getattr(expected, name), rtol=0.2, atol=0.02)
+        assert torch.equal(getattr(again, name), getattr(found, name))
+
+
+def test_heads_weigh_by_what_depends_on_them():
+    attention = torch.tensor([[[0.9, 0.1], [0.2, 0.8]]])  # [M, H, T]
+    one = weighted_heads(attention, torch.tensor([[[3.0, 1.0], [5.0, 5.0]]]))  # the second head might look anywhere
+    torch.testing.assert_close(one, attention[:, 0])
+    both = weighted_heads(attention, torch.tensor([[[3.0, 1.0], [1.0, 3.0]]]))
+    torch.testing.assert_close(both, attention.mean(1))
+    torch.testing.assert_close(weighted_heads(attention, torch.zeros(1, 2, 2)), attention.mean(1))
+
+
+def test_one_stream_and_one_answer():
+    network = lively(DeST(SMALL, temporal=False))
+    batch = make_batch([1])
+    with torch.no_grad():
+        memory = network.project_videos(network.encode_videos(batch))
+        answers = network.encode_answers(batch["answer_ids"][:1], batch["answer_mask"][:1])
+    maps = attention_maps(network, batch["question_ids"][:, :1], memory, answers, 0)
+    assert maps.clips is None
+    assert float(maps.frames.sum()) == pytest.approx(1)
+
+
+def test_the_published_mask_leaves_out_the_last_clip():
+    network = lively(DeST(SMALL, published_quirks=True))
+    batch = make_batch([1])
+    batch["clip_mask"] = torch.ones(1, 5, dtype=torch.bool)
+    with torch.no_grad():
+        memory = network.project_videos(network.encode_videos(batch))
+        answers = network.encode_answers(batch["answer_ids"], batch["answer_mask"])
+    maps = attention_maps(network, batch["question_ids"][:, :1], memory, answers, 0)
+    assert (maps.clips > 0).tolist() == [True, True, True, False, False]

@@ -1,0 +1,120 @@
+"""Pictures and tables of answers: what is lit, where bars stand, which files come out."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from rich.console import Console
+
+from datasets.errors import InputError
+from modules.inference.attention_maps import AttentionMaps
+from modules.inference.picture import clip_edges, draw_answer, light_up, picture_paths, save_picture
+from modules.inference.predictor import Answer, Look
+from modules.inference.table import answer_table, times_line
+from modules.inference.video_input import VideoInput
+from modules.models.dest import VideoMemory
+
+SPANS = np.array([[0.0, 2.0], [1.0, 3.0], [2.0, 4.0]])
+
+
+def make_answer(num_frames: int = 4, clips: bool = True) -> tuple[Look, Answer]:
+    frames = np.full((num_frames, 3, 32, 32), 200, np.uint8)
+    times = np.arange(num_frames) / 3
+    seen = VideoInput(frames, times, np.zeros((3, 8)) if clips else None, SPANS if clips else None, 4.0)
+    shares = torch.zeros(num_frames, 2, 2)
+    shares[0, 0, 1] = 1
+    maps = AttentionMaps(shares, torch.tensor([0.1, 0.7, 0.2]) if clips else None)
+    answer = Answer("what is it", ["red diamond", "no"], [0.75, 0.25], torch.zeros(2), maps)
+    return Look(Path("clip.mp4"), seen, VideoMemory()), answer
+
+
+class TestPicture:
+    def test_lit_where_looked_at(self):
+        frame = np.zeros((40, 60, 3), np.uint8)
+        frame[..., 0] = 200  # red, so that grey differs
+        lit = light_up(frame, np.array([[0.0, 0.0], [0.0, 1.0]]))
+        assert lit.shape == frame.shape
+        assert lit[35, 55].tolist() == [200, 0, 0]
+        assert np.ptp(lit[5, 5]) <= 3  # grey
+        assert lit[5, 5].max() < 60
+
+    def test_bars_stand_where_clips_overlap_least(self):
+        assert clip_edges(SPANS, 4.0).tolist() == [0, 1.5, 2.5, 4]
+        assert clip_edges(SPANS[:1], 3.5).tolist() == [0, 3.5]
+        figure = draw_answer(*make_answer())
+        strip = figure.axes[-1]
+        assert [bar.get_x() for bar in strip.patches] == [0, 1.5, 2.5]
+        assert [bar.get_height() for bar in strip.patches] == pytest.approx([1 / 7, 1, 2 / 7])
+        assert strip.get_xlim() == (0, 4)
+        assert len(figure.axes) == 5
+        assert [axes.texts[0].get_text() for axes in figure.axes[:4]] == ["0.0 s", "0.3 s", "0.7 s", "1.0 s"]
+        assert figure.texts[0].get_text() == "what is it"
+        assert "red diamond" in figure.texts[1].get_text()
+        assert "75.0 %" in figure.texts[1].get_text()
+
+    @pytest.mark.parametrize("num_frames", [1, 5, 16])
+    def test_nothing_sticks_out(self, num_frames):
+        figure = draw_answer(*make_answer(num_frames, clips=num_frames != 5))
+        assert len(figure.axes) == num_frames + (num_frames != 5)
+        boxes = [axes.get_position() for axes in figure.axes]
+        assert all(min(box.x0, box.y0) >= 0 and max(box.x1, box.y1) <= 1 for box in boxes)
+        assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])
+
+    @pytest.mark.parametrize("suffix", ["png", "pdf", "svg"])
+    def test_formats(self, tmp_path, suffix):
+        (path,) = picture_paths(tmp_path / f"out.{suffix}", 1)
+        before = mpl.rcParams["font.size"]
+        save_picture(path, *make_answer())
+        first = path.read_bytes()
+        starts = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}
+        assert first.startswith(starts[suffix])
+        assert len(first) < 200_000
+        if suffix == "png":
+            assert Image.open(path).size[0] > 1000
+        assert mpl.rcParams["font.size"] == before
+        save_picture(path, *make_answer())
+        assert suffix == "pdf" or path.read_bytes() == first
+
+    def test_dollars_are_no_maths(self, tmp_path):
+        look, answer = make_answer()
+        answer = replace(answer, question=r"is $\foo$ here", best=[r"$\bar$", "no"])
+        save_picture(tmp_path / "out.svg", look, answer)
+        content = (tmp_path / "out.svg").read_text()
+        assert r"is $\foo$ here" in content
+        assert r"$\bar$" in content
+
+    def test_names(self):
+        assert picture_paths(None, 3) == []
+        assert picture_paths("a/out.png", 2) == [Path("a/out_1.png"), Path("a/out_2.png")]
+        with pytest.raises(InputError, match=r"save='out.jpeg': the name of a picture ends in .png, .pdf or .svg"):
+            picture_paths("out.jpeg", 1)
+
+    def test_a_folder_that_cannot_be_written(self, tmp_path):
+        (tmp_path / "file").touch()
+        with pytest.raises(InputError, match="cannot write"):
+            save_picture(tmp_path / "file" / "out.png", *make_answer())
+
+
+class TestTable:
+    def test_bars_are_as_long_as_probable(self):
+        console = Console(width=100, record=True)
+        console.print(answer_table(make_answer()[1]))
+        title, first, second = console.export_text().splitlines()
+        assert title.strip() == "what is it"
+        assert first.split()[:2] == ["red", "diamond"]
+        assert (first.count("█"), second.count("█")) == (30, 10)
+        assert first.rstrip().endswith("75.0 %")
+
+    def test_markup_is_shown_as_written(self):
+        answer = Answer("what is [bold]it", ["[red]no"], [1.0], torch.zeros(1), None)
+        console = Console(width=100, record=True)
+        console.print(answer_table(answer))
+        assert "what is [bold]it" in console.export_text(clear=False)
+        assert "[red]no" in console.export_text()
+
+    def test_times(self):
+        assert times_line({"frames": 0.31, "video": 65.0}) == "frames 0.3 s · video 1.1 min · 1.1 min in all"

@@ -1,0 +1,155 @@
+"""Video Swin against torchvision's own, and what its checkpoint reader refuses."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import modules  # noqa: F401  (before torchvision)
+from datasets.errors import InputError
+from modules.models.video_swin import (
+    ARCHITECTURES,
+    VideoSwin,
+    VideoSwinSizes,
+    from_published,
+    get_sizes,
+    load_video_swin,
+)
+
+from .parity import published_keys
+
+SMALL = VideoSwinSizes(24, depths=(2, 2), num_heads=(2, 4), patch_size=(2, 2, 2), window_size=(4, 3, 5))
+
+
+def started(sizes: VideoSwinSizes) -> VideoSwin:
+    model = VideoSwin(sizes).eval()
+    model.random_start(0)
+    return model
+
+
+def torchvision_twin(model: VideoSwin) -> nn.Module:
+    from torchvision.models.video.swin_transformer import SwinTransformer3d
+
+    sizes = model.sizes
+    twin = SwinTransformer3d(
+        *(list(sizes.patch_size), sizes.embed_dim, list(sizes.depths), list(sizes.num_heads), list(sizes.window_size))
+    )
+    twin.head = nn.Identity()
+    twin.load_state_dict(model.state_dict())
+    return twin.eval()
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (1, 3, 16, 24, 40),
+        (2, 3, 9, 31, 17),  # padded to whole patches and windows
+        (1, 3, 3, 4, 33),  # axes that are shorter than a window
+        (3, 3, 1, 1, 1),
+    ],
+)
+@pytest.mark.parametrize("sizes", [SMALL, ARCHITECTURES["toy"]], ids=["small", "toy"])
+@torch.inference_mode()
+def test_results_are_torchvisions(sizes, shape):
+    model = started(sizes)
+    clips = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    expected = torchvision_twin(model)(clips)
+    ours = model(clips)
+    assert ours.shape == (shape[0], sizes.width)
+    assert (ours - expected).norm() / expected.norm() < 2e-6
+
+
+def test_gradients_are_torchvisions():
+    model = started(SMALL)
+    twin = torchvision_twin(model)
+    clips = torch.randn(2, 3, 16, 24, 40, generator=torch.Generator().manual_seed(0))
+    for network in (model, twin):
+        network(clips).square().sum().backward()
+    theirs = dict(twin.named_parameters())
+    for name, weight in model.named_parameters():
+        torch.testing.assert_close(weight.grad, theirs[name].grad, rtol=1e-3, atol=1e-4)
+
+
+def test_a_clip_does_not_depend_on_its_batch():
+    model = started(SMALL)
+    clips = torch.randn(5, 3, 16, 24, 40, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        torch.testing.assert_close(model(clips), torch.cat([model(clip[None]) for clip in clips]))
+
+
+@pytest.mark.parametrize(("arch", "width"), [("base", 1024), ("small", 768), ("tiny", 768), ("toy", 128)])
+def test_widths(arch, width):
+    assert get_sizes(arch).width == width
+
+
+def test_published_names_and_shapes():
+    with torch.device("meta"):
+        model = VideoSwin(get_sizes("base"))
+        published = {name: torch.empty(shape) for name, shape in published_keys("video_swin").items()}
+    renamed = from_published(published)
+    assert {name: weight.shape for name, weight in renamed.items()} == {
+        name: weight.shape for name, weight in model.named_parameters()
+    }
+
+
+def test_unknown_architecture():
+    with pytest.raises(
+        InputError, match=r"no Video Swin is called 'bass' \(did you mean 'base'\?\); known: base, small"
+    ):
+        get_sizes("bass")
+
+
+def test_a_random_start_is_the_same_everywhere():
+    model, again = started(ARCHITECTURES["toy"]), started(ARCHITECTURES["toy"])
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
+    drawn = model.get_parameter("features.0.0.mlp.0.weight")
+    np.testing.assert_allclose(drawn[0, :3].detach(), [-0.034356385, -0.081011489, 0.097663827], rtol=1e-6)
+    other = VideoSwin(ARCHITECTURES["toy"])
+    other.random_start(1)
+    assert not torch.equal(other.get_parameter("features.0.0.mlp.0.weight"), drawn)
+
+
+def published_file(path, change=lambda weights: None):
+    """A checkpoint as published, of the toy's sizes."""
+    weights = {}
+    for name, weight in started(ARCHITECTURES["toy"]).state_dict().items():
+        part, _, rest = name.partition(".")
+        if part == "features":
+            place, _, rest = rest.partition(".")
+            stage = f"layers.{int(place) // 2}."
+            name = stage + (f"downsample.{rest}" if int(place) % 2 else f"blocks.{rest}")
+        weights[f"backbone.{name.replace('mlp.0.', 'mlp.fc1.').replace('mlp.3.', 'mlp.fc2.')}"] = weight
+    weights["cls_head.fc_cls.weight"] = torch.zeros(600, 128)
+    change(weights)
+    torch.save({"meta": {"epoch": 30}, "state_dict": weights}, path)
+    return path
+
+
+def test_published_file(tmp_path):
+    loaded = load_video_swin(published_file(tmp_path / "swin.pth"), "toy")
+    expected = started(ARCHITECTURES["toy"]).state_dict()
+    assert all(torch.equal(weight, expected[name]) for name, weight in loaded.state_dict().items())
+
+
+def test_torchvisions_file(tmp_path):
+    torch.save(torchvision_twin(started(ARCHITECTURES["toy"])).state_dict(), tmp_path / "swin.pth")
+    assert load_video_swin(tmp_path / "swin.pth", "toy").sizes.width == 128
+
+
+@pytest.mark.parametrize(
+    ("change", "arch", "message"),
+    [
+        (lambda w: w.pop("backbone.norm.bias"), "toy", "no Video Swin toy checkpoint: it has no norm.bias (1 missing)"),
+        (lambda w: w.update({"backbone.extra": torch.ones(1)}), "toy", "it has extra (1 too many)"),
+        (
+            lambda w: w.update({"backbone.norm.bias": torch.ones(7)}),
+            "toy",
+            "norm.bias is [7] instead of [128]; is it another architecture (base, small, tiny, toy)?",
+        ),
+        (lambda w: None, "tiny", "no Video Swin tiny checkpoint: it has no features.0.1.norm1.weight"),
+    ],
+)
+def test_files_that_do_not_fit(tmp_path, change, arch, message):
+    with pytest.raises(InputError) as error:
+        load_video_swin(published_file(tmp_path / "swin.pth", change), arch)
+    assert message in str(error.value) and "swin.pth" in str(error.value)

@@ -1,0 +1,99 @@
+"""The objective: loss, metrics and predictions against figures worked out plainly."""
+
+import pytest
+import torch
+
+import modules  # noqa: F401
+from datasets.qa import IGNORE_INDEX
+from modules.objectives.open_ended_qa import OpenEndedQA
+from modules.objectives.optimizer import OptimizerSettings
+from tests.modules.models.test_dest import SMALL, lively, make_batch
+
+ANSWERS = ["yes", "no", "red", "blue", "two", "left", "run", "box", "sea"]
+
+
+def make_task(num_answers: int = 1) -> tuple[OpenEndedQA, dict]:
+    batch = make_batch([2, 1, 2])
+    batch["labels"] = torch.tensor([0, 3, IGNORE_INDEX, 8, 1])
+    batch["qids"] = [f"v_{index}" for index in range(5)]
+    task = OpenEndedQA(
+        SMALL, OptimizerSettings(), ANSWERS, batch["answer_ids"], batch["answer_mask"], num_answers, drop_rate=0.0
+    )
+    lively(task.model)
+    task.logged = {}
+    task.log = lambda name, value, **_: task.logged.__setitem__(name, value)
+    return task, batch
+
+
+def test_training_loss_and_accuracy():
+    task, batch = make_task()
+    loss = task.training_step(batch, 0)
+    logits = task.model(batch)
+    rows = [row for row, label in enumerate(batch["labels"].tolist()) if label != IGNORE_INDEX]
+    by_hand = torch.stack([logits[row].logsumexp(0) - logits[row, batch["labels"][row]] for row in rows]).mean()
+    torch.testing.assert_close(loss, by_hand)
+    hits = (logits.argmax(1) == batch["labels"]).float().mean()
+    torch.testing.assert_close(task.logged["train/accuracy"], hits)
+
+
+@torch.no_grad()
+def test_validation_counts_an_unknown_answer_as_wrong():
+    task, batch = make_task()
+    best = task.model(batch).argmax(1)
+    batch["labels"] = best.clone()
+    batch["labels"][2] = IGNORE_INDEX
+    task.on_validation_start()
+    task.validation_step(batch, 0)
+    assert task.val_accuracy.compute().item() == pytest.approx(4 / 5)
+    assert torch.isfinite(task.val_loss.compute())
+    task.on_validation_end()
+    assert task.answer_features is None
+
+
+@torch.no_grad()
+def test_predictions():
+    task, batch = make_task(num_answers=3)
+    task.on_predict_start()
+    records = task.predict_step(batch, 0)
+    ranked = task.model(batch).argsort(1, descending=True)[:, :3]
+    assert [record["qid"] for record in records] == batch["qids"]
+    for record, indices in zip(records, ranked.tolist(), strict=True):
+        assert record == {
+            "qid": record["qid"],
+            "answer": ANSWERS[indices[0]],
+            "answer10": [ANSWERS[index] for index in indices],
+        }
+
+
+@torch.no_grad()
+def test_a_single_answer_carries_no_list():
+    task, batch = make_task(num_answers=1)
+    task.on_predict_start()
+    assert set(task.predict_step(batch, 0)[0]) == {"qid", "answer"}
+
+
+def test_small_vocabulary_gives_fewer_than_ten():
+    task, _ = make_task(num_answers=10)
+    assert task.num_answers_in_predictions == len(ANSWERS)
+
+
+def test_checkpoint_keys_are_the_published_names():
+    task, _ = make_task()
+    checkpoint = {"state_dict": task.state_dict()}
+    task.metadata = {"vocabulary": ANSWERS}
+    task.on_save_checkpoint(checkpoint)
+    assert checkpoint["state_dict"].keys() == task.model.state_dict().keys()
+    assert checkpoint["dest"] == {"vocabulary": ANSWERS}
+    task.on_load_checkpoint(checkpoint)
+    task.load_state_dict(checkpoint["state_dict"])
+
+
+def test_dropout_of_a_step_depends_on_seed_epoch_and_step_alone():
+    task, _ = make_task()
+    draws = []
+    for step, disturbance in [(3, 0), (3, 5), (4, 0)]:
+        torch.rand(disturbance)
+        task.on_train_batch_start(None, step)
+        draws.append(torch.rand(4))
+    assert torch.equal(draws[0], draws[1])
+    assert not torch.equal(draws[0], draws[2])

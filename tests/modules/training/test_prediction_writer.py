@@ -1,0 +1,59 @@
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from datasets.errors import InputError
+from modules.training.prediction_writer import PredictionWriter, check_free
+
+RECORDS = [{"qid": "q", "answer": "yes"}]
+TRAINER = SimpleNamespace(world_size=1, is_global_zero=True, fast_dev_run=False, datamodule=None)
+MODULE = SimpleNamespace(judge=lambda records, data: (records, "1 of 1 right"))
+
+
+def write(path, overwrite=False, meanwhile=lambda: None):
+    check_free(path, overwrite)
+    writer = PredictionWriter(path, overwrite)
+    writer.on_predict_start(TRAINER, MODULE)
+    writer.on_predict_batch_end(TRAINER, MODULE, RECORDS)
+    meanwhile()
+    writer.on_predict_end(TRAINER, MODULE)
+
+
+def test_what_is_in_the_way_is_told_before_the_prediction(tmp_path):
+    path = tmp_path / "new" / "a.json"
+    check_free(path, False)
+    path.mkdir(parents=True)
+    for overwrite in (False, True):
+        with pytest.raises(InputError, match=r"^cannot write .*a\.json: it is a folder$"):
+            check_free(path, overwrite)
+    path.rmdir()
+    path.write_text("")
+    with pytest.raises(InputError, match=r"a\.json exists; add overwrite=True"):
+        check_free(path, False)
+    check_free(path, True)
+    with pytest.raises(InputError, match=r"^cannot write .*b\.json: .*a\.json is no folder$"):
+        check_free(path / "b.json", False)
+
+
+def test_a_file_that_appears_meanwhile_costs_no_answers(tmp_path, capsys):
+    path = tmp_path / "a.json"
+    (tmp_path / "a_2.json").write_text("older")
+    write(path, meanwhile=lambda: path.write_text("another run's"))
+    assert path.read_text() == "another run's"
+    assert (tmp_path / "a_2.json").read_text() == "older"
+    assert json.loads((tmp_path / "a_3.json").read_text()) == RECORDS
+    assert capsys.readouterr().out == (
+        f"1 of 1 right\npredictions: {tmp_path / 'a_3.json'} ({path} exists: it appeared during the prediction)\n"
+    )
+
+
+def test_overwriting(tmp_path, capsys):
+    path = tmp_path / "a.json"
+    path.write_text("older")
+    write(path, overwrite=True)
+    assert json.loads(path.read_text()) == RECORDS
+    assert capsys.readouterr().out == f"1 of 1 right\npredictions: {path}\n"
+    path.unlink()
+    write(path, overwrite=True, meanwhile=path.mkdir)
+    assert json.loads((tmp_path / "a_2.json").read_text()) == RECORDS
