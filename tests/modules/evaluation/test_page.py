@@ -163,7 +163,7 @@ def test_questions(read):
 
 def test_data_cannot_become_markup(read):
     assert [attributes.get("type") for tag, attributes in read.tags if tag == "script"] == ["application/json", None]
-    assert read.scripts[1] == (ROOT / "modules" / "report" / "page.js").read_text()
+    assert read.scripts[1] == (ROOT / "modules" / "evaluation" / "page.js").read_text()
     assert not any(tag == "b" and attributes for tag, attributes in read.tags)
     cells = {cell for row in read.rows for cell in row}
     assert {NASTY, "<b>bold</b>"} <= cells  # in the table of confusion, as text
@@ -274,7 +274,7 @@ def test_refused(folder, tmp_path, capsys, monkeypatch):
 
 def test_colours_have_contrast():
     """Text at least 4.5 : 1 (WCAG AA), marks at least 3 : 1, on what they stand on, in light and in dark."""
-    style = (ROOT / "modules" / "report" / "page.css").read_text()
+    style = (ROOT / "modules" / "evaluation" / "page.css").read_text()
     blocks = re.findall(r":root \{(.*?)\}", style, re.S)[:2]
     themes = [dict(re.findall(r"--([\w-]+): (#\w+);", block)) for block in blocks]
     assert len(themes) == 2
