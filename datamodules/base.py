@@ -15,9 +15,6 @@ class EpochDataModule(pl.LightningDataModule):
         start: (epoch, batches done), where training begins when there is no trainer to count them.
     """
 
-    # A rank without a batch is no mistake: with fewer videos than ranks, some have none to validate or test.
-    allow_zero_length_dataloader_with_multiple_devices = True
-
     def __init__(self, num_workers: int = 0):
         """
         Args:

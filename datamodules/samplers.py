@@ -112,25 +112,35 @@ class InferenceBatches:
     """Batches for validation and test: whole videos in order, every question once, whatever the number of ranks.
 
     A batch holds as many whole videos as `batch_size` questions allow, at least one. Ranks get consecutive videos, cut
-    so that their numbers of questions differ as little as whole videos allow; a rank may get none.
+    so that their numbers of questions differ as little as whole videos allow. If that left a rank without a question,
+    which trainers do not allow, videos are cut as well: a video's questions may then be of two ranks.
     """
 
     def __init__(self, video_codes: np.ndarray, batch_size: int, rank: int = 0, num_ranks: int = 1):
-        """Arguments as of `TrainingBatches`."""
+        """Arguments as of `TrainingBatches`. Raises InputError if there are fewer questions than ranks."""
+        total = len(video_codes)
+        if total < num_ranks:
+            raise InputError(
+                f"{total} questions to validate or test are too few for {num_ranks} processes: use fewer, such as "
+                f"num_gpus={max(total, 1)}"
+            )
         questions = np.argsort(video_codes, kind="stable")
         counts = np.unique(video_codes, return_counts=True)[1]
         ends = np.cumsum(counts)
         # A video belongs to the rank in whose share of all questions its middle lies.
         owner = (2 * ends - counts) * num_ranks // (2 * ends[-1])
+        bounds = np.searchsorted(np.repeat(owner, counts), np.arange(num_ranks + 1))
+        if (np.diff(bounds) == 0).any():
+            bounds = np.arange(num_ranks + 1) * total // num_ranks
         self._batches: list[np.ndarray] = []
-        start = end = int((ends - counts)[np.searchsorted(owner, rank)]) if (owner == rank).any() else 0
-        for count in counts[owner == rank].tolist():
-            if end > start and end + count - start > batch_size:
+        start, stop = bounds[rank : rank + 2].tolist()
+        end = start
+        for video_end in [*ends[(start < ends) & (ends < stop)].tolist(), stop]:
+            if end > start and video_end - start > batch_size:
                 self._batches.append(questions[start:end])
                 start = end
-            end += count
-        if end > start:
-            self._batches.append(questions[start:end])
+            end = video_end
+        self._batches.append(questions[start:end])
 
     @property
     def identity(self) -> dict[str, int]:

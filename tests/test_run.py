@@ -305,7 +305,7 @@ class TestResume:
     def test_damaged_newest_falls_back(self, world, trained, monkeypatch, capsys):
         arguments = settings(world, "exp_name=damaged", "checkpoint_steps=1")
         with monkeypatch.context() as patch:
-            StopAfter(patch, 9)
+            StopAfter(patch, 11)
             with pytest.raises(KeyboardInterruptLike):
                 run_command_line(arguments)
         folder = world / "result/damaged_seed0/version_0/checkpoints"
@@ -319,7 +319,7 @@ class TestResume:
         said = rf"^warning: {re.escape(str(newest))} is truncated or damaged.*; going back to the checkpoint before it$"
         assert re.search(said, capsys.readouterr().out, re.MULTILINE)
         assert (folder / "previous.ckpt").read_bytes() == whole
-        assert torch.load(newest, weights_only=True)["global_step"] == 4
+        assert torch.load(newest, weights_only=True)["global_step"] == 5
         assert run_command_line([*arguments, "resume_from=last"]) == 0
         assert "warning" not in capsys.readouterr().out
         assert_same_run(newest, trained / "last.ckpt")

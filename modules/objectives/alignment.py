@@ -8,14 +8,20 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.nn import functional as F
 
+from modules.objectives.host_group import is_distributed
 
-def count_on_all_ranks(*numbers: int, device: torch.device) -> list[list[int]]:
-    """The numbers of each rank, in order of the ranks. Called by all ranks at the same point."""
-    if not _is_distributed():
+
+def count_on_all_ranks(*numbers: int, group: dist.ProcessGroup | None = None) -> list[list[int]]:
+    """The numbers of each rank, in order of the ranks. Called by all ranks at the same point.
+
+    Args:
+        group: of the hosts, so that no host waits for its device; None: the default group is one.
+    """
+    if not is_distributed():
         return [list(numbers)]
-    own = torch.tensor(numbers, device=device)
+    own = torch.tensor(numbers)
     everyone = [torch.empty_like(own) for _ in range(dist.get_world_size())]
-    dist.all_gather(everyone, own)
+    dist.all_gather(everyone, own, group=group)
     return torch.stack(everyone).tolist()
 
 
@@ -30,7 +36,7 @@ def gather_rows(rows: Tensor, counts: list[int]) -> tuple[Tensor, int]:
         ``[M, ...]`` in order of the ranks, and where the rows of this rank begin.
     """
     rows = rows.detach()
-    if not _is_distributed():
+    if not is_distributed():
         return rows, 0
     # Collectives need one size on all ranks: up to the longest, and what is beyond a rank's own is cut off again.
     padded = rows.new_zeros(max(counts), *rows.shape[1:])
@@ -66,7 +72,3 @@ def alignment_loss(clips: Tensor, captions: Tensor, tau: Tensor, counts: list[in
         to_captions = F.cross_entropy(clips @ all_captions.T / tau, labels)
         to_clips = F.cross_entropy(captions @ all_clips.T / tau, labels)
         return (to_captions + to_clips) / 2
-
-
-def _is_distributed() -> bool:
-    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1

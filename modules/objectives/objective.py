@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
+import torch.distributed as dist
 from torch import nn
 
+from .host_group import make_host_group
 from .optimizer import build_optimizer, freeze_parameters
 from .settings import OptimizerSettings
 
@@ -39,6 +41,7 @@ class Objective(pl.LightningModule):
         self.seed = seed
         # Goes into every checkpoint under "dest": config, vocabulary, versions (plain types only). run.py fills it.
         self.metadata: dict[str, Any] = {}
+        self.host_group: dist.ProcessGroup | None = None  # for what the ranks exchange besides tensors on the device
         freeze_parameters(model, freeze)
         if grad_checkpointing:
             model.enable_grad_checkpointing()
@@ -46,6 +49,8 @@ class Objective(pl.LightningModule):
             model.compile_encoders()
 
     def setup(self, stage: str) -> None:
+        if self.host_group is None:
+            self.host_group = make_host_group()
         # DDP would send the buffers from rank to rank before every forward pass. They are constants; and in validation
         # the ranks have different numbers of batches, so that some would wait for a pass that never comes.
         buffers = [name for name, _ in self.named_buffers()]

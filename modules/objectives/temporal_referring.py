@@ -153,7 +153,7 @@ class TemporalReferring(Objective):
         self.model.keep_tau_in_range()
         found = self.model.refer(batch)
         labels, num_questions = batch["labels"], len(batch["labels"])
-        counts = count_on_all_ranks(num_questions, len(found.clips), device=labels.device)
+        counts = count_on_all_ranks(num_questions, len(found.clips), group=self.host_group)
         questions, clips = ([count[kind] for count in counts] for kind in range(2))
         choice = F.cross_entropy(found.logits, labels)
         alignment = alignment_loss(found.clips, found.captions, self.model.tau, clips)
@@ -204,11 +204,12 @@ class TemporalReferring(Objective):
         values = {"val/trm_loss": choice, "val/align_loss": alignment, "val/loss": choice + alignment}
         for kind, (asked, right) in enumerate(counts.T.tolist()):
             if asked:
-                values[f"val/accuracy_type{kind}"] = torch.tensor(right / asked)
+                values[f"val/accuracy_type{kind}"] = right / asked
         asked, right = counts.sum(1).tolist()
-        values["val/accuracy"] = torch.tensor(right / asked)
+        values["val/accuracy"] = right / asked
         for name, value in values.items():
-            # The metrics have summed over the ranks: all hold the same value, and their mean changes nothing.
+            # The metrics have summed over the ranks: all hold the same value, and their mean changes nothing. Lightning
+            # puts plain numbers on the device, but leaves tensors where they are: of the CPU, NCCL would refuse them.
             self.log(name, value, sync_dist=True)
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
 from lightning_fabric.plugins.io import TorchCheckpointIO
+from lightning_fabric.plugins.precision.amp import _optimizer_handles_unscaling
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
@@ -26,10 +27,13 @@ from torch.optim import Optimizer
 
 from datasets.errors import InputError
 from datasets.files import atomic_write, sync_folder
+from modules.objectives.host_group import is_distributed
 from modules.objectives.optimizer import restored_problem
 
 from .settings import CheckpointSettings, TrainingSettings
 from .stopping import LossWatch, StoppedError, StopSignals
+
+_LONG_VALIDATION = 300.0  # seconds; what took less is repeated if the run is killed soon after
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -74,8 +78,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 class Checkpoints(Checkpoint):
     """Writes checkpoints and, with them at hand, ends a run in order.
 
-    - ``last.ckpt``: every `every_steps` optimizer steps and `every_minutes`, before and after each validation, at the
-      end, and when a signal asks to stop. Its predecessor stays as ``previous.ckpt``, if the run has come by it.
+    - ``last.ckpt``: every `every_steps` optimizer steps and `every_minutes`, before each validation (and after it, if
+      it took so long that it should not be lost), at the end, and when a signal asks to stop. Its predecessor stays as
+      ``previous.ckpt``, if the run has come by it.
     - ``best.ckpt``: the best `monitor` so far.
 
     An optimizer step whose loss or gradient is not finite on some rank is left out (weights, momentum and so on stay as
@@ -117,6 +122,7 @@ class Checkpoints(Checkpoint):
         self._saved_step = 0
         self._saved_time = time.monotonic()
         self._in_validation = False
+        self._lacks_validation = False  # last.ckpt: when the run goes on from it, the validation comes again
         self._host_group: dist.ProcessGroup | None = None
 
     # --- state -------------------------------------------------------------------------------------------------------
@@ -143,8 +149,12 @@ class Checkpoints(Checkpoint):
 
     # --- training ----------------------------------------------------------------------------------------------------
 
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        self.folder = trainer.strategy.broadcast(self.folder)  # only the first rank has made sure that it is new
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._host_group = pl_module.host_group  # agreement between hosts, without waiting for GPUs
+        if is_distributed():
+            folder = [self.folder]  # only the first rank has made sure that it is new
+            dist.broadcast_object_list(folder, group=self._host_group)
+            self.folder = folder[0]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._check_restored(trainer)
@@ -154,10 +164,9 @@ class Checkpoints(Checkpoint):
         self._keeps_last = trainer.ckpt_path is not None and os.path.realpath(trainer.ckpt_path) == last
         self._saved_step = trainer.global_step
         self._saved_time = time.monotonic()
-        if dist.is_initialized() and dist.get_backend() != "gloo":
-            self._host_group = dist.new_group(backend="gloo")  # agreement between hosts, without waiting for GPUs
         # Lightning has installed handlers of its own by now, which would end the run without a checkpoint.
         self.signals.install()
+        self.signals.may_save = True
         trainer._signal_connector.received_sigterm = False
         # … and would ask rank 0 before every batch, which waits for the device each time. `_agree` sees to it.
         trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None
@@ -184,7 +193,7 @@ class Checkpoints(Checkpoint):
         if bad_loss or bad_gradient:
             if self.skipped == self.skip_bad_steps:
                 self._report_bad_loss(trainer, "loss" if bad_loss else "gradient")
-            self._skip_step(trainer, optimizer, "loss" if bad_loss else "gradient")
+            self._skip_step(trainer, optimizer, "loss" if bad_loss else "gradient", scaled)
         pl_module.log("train/skipped", float(self.skipped), batch_size=1)
 
     def on_train_batch_end(
@@ -237,15 +246,19 @@ class Checkpoints(Checkpoint):
         is_best = self.best_score is None or score > self.best_score
         if is_best:
             self.best_score, self.best_step = score, trainer.global_step
-        self._save_last(trainer)
+        # The weights are those of its start, which last.ckpt has. What it would lack is this validation.
+        stop, late = self._agree(
+            self.signals.received is not None, time.monotonic() - self._saved_time >= _LONG_VALIDATION
+        )
+        if stop or late:
+            self._save_last(trainer)
         if is_best and trainer.is_global_zero and not trainer.fast_dev_run:
             _share(self.folder / "last.ckpt", self.folder / "best.ckpt")
-        (stop,) = self._agree(self.signals.received is not None)
         if stop:
             self._stop(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.global_step > self._saved_step:
+        if trainer.global_step > self._saved_step or self._lacks_validation:
             self._save_last(trainer)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -273,7 +286,7 @@ class Checkpoints(Checkpoint):
 
     def _agree(self, *flags: bool) -> list[bool]:
         """Whether each flag is set on any rank. Called by all ranks at the same point."""
-        if not dist.is_initialized() or dist.get_world_size() == 1:
+        if not is_distributed():
             return list(flags)
         votes = torch.tensor(flags, dtype=torch.int32)
         dist.all_reduce(votes, op=dist.ReduceOp.MAX, group=self._host_group)
@@ -292,6 +305,7 @@ class Checkpoints(Checkpoint):
         if not torch.isfinite(get_total_norm(trained)):
             self._end_badly(f"the weights are not finite after step {trainer.global_step}")
         self._saved_step, self._saved_time = trainer.global_step, time.monotonic()
+        self._lacks_validation = self._in_validation
         if trainer.fast_dev_run:
             return
         for logger in trainer.loggers:
@@ -309,11 +323,19 @@ class Checkpoints(Checkpoint):
         name = self.signals.received.name if self.signals.received is not None else "a signal to another rank"
         raise StoppedError(f"stopped by {name} after step {trainer.global_step}")
 
-    def _skip_step(self, trainer: pl.Trainer, optimizer: Optimizer, what: str) -> None:
+    def _skip_step(self, trainer: pl.Trainer, optimizer: Optimizer, what: str, scaled: bool) -> None:
         step, questions = self._bad_step(trainer)
         self.skipped += 1
         self.losses.bad = None
-        optimizer.zero_grad(set_to_none=True)  # an optimizer leaves alone what has no gradient
+        if scaled and _optimizer_handles_unscaling(optimizer):
+            # The scaler has yet to look for gradients that are not finite, and insists on gradients to look at. It then
+            # leaves the step out by itself, and lowers its scale as it does after its own overflows.
+            for group in optimizer.param_groups:
+                for weight in group["params"]:
+                    if weight.grad is not None:
+                        weight.grad.fill_(torch.inf)
+        else:
+            optimizer.zero_grad(set_to_none=True)  # an optimizer leaves alone what has no gradient
         if trainer.is_global_zero:
             say = trainer.progress_bar_callback.print if trainer.progress_bar_callback is not None else print
             say(
@@ -324,7 +346,7 @@ class Checkpoints(Checkpoint):
     def _bad_step(self, trainer: pl.Trainer) -> tuple[int, str]:
         """The first step whose loss is not finite, and in words the questions of the batches that it comes from."""
         found = [self.losses.bad]
-        if dist.is_initialized() and dist.get_world_size() > 1:
+        if is_distributed():
             found = [None] * dist.get_world_size()
             dist.all_gather_object(found, self.losses.bad, group=self._host_group)
         bad = [entry for entry in found if entry is not None]

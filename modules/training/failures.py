@@ -16,14 +16,16 @@ from datasets.errors import InputError
 
 from .stopping import StoppedError, StopSignals
 
-# How CUDA's parts say that the GPU's memory is full, where it is not PyTorch that asks for it.
-_NO_GPU_MEMORY = re.compile(r"(?:CUDA|CUDNN|CUBLAS).*(?:out of memory|ALLOC_FAILED)")
+# How CUDA's parts, NCCL among them, say that the GPU's memory is full, where it is not PyTorch that asks for it.
+_NO_GPU_MEMORY = re.compile(r"(?:CUDA|Cuda|CUDNN|CUBLAS).*(?:out of memory|ALLOC_FAILED)|Failed to CUDA .*alloc")
 # What the disk says of writing.
 _WRITING = {getattr(errno, name) for name in ("ENOSPC", "EIO", "EROFS", "EDQUOT", "EACCES", "EPERM", "ESTALE", "EPIPE")}
 # How PyTorch says on a CPU that memory is full, or can never be enough.
 _NO_MEMORY = re.compile(r"can't allocate memory|std::bad_alloc|[Ss]torage size calculation overflowed")
 # How gloo says that it reads from nobody any more.
 _LOST_RANK = re.compile(r"gloo.*(?:[Cc]onnection|[Tt]imed out|[Tt]imeout)|Connection (?:closed|reset) by peer")
+# How PyTorch says that the first rank could not take the port where the others are to find it.
+_PORT_TAKEN = re.compile(r"failed to (?:listen|bind).*?port: (\d+).*EADDRINUSE", re.DOTALL)
 
 
 @contextlib.contextmanager
@@ -86,6 +88,12 @@ def explain(
         )
     if isinstance(error, OSError) and error.strerror:
         return InputError(f"{_where(error, folder)}{error.strerror}; what was whole before is whole still")
+    if port := _PORT_TAKEN.search(text):
+        return InputError(
+            f"port {port[1]} of this machine (MASTER_PORT), where the processes of the run are to meet, is taken, "
+            "perhaps by another run; set MASTER_PORT to a free one, or unset it where num_nodes=1: a free one is then "
+            "chosen"
+        )
     if _is_of_ranks(error):
         lines = [*getattr(error, "__notes__", []), *text.splitlines()]  # notes: which of them died, and how
         reason = next((line for line in lines if line.strip()), type(error).__name__)

@@ -13,6 +13,7 @@ from modules.config.assembly import construct, settings_of_checkpoint
 from modules.config.checks import check_combinations, check_values
 from modules.config.machine_checks import check_machine
 from modules.config.path_checks import check_paths
+from modules.config.rank_environment import check_ranks
 
 from .prediction_writer import check_free
 from .run_folder import find_checkpoint, predictions_path
@@ -58,6 +59,7 @@ def plan_run(config: Mapping[str, Any], schema: type, given: Collection[str], re
     decided = settings_of_checkpoint(schema, made_with.get("config") or {}, continues, given, recipes)
     config = check_values({**config, **decided}, schema, found_in=source)
     check_combinations(config)
+    check_ranks(config["num_gpus"], config["num_nodes"], os.environ)
     predictions = construct(predictions_path, config) if config["test_only"] else None
     if predictions is not None:
         check_free(predictions, config["overwrite"])

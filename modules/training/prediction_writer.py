@@ -55,7 +55,7 @@ class PredictionWriter(Callback):
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.world_size > 1:
             parts = [None] * trainer.world_size if trainer.is_global_zero else None
-            dist.gather_object(self.records, parts)
+            dist.gather_object(self.records, parts, group=pl_module.host_group)
             self.records = [record for part in parts or [] for record in part]
         if not trainer.is_global_zero or trainer.fast_dev_run:
             return

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -15,9 +16,20 @@ import torch
 from pytorch_lightning.strategies.launchers import subprocess_script
 from torch import Tensor
 
+from modules.config.rank_environment import FIRST_RANK
+
 # What schedulers send before they kill (SIGTERM), what SLURM sends on request (SIGUSR1), and Ctrl-C.
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 STOPPED_EXIT_CODE = 75  # "temporary failure, try again" in sysexits.h: the run can be resumed
+
+
+def _leave_to_parent() -> None:
+    """In a forked worker: what it receives is no signal to its parent."""
+    with contextlib.suppress(ValueError):
+        signal.set_wakeup_fd(-1)
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 class StoppedError(Exception):
@@ -27,22 +39,31 @@ class StoppedError(Exception):
 class StopSignals:
     """Remembers that a signal came, so that the step at hand can be finished and a checkpoint written.
 
-    A context manager: within it the signals do nothing else. A second Ctrl-C ends the process at once.
+    A context manager: within it the signals do nothing else. A second Ctrl-C ends the process at once, whatever the
+    process waits for. So does the first signal, after some seconds, while there is nothing to save.
     """
 
     way_on = "continue with resume_from=last"
 
     def __init__(self):
         self.received: signal.Signals | None = None
+        self.may_save = False  # training has begun
         self._pid = os.getpid()
         self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "StopSignals":
         self._previous = {number: signal.getsignal(number) for number in SIGNALS}
         self.install()
+        self._arrived, arriving = socket.socketpair()
+        arriving.setblocking(False)
+        self._previous_arriving = signal.set_wakeup_fd(arriving.fileno(), warn_on_full_buffer=False)
+        self._arriving = arriving
+        _start_thread("watch-signals", self._watch, self._arrived)
         return self
 
     def __exit__(self, *_: Any) -> None:
+        signal.set_wakeup_fd(self._previous_arriving)
+        self._arriving.close()  # which ends the thread
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
@@ -51,6 +72,27 @@ class StopSignals:
         self._pid = os.getpid()
         for number in SIGNALS:
             signal.signal(number, self._handle)
+
+    def _watch(self, arrived: socket.socket) -> None:
+        """Sees to signals in a thread: Python's handlers run when PyTorch has done waiting for another rank."""
+        interrupts, deadline = 0, None
+        while True:
+            arrived.settimeout(None if deadline is None else max(deadline - time.monotonic(), 0.001))
+            try:
+                numbers = arrived.recv(64)
+            except TimeoutError:
+                if not self.may_save:
+                    os.write(2, b"stopped before training began, with nothing written; start it again\n")
+                    os._exit(STOPPED_EXIT_CODE)
+                deadline = None
+                continue
+            if not numbers:
+                return
+            interrupts += numbers.count(signal.SIGINT)
+            if interrupts > 1:
+                os._exit(128 + signal.SIGINT)
+            if deadline is None and not self.may_save and set(numbers) & set(SIGNALS):
+                deadline = time.monotonic() + _TIME_TO_REACT
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._pid:
@@ -124,7 +166,7 @@ class LossWatch:
         self.look()
 
 
-_FIRST_RANK = "DEST_FIRST_RANK_PID"
+_TIME_TO_REACT = 10.0  # seconds in which a signal before training should have been heeded
 _GRACE = 10.0  # seconds in which a process that misses another may end by itself, with an error of its own
 _LONG_GRACE = 30.0  # the same for one that was asked to stop, or has said why it ends
 
@@ -146,13 +188,13 @@ def watch_ranks(signals: StopSignals) -> Iterator[None]:
 
     def observe(started: list[subprocess.Popen]) -> None:
         children.extend(started)
-        _start_thread(_end_with_child, started, signals, left)
+        _start_thread("watch-ranks", _end_with_child, started, signals, left)
 
     subprocess_script._launch_process_observer = observe
     if "LOCAL_RANK" not in os.environ:
-        os.environ[_FIRST_RANK] = str(os.getpid())  # for those that it may start
-    elif _FIRST_RANK in os.environ and os.environ["LOCAL_RANK"] != "0" and "TORCHELASTIC_RUN_ID" not in os.environ:
-        _start_thread(_end_with_parent, int(os.environ[_FIRST_RANK]), signals, left)
+        os.environ[FIRST_RANK] = str(os.getpid())  # for those that it may start
+    elif FIRST_RANK in os.environ and os.environ["LOCAL_RANK"] != "0" and "TORCHELASTIC_RUN_ID" not in os.environ:
+        _start_thread("watch-ranks", _end_with_parent, int(os.environ[FIRST_RANK]), signals, left)
     try:
         yield
     except BaseException as error:
@@ -164,8 +206,8 @@ def watch_ranks(signals: StopSignals) -> Iterator[None]:
         subprocess_script._launch_process_observer = lightning_observer
 
 
-def _start_thread(target: Callable[..., None], *arguments: Any) -> None:
-    threading.Thread(target=target, args=arguments, name="watch-ranks", daemon=True).start()
+def _start_thread(name: str, target: Callable[..., None], *arguments: Any) -> None:
+    threading.Thread(target=target, args=arguments, name=name, daemon=True).start()
 
 
 def _end_with_parent(pid: int, signals: StopSignals, left: threading.Event) -> None:

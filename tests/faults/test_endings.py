@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -207,3 +208,28 @@ def test_first_rank_killed_while_the_second_starts(world):
         time.sleep(0.01)
     killed.process.kill()
     assert killed.end() == -signal.SIGKILL
+
+
+def waits_for_other_ranks(process: psutil.Process, port: int) -> bool:
+    """Whether the first rank listens for the others."""
+    return any(own.laddr.port == port and own.status == "LISTEN" for own in process.net_connections())
+
+
+@pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGINT, signal.SIGINT]])
+def test_rank_that_waits_for_others_that_never_come(world, monkeypatch, signals):
+    with socket.create_server(("", 0)) as server:
+        port = server.getsockname()[1]
+    for name, value in {"MASTER_ADDR": "127.0.0.1", "RANK": 0, "LOCAL_RANK": 0, "WORLD_SIZE": 2}.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setenv("MASTER_PORT", str(port))
+    waiting = Run(world, "num_gpus=2", "per_gpu_batchsize=2")
+    while waiting.process.poll() is None and not waits_for_other_ranks(psutil.Process(waiting.process.pid), port):
+        time.sleep(0.1)
+    time.sleep(1)
+    asked = time.monotonic()
+    for number in signals:
+        waiting.process.send_signal(number)
+        time.sleep(0.5)
+    assert waiting.end() == (130 if len(signals) == 2 else 75), waiting.said
+    assert time.monotonic() - asked < 20
+    assert "Traceback" not in waiting.said

@@ -1,6 +1,7 @@
 import errno
 import os
 import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,10 @@ from modules.training.failures import explain, explained
 from modules.training.stopping import StoppedError, StopSignals
 
 SETTINGS = vars(Config())
+NCCL = (
+    "NCCL error in: ../torch/csrc/distributed/c10d/NCCLUtils.cpp:77, unhandled cuda error (run with NCCL_DEBUG=INFO "
+    "for details), NCCL version 2.27.5\nncclUnhandledCudaError: Call to CUDA function failed.\nLast error:\n"
+)
 
 
 def test_gpu_memory():
@@ -26,10 +31,34 @@ def test_gpu_memory():
 
 
 @pytest.mark.parametrize(
-    "text", ["CUDA error: out of memory\nmore", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"]
+    "text",
+    [
+        "CUDA error: out of memory\nmore",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`",
+        f"{NCCL}Cuda failure 'out of memory'",
+        f"{NCCL}Cuda failure 2 'out of memory'",
+        f"{NCCL}Failed to CUDA calloc async 608 bytes",
+        f"{NCCL}Failed to CUDA host alloc 4096 bytes",
+    ],
 )
-def test_gpu_memory_that_others_ask_for(text):
-    assert str(explain(RuntimeError(text), SETTINGS)).startswith("the GPU's memory is full; lower per_gpu_batchsize")
+@pytest.mark.parametrize("kind", [RuntimeError, torch.distributed.DistBackendError])
+def test_gpu_memory_that_others_ask_for(kind, text):
+    assert str(explain(kind(text), SETTINGS)).startswith("the GPU's memory is full; lower per_gpu_batchsize")
+
+
+def test_port_that_is_taken():
+    with socket.create_server(("", 0)) as server:
+        port = server.getsockname()[1]
+        with pytest.raises(torch.distributed.DistNetworkError) as caught:
+            torch.distributed.TCPStore("localhost", port, 2, is_master=True)
+    said = str(explain(caught.value, SETTINGS))
+    assert said.startswith(f"port {port} of this machine (MASTER_PORT), where the processes of the run are to meet, is")
+    assert "resume" not in said
+
+
+def test_other_errors_of_nccl_are_of_lost_ranks():
+    error = torch.distributed.DistBackendError(f"{NCCL}Cuda failure 'an illegal memory access was encountered'")
+    assert "have lost each other" in str(explain(error, SETTINGS))
 
 
 def test_memory():

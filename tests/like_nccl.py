@@ -1,0 +1,122 @@
+"""run.py on the CPU with a default process group that, like NCCL, takes tensors of the device alone.
+
+``python -m tests.like_nccl with … num_gpus=2``. On a CPU every tensor lies in the same memory. Which would lie on the
+host is told from how they were made: without a word about the device, moved by ``.cpu()``, or out of others such. Where
+such a tensor is handed to the default group, the process ends, as with NCCL.
+"""
+
+import inspect
+import sys
+
+import torch
+import torch.distributed as dist
+from torch.distributed import distributed_c10d
+from torch.overrides import TorchFunctionMode
+
+HOST = torch.device("cpu", 0)  # PyTorch does not take it for torch.device("cpu"), which is the device here
+FACTORIES = "tensor as_tensor zeros ones empty full arange from_numpy".split()
+COLLECTIVES = "all_reduce all_gather all_gather_into_tensor broadcast reduce gather scatter reduce_scatter".split()
+OBJECTS = "all_gather_object gather_object".split()
+
+
+def tensors_in(value) -> list[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        return [value]
+    if isinstance(value, list | tuple):
+        return [tensor for part in value for tensor in tensors_in(part)]
+    return []
+
+
+class Places(TorchFunctionMode):
+    """Marks the tensors that would be on the host."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        made = function(*args, **kwargs)
+        name = getattr(function, "__name__", "")
+        if name in ("__get__", "__set__"):
+            asked_device = function == torch.Tensor.device.__get__
+            return HOST if asked_device and getattr(args[0], "on_host", False) else made
+        given = tensors_in([*args, *kwargs.values()])
+        devices = [value for value in (*args, *kwargs.values()) if isinstance(value, torch.device | str)]
+        if name in FACTORIES or (name == "to" and devices):
+            on_host = not devices or devices[0] in ("cpu", HOST)
+        else:
+            on_host = name == "cpu" or (bool(given) and all(getattr(tensor, "on_host", False) for tensor in given))
+        for tensor in tensors_in(made):
+            tensor.on_host = on_host
+        return made
+
+
+def group_of(collective, args, kwargs):
+    return inspect.signature(collective).bind(*args, **kwargs).arguments.get("group")
+
+
+def is_default(group) -> bool:
+    return group is None or group is dist.GroupMember.WORLD
+
+
+def refuse_host_tensors() -> None:
+    carried = []  # not empty: an object of Lightning's travels, which goes to the device by itself
+
+    def carrying(original):
+        def collective(*args, **kwargs):
+            carried.append(True)
+            try:
+                return original(*args, **kwargs)
+            finally:
+                carried.pop()
+
+        return collective
+
+    def checked(name, original):
+        def collective(*args, **kwargs):
+            if (
+                not carried
+                and is_default(group_of(original, args, kwargs))
+                and any(getattr(t, "on_host", False) for t in tensors_in([*args, *kwargs.values()]))
+            ):
+                raise RuntimeError(f"No backend type associated with device type cpu ({name})")
+            if kwargs.get("op") == dist.ReduceOp.AVG and not args[0].is_floating_point():
+                original(*args, **kwargs | {"op": dist.ReduceOp.SUM})  # gloo averages no whole numbers, NCCL does
+                args[0].floor_divide_(dist.get_world_size())
+                return None
+            return original(*args, **kwargs)
+
+        return collective
+
+    def on_hosts_alone(name, original):
+        def collective(*args, **kwargs):
+            if is_default(group_of(original, args, kwargs)):
+                raise RuntimeError(f"objects go over the device ({name})")
+            return original(*args, **kwargs)
+
+        return collective
+
+    for names, wrapper in ((COLLECTIVES, checked), (OBJECTS, on_hosts_alone)):
+        for name in names:
+            wrapped = wrapper(name, getattr(dist, name))
+            setattr(dist, name, wrapped)
+            setattr(distributed_c10d, name, wrapped)
+    dist.broadcast_object_list = carrying(dist.broadcast_object_list)
+
+
+def main(words: list[str]) -> int:
+    import pytorch_lightning.strategies.ddp as ddp
+
+    import run  # noqa: F401  (brings the commands)
+    from config import run_command_line
+
+    dist.Backend.register_backend(
+        "likenccl",
+        dist.ProcessGroupGloo,
+        devices=["cpu"],
+    )
+    ddp._get_default_process_group_backend_for_device = lambda device: "likenccl"
+    refuse_host_tensors()
+    with Places():
+        return run_command_line(words)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
