@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import io
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -82,7 +83,7 @@ def lasting_output() -> Iterator[None]:
 
 
 def _replace_what_cannot_be_printed() -> None:
-    with contextlib.suppress(AttributeError):  # no output at all, or a notebook's
+    if isinstance(sys.stdout, io.TextIOWrapper):  # neither a notebook's nor none at all
         sys.stdout.reconfigure(errors="replace")  # stderr replaces of itself
 
 

@@ -105,10 +105,10 @@ def end(process: subprocess.Popen[bytes]) -> None:
 class ImpatientReader(io.RawIOBase):
     """What a decoder writes to a pipe; reading it raises VideoError when nothing comes for STALL_SECONDS."""
 
-    def __init__(self, pipe: IO[bytes]):
-        self._pipe = pipe
+    def __init__(self, pipe: IO[bytes] | None):
+        self._pipe: Any = pipe  # Popen's annotation leaves open that it is there, and that it has readinto
         self._selector = selectors.DefaultSelector()
-        self._selector.register(pipe, selectors.EVENT_READ)
+        self._selector.register(self._pipe, selectors.EVENT_READ)
 
     def readable(self) -> bool:
         return True

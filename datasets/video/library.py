@@ -8,7 +8,7 @@ import os
 import subprocess
 import tempfile
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -193,7 +193,7 @@ class VideoFrames:
         self.count = 0
         self.damage = ""
 
-    def __iter__(self) -> Iterator[np.ndarray]:
+    def __iter__(self) -> Generator[np.ndarray, None, None]:
         # PPM pictures say their size themselves, which saves asking for it first (not every machine has ffprobe).
         # Without the pixel format, those of a video with more than 8 bits a sample would have 16.
         output = ["-fps_mode", "passthrough", "-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24", "-"]
