@@ -23,12 +23,13 @@ from rich.table import Table
 from torch import nn
 
 import modules  # noqa: F401  (before anything that imports torchvision)
-from datasets.errors import run_cli
+from datasets.errors import InputError, run_cli
 from datasets.frames import read_square
 from datasets.video.frames import FrameSettings
 from datasets.video.library import Video, VideoFrames, find_ffmpeg
-from datasets.video.windows import WindowSettings, window_batches
+from datasets.video.windows import WindowBatch, WindowSettings, window_batches
 from datasets.writing.feature_store import FeatureStore
+from modules.models.device_settings import TF32, switch_devices
 from modules.models.video_swin import ARCHITECTURES, VideoSwin
 from preproc.extract_features import MEAN, PRECISIONS, STD, FeatureExtractor, Throughput, extract_features
 
@@ -100,8 +101,13 @@ def seconds(function: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+def _run_all(extractor: FeatureExtractor, batches: list[WindowBatch]) -> np.ndarray:
+    return torch.cat([extractor(batch) for batch in batches]).cpu().numpy()
+
+
 def features_table(arch: str, windows: int, precisions: list[str], device: str, batch_size: int) -> Table:
     """Clips per second of the plain loop, the pipeline, and its parts."""
+    switch_devices("32")
     settings = WindowSettings()
     model = VideoSwin(ARCHITECTURES[arch]).eval()
     model.random_start(0)
@@ -120,9 +126,10 @@ def features_table(arch: str, windows: int, precisions: list[str], device: str, 
         table.add_row("decoding, resizing, windows", f"{clips / decoding:.3g}", f"{clips / decoding / plain:.2f}", "")
         batches = [batch for video in videos for batch in window_batches(VideoFrames(video.path), settings, batch_size)]
         for precision in precisions:
+            switch_devices(precision)
             extractor = FeatureExtractor(model.float(), device, precision)
-            extractor(batches[0])  # warm
-            alone = clips / seconds(lambda extractor=extractor: [extractor(batch) for batch in batches])
+            _run_all(extractor, batches[:1])  # warm
+            alone = clips / seconds(lambda extractor=extractor: _run_all(extractor, batches))
             table.add_row(f"network, {precision}", f"{alone:.3g}", f"{alone / plain:.2f}", "")
             whole = pipeline(videos, extractor, settings, batch_size)
             rate = whole.clips / whole.seconds
@@ -173,6 +180,8 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args()
+    if TF32 in options.precision and torch.device(options.device).type == "cpu":
+        raise InputError("--precision tf32 needs a GPU: add --device cuda")
     console = Console(width=100)
     console.print(machine())
     console.print(features_table(options.arch, options.windows, options.precision, options.device, options.batch_size))

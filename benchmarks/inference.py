@@ -1,4 +1,4 @@
-"""Inference against the naive way: `python -m benchmarks.inference [--shape anetqa|agqa] [--precision 32|bf16]`.
+"""Inference against the naive way: `python -m benchmarks.inference [--shape anetqa|agqa] [--precision 32|bf16|…]`.
 
 Published size, random weights, one run. The naive way costs the same for every question and is timed on a few.
 """
@@ -15,7 +15,16 @@ from datasets.errors import run_cli
 from modules.objectives.open_ended_qa import OpenEndedQA
 
 from . import naive
-from .measure import PRECISIONS, machine, matmul_rate, peak_memory, reset_peak_memory, seconds_and_flops
+from .measure import (
+    PRECISIONS,
+    machine,
+    matmul_rate,
+    peak_memory,
+    precision_of_run,
+    precisions_of,
+    reset_peak_memory,
+    seconds_and_flops,
+)
 from .workload import SHAPES, SMALL, ModelSizes, Shape, make_batch, make_task, to_device
 
 VIDEOS = {"anetqa": 6, "agqa": 1}  # enough for what is done once per run, the answers, to weigh as little as it does
@@ -74,6 +83,7 @@ def run_naive(work: Work, num_timed: int, num_checked: int | None) -> dict:
         ``rate`` questions per second, ``gflop`` per question, ``answers`` int64 [videos, questions checked].
     """
     task, device = work.task, work.device
+    precision_of_run("32", device)
     rows = list(range(min(num_timed, work.shape.questions_in_video)))
     time, flops = seconds_and_flops(lambda: naive_features(task.model, work.batches[0], rows), device)
     time, flops = time / len(rows), flops / len(rows)
@@ -103,10 +113,11 @@ def run_ours(work: Work, precision: str) -> dict:
         matmul rate, ``memory`` GB at the peak, ``answers`` int64 [videos, questions].
     """
     task, device, dtype = work.task, work.device, PRECISIONS[precision]
+    run = precision_of_run(precision, device)
     logits: list[torch.Tensor] = []
 
     def ours() -> None:
-        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+        with run.forward_context():
             task.on_predict_start()
             logits.append(torch.cat([task.score(batch) for batch in work.batches]))
 
@@ -166,7 +177,7 @@ def print_table(results: dict[str, tuple[dict, dict[str, dict]]], note: str) -> 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--shape", choices=SHAPES, action="append", help="data set's shape (default: each)")
-    parser.add_argument("--precision", choices=PRECISIONS, action="append", help="of our side (default: each)")
+    parser.add_argument("--precision", choices=PRECISIONS, action="append", help="of ours (default: all of the device)")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--videos", type=int, help="(default: 6 of anetqa's shape, 1 of agqa's)")
     parser.add_argument("--questions-at-once", type=int, default=16, help="per_gpu_batchsize")
@@ -175,11 +186,14 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="a small model: to see that the command works")
     args = parser.parse_args()
     device = torch.device(args.device)
+    precisions = args.precision or precisions_of(device)
+    for precision in precisions:
+        precision_of_run(precision, device)
     sizes = SMALL if args.small else ModelSizes()
     results = {}
     for name in args.shape or SHAPES:
         work = make_work(sizes, SHAPES[name], device, args.videos or VIDEOS[name], args.questions_at_once)
-        by_precision = {precision: run_ours(work, precision) for precision in args.precision or PRECISIONS}
+        by_precision = {precision: run_ours(work, precision) for precision in precisions}
         results[name] = run_naive(work, args.naive_questions, args.check), by_precision
     print_table(results, machine())
 

@@ -8,9 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pytorch_lightning.plugins import Precision
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
-PRECISIONS = {"32": torch.float32, "bf16": torch.bfloat16}
+from datasets.errors import InputError
+from modules.models.device_settings import switch_devices
+from modules.models.precision import precision_plugin
+
+PRECISIONS = {"32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16}
+_NEED_A_GPU = ("tf32", "16")
 
 
 def machine() -> str:
@@ -24,6 +30,25 @@ def machine() -> str:
     if torch.cuda.is_available():
         parts.insert(1, torch.cuda.get_device_name())
     return "; ".join(parts)
+
+
+def precisions_of(device: torch.device) -> list[str]:
+    """What a device can be measured in."""
+    return [name for name in PRECISIONS if device.type == "cuda" or name not in _NEED_A_GPU]
+
+
+def precision_of_run(name: str, device: torch.device) -> Precision:
+    """What a run computes in: its `forward_context`, and the `scaler` of precision 16. The device is switched to it.
+
+    Raises:
+        InputError: the precision needs a GPU.
+    """
+    if name not in precisions_of(device):
+        raise InputError(
+            f"--precision {name} needs a GPU: add --device cuda, or take {', '.join(precisions_of(device))}"
+        )
+    switch_devices(name)
+    return precision_plugin(int(name) if name.isdecimal() else name, device.type)
 
 
 def synchronize(device: torch.device) -> None:

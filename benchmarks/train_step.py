@@ -18,7 +18,16 @@ from modules.objectives.optimizer import build_optimizer
 
 from . import naive
 from .inference import naive_features
-from .measure import PRECISIONS, machine, matmul_rate, peak_memory, reset_peak_memory, seconds, seconds_and_flops
+from .measure import (
+    PRECISIONS,
+    machine,
+    matmul_rate,
+    peak_memory,
+    precision_of_run,
+    reset_peak_memory,
+    seconds,
+    seconds_and_flops,
+)
 from .workload import SHAPES, SMALL, ModelSizes, Shape, make_batch, make_task, to_device
 
 
@@ -49,13 +58,19 @@ def gradient_difference(sizes: ModelSizes, shape: Shape, device: torch.device) -
     return abs(losses[0] - losses[1]) / losses[1], (difference / norm).item()
 
 
-def make_step(task: OpenEndedQA):
-    """Runs backward and the optimiser's step on the loss that a function returns."""
+def make_step(task: OpenEndedQA, precision: str, device: torch.device):
+    """Runs backward and the optimiser's step on the loss that a function returns, in a run's precision."""
     optimizer, _ = build_optimizer(task.model, task.optimizer_settings, total_steps=1000)
 
+    run = precision_of_run(precision, device)
+    scaler = getattr(run, "scaler", None) or torch.amp.GradScaler(enabled=False)
+
     def step(loss_of) -> None:
-        loss_of().backward()
-        optimizer.step()
+        with run.forward_context():
+            loss = loss_of()
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
         optimizer.zero_grad()
 
     return step
@@ -64,7 +79,7 @@ def make_step(task: OpenEndedQA):
 def run_naive(sizes: ModelSizes, shape: Shape, device: torch.device, num_questions: int, num_timed: int) -> float:
     """Questions per second of the naive way in float32, with a batch of `num_questions`."""
     task = silent(make_task(sizes, shape, 0.1, num_questions)).to(device).train()
-    step = make_step(task)
+    step = make_step(task, "32", device)
     batch = to_device(make_batch(task.model, shape, [num_timed]), device)
     rows = list(range(num_timed))
 
@@ -92,12 +107,10 @@ def run_ours(
     task = silent(make_task(sizes, shape, 0.1, num_questions, frozen_precision)).to(device).train()
     counts = [questions_per_video] * (num_questions // questions_per_video)
     batch = to_device(make_batch(task.model, shape, counts), device)
-    step, dtype = make_step(task), PRECISIONS[precision]
+    step, dtype = make_step(task, precision, device), PRECISIONS[precision]
 
     def ours() -> None:
-        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            loss = task.training_step(batch, 0)
-        step(lambda: loss)
+        step(lambda: task.training_step(batch, 0))
 
     rate = matmul_rate(device, dtype)
     reset_peak_memory(device)
@@ -119,6 +132,8 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="a small model: to see that the command works")
     args = parser.parse_args()
     device, shape = torch.device(args.device), SHAPES["anetqa"]
+    precision_of_run(args.precision, device)
+    precision_of_run("32", device)
     sizes = SMALL if args.small else ModelSizes()
     loss, gradients = gradient_difference(sizes, shape, device)
     table = Table(title=f"Training step of {args.questions} questions: questions per second", caption=machine())

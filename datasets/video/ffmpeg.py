@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from functools import cache
-from typing import IO, Any
+from typing import Any
 
 from datasets.errors import InputError
 
@@ -105,8 +105,8 @@ def end(process: subprocess.Popen[bytes]) -> None:
 class ImpatientReader(io.RawIOBase):
     """What a decoder writes to a pipe; reading it raises VideoError when nothing comes for STALL_SECONDS."""
 
-    def __init__(self, pipe: IO[bytes] | None):
-        self._pipe: Any = pipe  # Popen's annotation leaves open that it is there, and that it has readinto
+    def __init__(self, pipe: Any):
+        self._pipe = pipe
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._pipe, selectors.EVENT_READ)
 
