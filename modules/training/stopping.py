@@ -81,8 +81,8 @@ class StopSignals:
             try:
                 numbers = arrived.recv(64)
             except TimeoutError:
-                if not self.may_save:
-                    os.write(2, b"stopped before training began, with nothing written; start it again\n")
+                if not self._is_heeded():
+                    os.write(2, b"stopped by a signal, with nothing written; start it again\n")
                     os._exit(STOPPED_EXIT_CODE)
                 deadline = None
                 continue
@@ -93,6 +93,10 @@ class StopSignals:
                 os._exit(128 + signal.SIGINT)
             if deadline is None and not self.may_save and set(numbers) & set(SIGNALS):
                 deadline = time.monotonic() + _TIME_TO_REACT
+
+    def _is_heeded(self) -> bool:
+        """Whether the process will end in order: in training, after the step at hand."""
+        return self.may_save
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._pid:
@@ -119,6 +123,9 @@ class StopAtOnce(StopSignals):
     def __init__(self):
         super().__init__()
         self._is_stopping = False
+
+    def _is_heeded(self) -> bool:
+        return self._is_stopping
 
     def _begin_to_stop(self) -> None:
         if not self._is_stopping:
