@@ -105,7 +105,7 @@ def test_layouts_are_remembered():
 
 
 def test_compiled_once_for_all_batches():
-    model = started(SMALL)
+    model = started(VideoSwinSizes(24, depths=(2,), num_heads=(2,), patch_size=(2, 2, 2), window_size=(4, 3, 5)))
     torch._dynamo.reset()
     compiled = torch.compile(model, backend="eager")
     graphs = []
