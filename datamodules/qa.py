@@ -17,8 +17,8 @@ from datasets.sources import get_qa_source
 
 from .base import EpochDataModule
 from .batch import QACollate
-from .loaders import EpochLoader
-from .samplers import InferenceBatches, TrainingBatches
+from .loaders import ResumableLoader
+from .samplers import EvalBatchSampler, TrainBatchSampler
 from .settings import DataSettings
 from .tokenization import MAX_POSITIONS, TextTokenizer, load_tokenizer
 
@@ -153,9 +153,9 @@ class QADataModule(EpochDataModule):
             if split not in self._split:
                 self._split[split] = self._open(split)
 
-    def train_dataloader(self) -> EpochLoader:
+    def train_dataloader(self) -> ResumableLoader:
         dataset = self._split["train"]
-        batches = TrainingBatches(
+        batches = TrainBatchSampler(
             dataset.table.video_codes,
             self.per_gpu_batchsize,
             self.questions_per_video,
@@ -164,13 +164,13 @@ class QADataModule(EpochDataModule):
         )
         return self.training_loader(dataset, self._collate(), batches)
 
-    def val_dataloader(self) -> EpochLoader:
+    def val_dataloader(self) -> ResumableLoader:
         return self._inference_loader("val")
 
-    def test_dataloader(self) -> EpochLoader:
+    def test_dataloader(self) -> ResumableLoader:
         return self._inference_loader("test")
 
-    def predict_dataloader(self) -> EpochLoader:
+    def predict_dataloader(self) -> ResumableLoader:
         return self._inference_loader("test")
 
     def _open(self, split: str) -> QADataset:
@@ -212,9 +212,9 @@ class QADataModule(EpochDataModule):
                 raise InputError(message)
             rank_zero_only(print)(f"warning: {message}", flush=True)
 
-    def _inference_loader(self, split: str) -> EpochLoader:
+    def _inference_loader(self, split: str) -> ResumableLoader:
         dataset = self._split[split]
-        batches = InferenceBatches(dataset.table.video_codes, self.per_gpu_batchsize, *self.rank_and_number())
+        batches = EvalBatchSampler(dataset.table.video_codes, self.per_gpu_batchsize, *self.rank_and_number())
         return self.inference_loader(dataset, self._collate(), batches)
 
     def _collate(self) -> QACollate:

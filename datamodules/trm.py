@@ -34,8 +34,8 @@ from datasets.trm.samples import Collection, ReferringDataset, ReferringSample
 
 from .base import EpochDataModule
 from .batch import Batch, pad_clips
-from .loaders import EpochLoader
-from .samplers import InferenceBatches, TrainingBatches
+from .loaders import ResumableLoader
+from .samplers import EvalBatchSampler, TrainBatchSampler
 from .settings import DataSettings
 from .tokenization import TextTokenizer, load_tokenizer
 
@@ -153,21 +153,21 @@ class TRMDataModule(EpochDataModule):
         if self.val_dataset is None:
             self.val_dataset = self._read_split("val")
 
-    def train_dataloader(self) -> EpochLoader:
+    def train_dataloader(self) -> ResumableLoader:
         # Each question is about a video of its own, so that the sampler has none to bring together.
         videos = np.arange(len(self.train_dataset))
         rank, num_ranks = self.rank_and_number()
-        batches = TrainingBatches(videos, self.batch_size, seed=self.seed, rank=rank, num_ranks=num_ranks)
+        batches = TrainBatchSampler(videos, self.batch_size, seed=self.seed, rank=rank, num_ranks=num_ranks)
         return self.training_loader(self.train_dataset, self._collate(), batches)
 
-    def val_dataloader(self) -> EpochLoader:
-        batches = InferenceBatches(np.arange(len(self.val_dataset)), self.batch_size, *self.rank_and_number())
+    def val_dataloader(self) -> ResumableLoader:
+        batches = EvalBatchSampler(np.arange(len(self.val_dataset)), self.batch_size, *self.rank_and_number())
         return self.inference_loader(self.val_dataset, self._collate(), batches)
 
-    def test_dataloader(self) -> EpochLoader:
+    def test_dataloader(self) -> ResumableLoader:
         return self.val_dataloader()
 
-    def predict_dataloader(self) -> EpochLoader:
+    def predict_dataloader(self) -> ResumableLoader:
         return self.val_dataloader()
 
     def _collate(self) -> ReferringCollate:

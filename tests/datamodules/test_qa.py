@@ -15,7 +15,7 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from datamodules.batch import QACollate
-from datamodules.loaders import EpochLoader
+from datamodules.loaders import ResumableLoader
 from datamodules.qa import QADataModule
 from datasets.errors import InputError
 
@@ -108,7 +108,7 @@ def test_spawned_workers(qa_settings):
     dataset, batches = data.val_dataloader()._loader.dataset.dataset, data.val_dataloader().batches
     collate = QACollate(data.tokenizer)
     (spawned, _), (here, _) = (
-        list(EpochLoader(dataset, collate, batches, num_workers, multiprocessing_context="spawn"))
+        list(ResumableLoader(dataset, collate, batches, num_workers, multiprocessing_context="spawn"))
         for num_workers in (1, 0)
     )
     assert spawned["qids"] == here["qids"]
