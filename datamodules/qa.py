@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
-import pyarrow.compute as pc
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
@@ -126,18 +125,6 @@ class QADataModule(EpochDataModule):
     def preprocessing(self) -> dict[str, dict | None]:
         """What the frames and the clip features were extracted with; None where their files do not say."""
         return {"frames": self._frames.settings(), "clips": None if self._clips is None else self._clips.settings()}
-
-    @property
-    def test_answers(self) -> dict[str, str]:
-        """qid -> answer of the test split, in its order."""
-        table = self._split["test"].table
-        return {table.qid(index): table.answer(index) for index in range(len(table))}
-
-    def validation_texts(self, qid: str) -> tuple[str, str]:
-        """Question and true answer of a question of the validation split."""
-        table = self._split["val"].table
-        index = pc.index(table.column("qid"), qid).as_py()
-        return table.question(index), table.answer(index)
 
     def setup(self, stage: str) -> None:
         """Opens the splits of a stage ("fit", "validate", "test" or "predict").

@@ -1,4 +1,4 @@
-"""What the training of every objective has in common: optimiser, seeding, what a checkpoint holds."""
+"""The common part of every objective's training: optimizer, seeding, what a checkpoint holds."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -27,7 +27,7 @@ def test_batches_of_the_test_split(qa_settings):
     data.setup("test")
     batches = list(data.test_dataloader())
     # videos of 1, 6, 2 questions; at most 4 a batch
-    assert [batch["questions_in_video"] for batch in batches] == [[1], [6], [2]]
+    assert [batch["questions"].per_video for batch in batches] == [[1], [6], [2]]
     assert batches[0]["qids"] == ["test0_0"]
     assert batches[1]["qids"] == [f"test1_{turn}" for turn in range(6)]
     batch = batches[1]  # of the eighth video of all: frames 70..73, clips 7.0, 7.1
@@ -58,7 +58,9 @@ def test_training_batches(qa_settings):
         f"train{video}_{turn}" for video, count in enumerate(QUESTIONS["train"]) for turn in range(count)
     )
     for batch in batches:
-        assert len(batch["frames"]) == len(batch["questions_in_video"]) == len({q.split("_")[0] for q in batch["qids"]})
+        assert (
+            len(batch["frames"]) == len(batch["questions"].per_video) == len({q.split("_")[0] for q in batch["qids"]})
+        )
     data.start = (1, 2)
     assert [batch["qids"] for batch in loader] == [batch["qids"] for batch in batches[2:]]
     data.start = (2, 0)
