@@ -321,8 +321,9 @@ class DeST(nn.Module):
         questions, places = batch.get("questions"), None
         if questions is None:
             num_videos = len(batch["frames"] if self.spatial else batch["clips"])
-            given = (batch[name] for name in ("question_ids", "question_mask", "video_index"))
-            questions, places = group_by_video(*given, num_videos)
+            questions, places = group_by_video(
+                batch["question_ids"], batch["question_mask"], batch["video_index"], num_videos
+            )
         if questions_at_once is None or len(questions) <= questions_at_once:
             features = self.question_features(questions, memory)[0]
         else:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .dest import DeST, init_linear
+from .dest import DeST, VideoStates, init_linear
 from .settings import ModelSettings, ModelSizes
 
 PROJECTION_WIDTH = 256  # P
@@ -57,10 +57,11 @@ class ReferringDeST(DeST):
 
     def refer(self, batch: Mapping[str, Any]) -> Referring:
         """All that the losses need of a batch of `datamodules.trm`."""
-        states = self.encode_videos(batch)
-        questions = self.question_features(batch["questions"], self.project_videos(states))[0]  # [Q, head_width]
+        states, mask = self.encode_clips(batch["clips"], batch["clip_mask"])  # [Q, S + 2, D]
+        memory = self.project_videos(VideoStates(clip_states=states, clip_mask=mask))
+        questions = self.question_features(batch["questions"], memory)[0]  # [Q, head_width]
         choices = self.ans_encoder(batch["choice_ids"], batch["choice_mask"])
-        clips = mean_of_clips(states.clip_states[:, 1:-1], batch["clip_index"], batch["clip_lengths"])
+        clips = mean_of_clips(states[:, 1:-1], batch["clip_index"], batch["clip_lengths"])
         captions = self.encode_questions(batch["caption_ids"], batch["caption_mask"])[:, 0]
         with torch.autocast(choices.device.type, enabled=False):
             choices = choices.float().unflatten(0, (len(questions), -1))  # [Q, C, head_width]

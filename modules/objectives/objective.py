@@ -6,7 +6,10 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import nn
+
+from modules.models.dest import DeST
 
 from .optimizer import build_optimizer, freeze_parameters
 from .settings import OptimizerSettings
@@ -24,9 +27,11 @@ class Objective(pl.LightningModule):
         grad_checkpointing: recompute the layers' activations in the backward pass instead of keeping them.
     """
 
+    model: DeST
+
     def __init__(
         self,
-        model: nn.Module,
+        model: DeST,
         optimizer: OptimizerSettings,
         freeze: Iterable[str] = (),
         seed: int = 0,
@@ -51,7 +56,7 @@ class Objective(pl.LightningModule):
         buffers = [name for name, _ in self.named_buffers()]
         nn.parallel.DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(self, buffers)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer, schedule = build_optimizer(
             self.model, self.optimizer_settings, int(self.trainer.estimated_stepping_batches)
         )

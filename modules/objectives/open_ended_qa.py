@@ -66,7 +66,7 @@ class OpenEndedQA(Objective):
         self.questions_at_once = per_gpu_batchsize
         self.register_buffer("answer_ids", answer_ids, persistent=False)
         self.register_buffer("answer_mask", answer_mask, persistent=False)
-        self.answer_lengths = answer_mask.sum(1).tolist()
+        self.answer_lengths: list[int] = answer_mask.sum(1).tolist()
         self.answer_features: Tensor | None = None  # [A, head_width] while the weights stand still
         self.free_memory: int | None = None  # bytes, when inference began
         # Torchmetrics' search for numbers to leave out would wait for the device, and hide a loss that is not finite.

@@ -24,6 +24,9 @@ from .settings import OptimizerSettings
 class TypeAccuracy(Metric):
     """Counts of the questions of each type, asked and answered right, over all ranks."""
 
+    asked: Tensor
+    right: Tensor
+
     def __init__(self):
         super().__init__()
         self.add_state("asked", torch.zeros(len(QUESTION_TYPES), dtype=torch.long), dist_reduce_fx="sum")

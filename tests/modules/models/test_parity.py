@@ -133,10 +133,8 @@ def several_about_each(batch, order):
     """Questions `order`, sorted by video, as a data module hands them over."""
     rows = torch.tensor(order)
     ids, mask = (batch[name][rows] for name in ("question_ids", "question_mask"))
-    return {
-        **batch,
-        "questions": Questions(ids, mask, mask.sum(1).tolist(), torch.bincount(rows, minlength=2).tolist()),
-    }
+    per_video = torch.bincount(rows, minlength=2).tolist()
+    return {**batch, "questions": Questions(ids, mask, mask.sum(1).tolist(), per_video)}
 
 
 @pytest.mark.parametrize("questions_at_once", [8, 3, 1])
