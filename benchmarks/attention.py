@@ -127,11 +127,11 @@ def measure(asker: Asker, toy: Path, videos: dict[str, ToyVideo]) -> dict[str, d
                 continue
             if event is not None and not asker.network.temporal:
                 continue
-            ids, _, _ = asker.encode_questions([asked.text])
+            question = asker.encode_questions([asked.text])
             best = int(answer.logits.argmax())
             what = "where" if event is None else "when"
             for name, method in METHODS.items():
-                maps = attention_maps(asker.network, ids, look.memory, asker.answer_features, best, method)
+                maps = attention_maps(asker.network, question, look.memory, asker.answer_features, best, method)
                 if event is None:
                     right = divmod(int(maps.frames.mean(0).argmax()), SIDE) in cells
                 else:

@@ -7,6 +7,7 @@ import argparse
 from dataclasses import dataclass
 
 import torch
+from lightning_fabric.utilities import move_data_to_device
 from rich.console import Console
 from rich.table import Table
 
@@ -25,22 +26,23 @@ from .measure import (
     reset_peak_memory,
     seconds_and_flops,
 )
-from .workload import SHAPES, SMALL, ModelSizes, Shape, make_batch, make_task, to_device
+from .workload import SHAPES, SMALL, ModelSizes, Shape, make_batch, make_task
 
 VIDEOS = {"anetqa": 6, "agqa": 1}  # enough for what is done once per run, the answers, to weigh as little as it does
 
 
 def naive_features(model, batch: dict, rows: list[int], image_tokens: torch.Tensor | None = None) -> torch.Tensor:
     """Features of the questions `rows`; with `image_tokens` [V, F, T, D] the image encoder is left out."""
-    videos = batch["video_index"][rows]
+    questions = batch["questions"]
+    videos = [questions.video(row) for row in rows]
     tokens = naive.encode_frames(model, batch["frames"][videos]) if image_tokens is None else image_tokens[videos]
     return naive.question_features(
         model,
         tokens,
         batch["clips"][videos],
         batch["clip_mask"][videos],
-        batch["question_ids"][rows],
-        batch["question_mask"][rows],
+        questions.ids[rows],
+        questions.mask[rows],
     )
 
 
@@ -66,7 +68,8 @@ class Work:
 def make_work(sizes: ModelSizes, shape: Shape, device: torch.device, num_videos: int, questions_at_once: int) -> Work:
     task = make_task(sizes, shape, drop_rate=0.0, questions_at_once=questions_at_once).to(device).eval()
     batches = [
-        to_device(make_batch(task.model, shape, [shape.questions_in_video], seed), device) for seed in range(num_videos)
+        move_data_to_device(make_batch(task.model, shape, [shape.questions_in_video], seed), device)
+        for seed in range(num_videos)
     ]
     return Work(task, shape, batches, device)
 

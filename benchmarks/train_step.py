@@ -7,6 +7,7 @@ recipe. The naive way costs the same for every question but for the answers, and
 import argparse
 
 import torch
+from lightning_fabric.utilities import move_data_to_device
 from rich.console import Console
 from rich.table import Table
 from torch.nn import functional as F
@@ -28,7 +29,7 @@ from .measure import (
     seconds,
     seconds_and_flops,
 )
-from .workload import SHAPES, SMALL, ModelSizes, Shape, make_batch, make_task, to_device
+from .workload import SHAPES, SMALL, ModelSizes, Shape, make_batch, make_task
 
 
 def naive_loss(task: OpenEndedQA, batch: dict, rows: list[int], image_tokens: torch.Tensor | None = None):
@@ -46,7 +47,7 @@ def silent(task: OpenEndedQA) -> OpenEndedQA:
 def gradient_difference(sizes: ModelSizes, shape: Shape, device: torch.device) -> tuple[float, float]:
     """Relative differences of loss and gradients from the naive way's: two videos, two questions each, no dropout."""
     task = silent(make_task(sizes, shape, drop_rate=0.0, questions_at_once=4)).to(device).train()
-    batch = to_device(make_batch(task.model, shape, [2, 2]), device)
+    batch = move_data_to_device(make_batch(task.model, shape, [2, 2]), device)
     tokens = naive.encode_frames(task.model, batch["frames"])  # frozen: the same for both
     trainable = [parameter for parameter in task.parameters() if parameter.requires_grad]
     losses, gradients = [], []
@@ -80,7 +81,7 @@ def run_naive(sizes: ModelSizes, shape: Shape, device: torch.device, num_questio
     """Questions per second of the naive way in float32, with a batch of `num_questions`."""
     task = silent(make_task(sizes, shape, 0.1, num_questions)).to(device).train()
     step = make_step(task, "32", device)
-    batch = to_device(make_batch(task.model, shape, [num_timed]), device)
+    batch = move_data_to_device(make_batch(task.model, shape, [num_timed]), device)
     rows = list(range(num_timed))
 
     def features() -> None:
@@ -106,7 +107,7 @@ def run_ours(
     """``rate`` questions per second, ``gflop`` per question, ``share`` of the matmul rate, ``memory`` in GB (peak)."""
     task = silent(make_task(sizes, shape, 0.1, num_questions, frozen_precision)).to(device).train()
     counts = [questions_per_video] * (num_questions // questions_per_video)
-    batch = to_device(make_batch(task.model, shape, counts), device)
+    batch = move_data_to_device(make_batch(task.model, shape, counts), device)
     step, dtype = make_step(task, precision, device), PRECISIONS[precision]
 
     def ours() -> None:

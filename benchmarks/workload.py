@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
+from datamodules.batch import Questions
 from modules.models.dest import DeST
 from modules.models.settings import ModelSizes
 from modules.objectives.open_ended_qa import OpenEndedQA
@@ -101,15 +102,8 @@ def make_batch(model: DeST, shape: Shape, counts: list[int], seed: int = 0) -> d
         "frames": frames.to(torch.uint8),
         "clips": torch.randn(num_videos, shape.num_clips, sizes.input_video_embed_size, generator=generator),
         "clip_mask": torch.ones(num_videos, shape.num_clips, dtype=torch.bool),
-        "question_ids": ids,
-        "question_mask": mask,
-        "question_lengths": mask.sum(1).tolist(),
-        "video_index": torch.repeat_interleave(torch.arange(num_videos), torch.tensor(counts)),
-        "questions_in_video": counts,
+        "questions": Questions(ids, mask, mask.sum(1).tolist(), counts),
         "labels": torch.randint(0, shape.num_answers, (sum(counts),), generator=generator),
-        "qids": [str(index) for index in range(sum(counts))],
+        "indices": list(range(sum(counts))),
+        **{name: [str(index) for index in range(sum(counts))] for name in ("qids", "question_texts", "answer_texts")},
     }
-
-
-def to_device(batch: dict, device: torch.device) -> dict:
-    return {name: value.to(device) if isinstance(value, torch.Tensor) else value for name, value in batch.items()}

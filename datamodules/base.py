@@ -5,7 +5,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from .loaders import Batches, EpochLoader, ReadableDataset
+from .loaders import Batches, ReadableDataset, ResumableLoader
 
 
 class EpochDataModule(pl.LightningDataModule):
@@ -30,19 +30,19 @@ class EpochDataModule(pl.LightningDataModule):
 
     def training_loader(
         self, dataset: ReadableDataset, collate: Callable[[Sequence], Any], batches: Batches
-    ) -> EpochLoader:
+    ) -> ResumableLoader:
         """Loads epoch after epoch; the first from where a resumed run left it."""
         return self._loader(dataset, collate, batches, self._position)
 
     def inference_loader(
         self, dataset: ReadableDataset, collate: Callable[[Sequence], Any], batches: Batches
-    ) -> EpochLoader:
+    ) -> ResumableLoader:
         """Loads all batches, whatever training is at."""
         return self._loader(dataset, collate, batches, lambda: (0, 0))
 
-    def _loader(self, dataset, collate, batches, position) -> EpochLoader:
+    def _loader(self, dataset, collate, batches, position) -> ResumableLoader:
         on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
-        return EpochLoader(dataset, collate, batches, self.num_workers, pin_memory=on_gpu, position=position)
+        return ResumableLoader(dataset, collate, batches, self.num_workers, pin_memory=on_gpu, position=position)
 
     def _position(self) -> tuple[int, int]:
         # A trainer that resumes has restored its counts by the time it asks for its first batch.

@@ -1,22 +1,20 @@
 """The batch of question answering: videos, and questions that point at them.
 
-    V videos · F frames a video · S clip features (padded) · Q questions · L tokens (padded) · H, W pixels
+    V videos · F frames per video · S clip features (padded) · Q questions · L tokens (padded) · H, W pixels
 
-    frames              uint8 [V, F, 3, H, W]   RGB; normalised by the model, on its device
-    clips               float32 [V, S, features]   zeros after a video's last clip
-    clip_mask           bool [V, S]   True = a clip, False = padding
-    question_ids        int64 [Q, L]
-    question_mask       int64 [Q, L]   1 = a token, 0 = padding
-    question_lengths    list of Q ints   tokens of each question; on the host, like questions_in_video
-    video_index         int64 [Q]   the video a question asks about; non-decreasing: questions of a video are adjacent
-    questions_in_video  list of V ints   how many ask about each video; on the host, so that no step waits for a device
-    labels              int64 [Q]   index of the answer, IGNORE_INDEX outside the vocabulary
-    qids                list of Q texts
+    frames      uint8 [V, F, 3, H, W]   RGB; normalised by the model, on its device
+    clips       float32 [V, S, features]   zeros after a video's last clip
+    clip_mask   bool [V, S]   True = a clip, False = padding
+    questions   `Questions`, those about one video adjacent, in the order of the videos
+    labels      int64 [Q]   index of the answer, IGNORE_INDEX outside the vocabulary
+    indices     list of Q ints   place of each question in its split
+    qids, question_texts, answer_texts   lists of Q texts, to write down and to show
 
 Without a temporal stream there are no `clips` and no `clip_mask`.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +27,41 @@ from datasets.qa import VideoSample
 from .tokenization import TextTokenizer
 
 Batch = dict[str, Any]
+
+
+@dataclass
+class Questions:
+    """Questions about V videos: those about one video are adjacent, in the order of the videos.
+
+    Attributes:
+        ids, mask: int64 [Q, L]; mask: 1 = a token, 0 = padding.
+        lengths: tokens of each question. On the host, like `per_video`: a step that read them from a GPU would wait.
+        per_video: number of questions about each of the V videos; they sum to Q.
+    """
+
+    ids: Tensor
+    mask: Tensor
+    lengths: list[int]
+    per_video: list[int]
+
+    @classmethod
+    def encode(
+        cls, tokenizer: TextTokenizer, texts: Sequence[str], per_video: list[int], max_length: int | None = None
+    ) -> "Questions":
+        """Tokenizes Q texts; see `TextTokenizer.encode`."""
+        ids, mask = tokenizer.encode(texts, max_length)
+        return cls(ids, mask, mask.sum(1).tolist(), per_video)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def video(self, question: int) -> int:
+        """Index of the video that a question asks about."""
+        return int(np.searchsorted(np.cumsum(self.per_video), question, side="right"))
+
+    def pin_memory(self) -> "Questions":
+        """Called by a DataLoader that pins its batches; the way to the device is Lightning's, field by field."""
+        return replace(self, ids=self.ids.pin_memory(), mask=self.mask.pin_memory())
 
 
 class QACollate:
@@ -44,18 +77,16 @@ class QACollate:
         self.max_text_len = max_text_len
 
     def __call__(self, samples: Sequence[VideoSample]) -> Batch:
-        counts = [len(sample.qids) for sample in samples]
-        questions = [question for sample in samples for question in sample.questions]
-        question_ids, question_mask = self.tokenizer.encode(questions, self.max_text_len)
+        texts = [question for sample in samples for question in sample.questions]
+        per_video = [len(sample.qids) for sample in samples]
         batch = {
             "frames": default_collate([sample.frames for sample in samples]),  # in a worker: into shared memory
-            "question_ids": question_ids,
-            "question_mask": question_mask,
-            "question_lengths": question_mask.sum(1).tolist(),
-            "video_index": torch.repeat_interleave(torch.tensor(counts)),
-            "questions_in_video": counts,
+            "questions": Questions.encode(self.tokenizer, texts, per_video, self.max_text_len),
             "labels": torch.tensor([label for sample in samples for label in sample.labels]),
+            "indices": [index for sample in samples for index in sample.indices],
             "qids": [qid for sample in samples for qid in sample.qids],
+            "question_texts": texts,
+            "answer_texts": [answer for sample in samples for answer in sample.answers],
         }
         if samples[0].clips is not None:
             batch["clips"], batch["clip_mask"] = pad_clips([sample.clips for sample in samples])

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
-import pyarrow.compute as pc
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
@@ -17,8 +16,8 @@ from datasets.sources import get_qa_source
 
 from .base import EpochDataModule
 from .batch import QACollate
-from .loaders import EpochLoader
-from .samplers import InferenceBatches, TrainingBatches
+from .loaders import ResumableLoader
+from .samplers import EvalBatchSampler, TrainBatchSampler
 from .settings import DataSettings
 from .tokenization import MAX_POSITIONS, TextTokenizer, load_tokenizer
 
@@ -127,18 +126,6 @@ class QADataModule(EpochDataModule):
         """What the frames and the clip features were extracted with; None where their files do not say."""
         return {"frames": self._frames.settings(), "clips": None if self._clips is None else self._clips.settings()}
 
-    @property
-    def test_answers(self) -> dict[str, str]:
-        """qid -> answer of the test split, in its order."""
-        table = self._split["test"].table
-        return {table.qid(index): table.answer(index) for index in range(len(table))}
-
-    def validation_texts(self, qid: str) -> tuple[str, str]:
-        """Question and true answer of a question of the validation split."""
-        table = self._split["val"].table
-        index = pc.index(table.column("qid"), qid).as_py()
-        return table.question(index), table.answer(index)
-
     def setup(self, stage: str) -> None:
         """Opens the splits of a stage ("fit", "validate", "test" or "predict").
 
@@ -153,9 +140,9 @@ class QADataModule(EpochDataModule):
             if split not in self._split:
                 self._split[split] = self._open(split)
 
-    def train_dataloader(self) -> EpochLoader:
+    def train_dataloader(self) -> ResumableLoader:
         dataset = self._split["train"]
-        batches = TrainingBatches(
+        batches = TrainBatchSampler(
             dataset.table.video_codes,
             self.per_gpu_batchsize,
             self.questions_per_video,
@@ -164,13 +151,13 @@ class QADataModule(EpochDataModule):
         )
         return self.training_loader(dataset, self._collate(), batches)
 
-    def val_dataloader(self) -> EpochLoader:
+    def val_dataloader(self) -> ResumableLoader:
         return self._inference_loader("val")
 
-    def test_dataloader(self) -> EpochLoader:
+    def test_dataloader(self) -> ResumableLoader:
         return self._inference_loader("test")
 
-    def predict_dataloader(self) -> EpochLoader:
+    def predict_dataloader(self) -> ResumableLoader:
         return self._inference_loader("test")
 
     def _open(self, split: str) -> QADataset:
@@ -212,9 +199,9 @@ class QADataModule(EpochDataModule):
                 raise InputError(message)
             rank_zero_only(print)(f"warning: {message}", flush=True)
 
-    def _inference_loader(self, split: str) -> EpochLoader:
+    def _inference_loader(self, split: str) -> ResumableLoader:
         dataset = self._split[split]
-        batches = InferenceBatches(dataset.table.video_codes, self.per_gpu_batchsize, *self.rank_and_number())
+        batches = EvalBatchSampler(dataset.table.video_codes, self.per_gpu_batchsize, *self.rank_and_number())
         return self.inference_loader(dataset, self._collate(), batches)
 
     def _collate(self) -> QACollate:

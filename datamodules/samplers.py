@@ -12,7 +12,7 @@ from datasets.errors import InputError
 from datasets.qa import Draw
 
 
-class TrainingBatches:
+class TrainBatchSampler:
     """Batches for training: every question once an epoch, in random order, `questions_per_video` of one video together.
 
     The questions of each video are shuffled and cut into groups of `questions_per_video`; what is left over of each
@@ -55,7 +55,7 @@ class TrainingBatches:
         self.num_ranks = num_ranks
 
     @property
-    def identity(self) -> dict[str, int]:
+    def fingerprint(self) -> dict[str, int]:
         """What the order depends on: another value, another order."""
         return {
             "training questions": len(self.video_codes),
@@ -108,7 +108,7 @@ class TrainingBatches:
         return np.concatenate([full, start + shares])
 
 
-class InferenceBatches:
+class EvalBatchSampler:
     """Batches for validation and test: whole videos in order, every question once, whatever the number of ranks.
 
     A batch holds as many whole videos as `batch_size` questions allow, at least one. Ranks get consecutive videos, cut
@@ -117,7 +117,7 @@ class InferenceBatches:
     """
 
     def __init__(self, video_codes: np.ndarray, batch_size: int, rank: int = 0, num_ranks: int = 1):
-        """Arguments as of `TrainingBatches`. Raises InputError if there are fewer questions than ranks."""
+        """Arguments as of `TrainBatchSampler`. Raises InputError if there are fewer questions than ranks."""
         total = len(video_codes)
         if total < num_ranks:
             raise InputError(
@@ -143,7 +143,7 @@ class InferenceBatches:
         self._batches.append(questions[start:end])
 
     @property
-    def identity(self) -> dict[str, int]:
+    def fingerprint(self) -> dict[str, int]:
         return {}
 
     def __len__(self) -> int:

@@ -62,10 +62,6 @@ class TextTokenizer:
             mask[row, : len(encoding)] = 1
         return torch.from_numpy(ids), torch.from_numpy(mask)
 
-    def decode(self, ids: Tensor) -> list[str]:
-        """The texts again, as far as the tokens keep them (not their case, say). int [N, L] -> N texts."""
-        return self._tokenizer.decode_batch(ids.tolist())
-
 
 def load_tokenizer(source: str | os.PathLike | Sequence[str]) -> TextTokenizer:
     """Loads a BERT tokenizer.

@@ -7,12 +7,13 @@
     clip_mask      bool [Q, S]   True = a clip feature, False = padding
     clip_index     int64 [Q, S]   which of the N clips a feature belongs to; N for padding
     clip_lengths   int64 [N]   how many features each clip has; at least 1
-    question_ids, question_mask   int64 [Q, L]   mask: 1 = a token, 0 = padding
-    choice_ids, choice_mask       int64 [Q · C, L]   the choices of the first question, of the second, …
+    questions      `Questions`, one about each joined video
+    choice_ids, choice_mask       int64 [Q · C, L]   those of the first question, of the second, …; mask: 1 = a token
     caption_ids, caption_mask     int64 [N, L]   what happens in each clip
     labels         int64 [Q]   index of the right choice
     types          int64 [Q]   index into QUESTION_TYPES
-    qids           list of Q texts
+    qids, question_texts   lists of Q texts
+    choice_texts   list of Q tuples of C texts
 
 A question of type 0 shows one clip, the others show `num_clips`: N differs from batch to batch.
 """
@@ -33,9 +34,9 @@ from datasets.trm.questions import QuestionMaker
 from datasets.trm.samples import Collection, ReferringDataset, ReferringSample
 
 from .base import EpochDataModule
-from .batch import Batch, pad_clips
-from .loaders import EpochLoader
-from .samplers import InferenceBatches, TrainingBatches
+from .batch import Batch, Questions, pad_clips
+from .loaders import ResumableLoader
+from .samplers import EvalBatchSampler, TrainBatchSampler
 from .settings import DataSettings
 from .tokenization import TextTokenizer, load_tokenizer
 
@@ -61,7 +62,10 @@ class ReferringCollate:
         lengths = torch.from_numpy(np.concatenate([sample.clip_lengths for sample in samples]))
         clip_index = torch.full(clip_mask.shape, len(lengths))
         clip_index[clip_mask] = torch.repeat_interleave(lengths)  # features in order of videos, as the mask has them
+        texts = [question.text for question in questions]
+        longest = self.max_text_len + EXTRA_TOKENS
         batch: Batch = {
+            "questions": Questions.encode(self.tokenizer, texts, [1] * len(texts), longest),
             "clips": clips,
             "clip_mask": clip_mask,
             "clip_index": clip_index,
@@ -69,17 +73,13 @@ class ReferringCollate:
             "labels": torch.tensor([question.label for question in questions]),
             "types": torch.tensor([question.type for question in questions]),
             "qids": [sample.qid for sample in samples],
+            "question_texts": texts,
+            "choice_texts": [question.choices for question in questions],
         }
-        for kind, texts, most in (
-            ("question", [question.text for question in questions], self.max_text_len + EXTRA_TOKENS),
-            ("choice", [choice for question in questions for choice in question.choices], self.max_text_len),
-            (
-                "caption",
-                [caption for question in questions for caption in question.captions],
-                self.max_text_len + EXTRA_TOKENS,
-            ),
-        ):
-            batch[f"{kind}_ids"], batch[f"{kind}_mask"] = self.tokenizer.encode(texts, most)
+        choices = [choice for question in questions for choice in question.choices]
+        captions = [caption for question in questions for caption in question.captions]
+        batch["choice_ids"], batch["choice_mask"] = self.tokenizer.encode(choices, self.max_text_len)
+        batch["caption_ids"], batch["caption_mask"] = self.tokenizer.encode(captions, longest)
         return batch
 
 
@@ -153,21 +153,21 @@ class TRMDataModule(EpochDataModule):
         if self.val_dataset is None:
             self.val_dataset = self._read_split("val")
 
-    def train_dataloader(self) -> EpochLoader:
+    def train_dataloader(self) -> ResumableLoader:
         # Each question is about a video of its own, so that the sampler has none to bring together.
         videos = np.arange(len(self.train_dataset))
         rank, num_ranks = self.rank_and_number()
-        batches = TrainingBatches(videos, self.batch_size, seed=self.seed, rank=rank, num_ranks=num_ranks)
+        batches = TrainBatchSampler(videos, self.batch_size, seed=self.seed, rank=rank, num_ranks=num_ranks)
         return self.training_loader(self.train_dataset, self._collate(), batches)
 
-    def val_dataloader(self) -> EpochLoader:
-        batches = InferenceBatches(np.arange(len(self.val_dataset)), self.batch_size, *self.rank_and_number())
+    def val_dataloader(self) -> ResumableLoader:
+        batches = EvalBatchSampler(np.arange(len(self.val_dataset)), self.batch_size, *self.rank_and_number())
         return self.inference_loader(self.val_dataset, self._collate(), batches)
 
-    def test_dataloader(self) -> EpochLoader:
+    def test_dataloader(self) -> ResumableLoader:
         return self.val_dataloader()
 
-    def predict_dataloader(self) -> EpochLoader:
+    def predict_dataloader(self) -> ResumableLoader:
         return self.val_dataloader()
 
     def _collate(self) -> ReferringCollate:

@@ -29,14 +29,17 @@ class VideoSample:
     Attributes:
         frames: uint8 [F, 3, H, W], RGB.
         clips: float32 [S, features], or None without a temporal stream.
-        qids, questions: Q texts each.
+        indices: places of the questions in their split.
+        qids, questions, answers: Q texts each.
         labels: Q indices into the vocabulary, IGNORE_INDEX for an answer outside.
     """
 
     frames: np.ndarray
     clips: np.ndarray | None
+    indices: list[int]
     qids: list[str]
     questions: list[str]
+    answers: list[str]
     labels: list[int]
 
 
@@ -124,12 +127,15 @@ class QADataset(Dataset):
         if self.seed is not None:
             random = np.random.default_rng((self.seed, draws[0].epoch, draws[0].index))
         indices = [draw.index for draw in draws]
+        answers = [self.table.answer(index) for index in indices]
         return VideoSample(
             frames=self.frames.read(self._directory(video_id), random),
             clips=None if self.clips is None else self.clips.read(video_id, random),
+            indices=indices,
             qids=[self.table.qid(index) for index in indices],
             questions=[self.table.question(index) for index in indices],
-            labels=[self._label.get(self.table.answer(index), IGNORE_INDEX) for index in indices],
+            answers=answers,
+            labels=[self._label.get(answer, IGNORE_INDEX) for answer in answers],
         )
 
     def _directory(self, video_id: str) -> str:

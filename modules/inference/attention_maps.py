@@ -12,14 +12,15 @@ differences between gradients say anything, and not where they are positive. Mea
 often misses the moment, ALBEF's product the place.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from datamodules.batch import Questions
 from modules.models.dest import DeST, VideoMemory
-from modules.models.transformer import KeyValue, TransformerStack
+from modules.models.transformer import KeyValue
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def weighted_heads(attention: Tensor, gradient: Tensor) -> Tensor:
 
 def attention_maps(
     network: DeST,
-    ids: Tensor,
+    question: Questions,
     memory: VideoMemory,
     answers: Tensor,
     index: int,
@@ -54,32 +55,23 @@ def attention_maps(
 
     Args:
         network: in evaluation mode.
-        ids: int [1, L], the question, without padding.
+        question: a single one.
         memory: of the video, from `DeST.project_videos`.
         answers: features of all answers, [A, head_width].
         index: of the answer to explain.
         join_heads: attention and its gradient, [M, H, T], to a map [M, T].
     """
-    weights = {}
-    with torch.autocast(ids.device.type, enabled=False), torch.enable_grad():
-        with torch.no_grad():
-            hidden = network.encode_questions(ids, torch.ones_like(ids))
-        features = 0
-        if network.spatial:
-            states, weights["frames"] = fuse(network.text_encoder.encoder, hidden, memory.frames)
-            features = network.frame_head(states).mean(0)
-        if network.temporal:
-            stack = network.temporal_encoder.encoder
-            states, weights["clips"] = fuse(stack, hidden, memory.clips, memory.clip_mask)
-            features = features + network.video_head(states[0])
-        logits = network.score(features[None], answers)[0]
+    memory = replace(memory, frames=_in_float32(memory.frames), clips=_in_float32(memory.clips))
+    with torch.autocast(question.ids.device.type, enabled=False), torch.enable_grad():
+        features, attentions = network.question_features(question, memory, return_attention=True)
+        logits = network.score(features, answers)[0]
         others = torch.cat([logits[:index], logits[index + 1 :]])
         # With a single answer in the vocabulary there are no odds.
         score = logits[index] - others.logsumexp(0) if len(others) else logits[index]
-        gradients = torch.autograd.grad(score, list(weights.values()))
+        gradients = torch.autograd.grad(score, list(attentions.values()))
     maps = {
-        name: join_heads(attention.detach()[:, :, 0], gradient[:, :, 0])
-        for (name, attention), gradient in zip(weights.items(), gradients, strict=True)
+        stream: join_heads(attention.detach()[:, :, 0], gradient[:, :, 0])
+        for (stream, attention), gradient in zip(attentions.items(), gradients, strict=True)
     }
     frames, clips = maps.get("frames"), maps.get("clips")
     if frames is not None:
@@ -92,38 +84,9 @@ def attention_maps(
     return AttentionMaps(*(None if shares is None else shares.cpu() for shares in (frames, clips)))
 
 
-def fuse(
-    stack: TransformerStack, hidden: Tensor, memory: Sequence[KeyValue], memory_mask: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """`TransformerStack.fuse` for one question about one video, with the attention of the last layer.
-
-    Args:
-        hidden: [1, L, D], states of the question after the plain layers.
-        memory: keys and values of each layer, two of [1, M, H, T, D/H], of any precision.
-        memory_mask: bool [1, T], True = may be attended to; None = everything.
-
-    Returns:
-        states of CLS, [M, D]; its attention, [M, H, 1, T], from which alone the states are differentiated.
-    """
-    num_memories = memory[0][0].shape[1]
-    *lower, last = stack.fusion_layers
-    *lower_memory, (keys, values) = memory
-    keys, values = keys.float(), values.float()
-    with torch.no_grad():
-        hidden = hidden.expand(num_memories, -1, -1)
-        for layer, (own_keys, own_values) in zip(lower, lower_memory, strict=True):
-            own_keys, own_values = own_keys.float(), own_values.float()
-            hidden = layer.attend_memory(layer.attention(hidden, None), own_keys, own_values, memory_mask, [1])
-        asking = last.attention(hidden, None, num_queries=1)  # [M, 1, D]
-        attention = last.crossattention
-        query = attention.split_heads(attention.self.query(asking))  # [M, H, 1, D/H]
-        logits = query @ keys[0].transpose(-1, -2) / query.shape[-1] ** 0.5  # [M, H, 1, T]
-        if memory_mask is not None:
-            logits = logits.masked_fill(~memory_mask, float("-inf"))
-        weights = logits.softmax(-1)
-    weights = weights.requires_grad_()
-    context = (weights @ values[0].detach()).transpose(1, 2).flatten(2)  # [M, 1, D]
-    return last.feed_forward(attention.output(context, asking))[:, 0], weights
+def _in_float32(memory: Iterable[KeyValue]) -> Iterable[KeyValue]:
+    """One layer after the other, for a single pass: all at once would take twice the memory."""
+    return ((keys.float(), values.float()) for keys, values in memory)
 
 
 def _shares(attention: Tensor) -> Tensor:

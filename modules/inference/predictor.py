@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.batch import pad_clips
+from datamodules.batch import Questions, pad_clips
 from datamodules.settings import DataSettings
 from datamodules.tokenization import MAX_POSITIONS, TextTokenizer, load_tokenizer
 from datasets.annotations import read_vocabulary
@@ -304,12 +304,11 @@ class Asker:
             on_device = send(ids, self.device), send(mask, self.device)
             return self.network.encode_answers(*on_device, mask.sum(1).tolist())
 
-    def encode_questions(self, questions: Sequence[str]) -> tuple[Tensor, Tensor, list[int]]:
-        """Token ids and mask (1 = a token), int [Q, L], cut as in training; and how many tokens each question has."""
-        ids, mask = self.tokenizer.encode(
-            questions, min(self.look_settings.max_text_len or self.positions, self.positions)
-        )
-        return send(ids, self.device), send(mask, self.device), mask.sum(1).tolist()
+    def encode_questions(self, texts: Sequence[str]) -> Questions:
+        """About a single video, cut as in training, on the device."""
+        longest = min(self.look_settings.max_text_len or self.positions, self.positions)
+        questions = Questions.encode(self.tokenizer, texts, [len(texts)], longest)
+        return replace(questions, ids=send(questions.ids, self.device), mask=send(questions.mask, self.device))
 
     @torch.no_grad()
     def ask(self, look: Look, questions: Sequence[str], num_best: int = 10, with_maps: bool = False) -> list[Answer]:
@@ -330,21 +329,17 @@ class Asker:
     def _ask(self, look: Look, questions: Sequence[str], num_best: int, with_maps: bool) -> list[Answer]:
         with self._stage("answers"):
             known = self.answer_features
-        ids, mask, lengths = self.encode_questions(questions)
         with self._stage("questions"), self._autocast():
-            features = self.network.question_features_by_length(
-                ids, mask, lengths, look.memory, [len(questions)], self.questions_at_once
-            )
-            logits = self.network.score(features, known)
+            batch = {"memory": look.memory, "questions": self.encode_questions(questions)}
+            logits = self.network(batch, known, self.questions_at_once)
             probabilities, best = logits.softmax(1).topk(min(num_best, len(self.vocabulary)))  # [Q, num_best]
             probabilities, best, logits = probabilities.tolist(), best.tolist(), logits.cpu()
         maps: list[AttentionMaps | None] = [None] * len(questions)
         if with_maps:
             with self._stage("attention maps"):
-                rows = zip(ids.split(1), lengths, (own[0] for own in best), strict=True)
                 maps = [
-                    attention_maps(self.network, own[:, :length], look.memory, known, first)
-                    for own, length, first in rows
+                    attention_maps(self.network, self.encode_questions([question]), look.memory, known, first)
+                    for question, (first, *_) in zip(questions, best, strict=True)
                 ]
         return [
             Answer(question, [self.vocabulary[index] for index in indices], shares, own, own_maps)

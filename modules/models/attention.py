@@ -64,3 +64,9 @@ def _attend_at_once(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | No
         context = torch.bmm(scores.softmax(-1).flatten(0, 1), value32).unflatten(0, (batch, heads))
         # heads side by side, as they are read
         return context.transpose(1, 2).to(query.dtype, memory_format=torch.contiguous_format).transpose(1, 2)
+
+
+def attention_weights(query: Tensor, key: Tensor, mask: Tensor | None = None) -> Tensor:
+    """The weights that `attend` gives the values: ``[B, H, L, T]``; arguments as there."""
+    scores = query @ key.mT / math.sqrt(query.shape[-1])
+    return (scores if mask is None else scores.masked_fill(~mask, -math.inf)).softmax(-1)

@@ -2,13 +2,13 @@
 
 Letters: V videos · F frames each · S clip features (padded) · Q questions · L tokens · A answers · D width.
 
-Every cost that belongs to a video is paid once a video, however many questions ask about it: see `VideoStates`.
+Every cost that belongs to a video is paid once per video, however many questions ask about it: see `VideoStates`.
 The module's parameters bear the names of the published checkpoints.
 """
 
 import contextlib
-from collections import Counter
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,13 +16,15 @@ import torch
 from torch import Tensor, nn
 from transformers import DistilBertConfig
 
+from datamodules.batch import Questions
+
 from .answer_encoder import AnswerEncoder
+from .chunks import chunks_by_length, group_by_video
 from .image_encoder import ImageEncoder
 from .precision import float32_in_evaluation
 from .settings import ModelSettings, ModelSizes
 from .temporal import TemporalEmbedding, TemporalEncoder
 from .text_encoder import TextEmbeddings, TextEncoder
-from .transfer import inverse, send_numbers
 from .transformer import KeyValue, TransformerStack
 
 # Of the image encoder without gradients: more make its activations so large that fetching memory for them costs up to
@@ -32,7 +34,7 @@ _TOKENS_AT_ONCE_ON_CPU = 2400
 
 @dataclass
 class VideoStates:
-    """What is computed once a video: tokens of its frames, states of its clips."""
+    """Results of the encoders that depend on the video alone: tokens of its frames, states of its clips."""
 
     image_tokens: Tensor | None = None  # [V, F, 1 + patches, D]
     clip_states: Tensor | None = None  # [V, S + 2, D]
@@ -43,9 +45,9 @@ class VideoStates:
 class VideoMemory:
     """The same as the fusion layers read it: keys and values of each layer, to be used for any number of questions."""
 
-    frames: list[KeyValue] | None = None  # of [V, F, H, T, D/H]
+    frames: Iterable[KeyValue] = ()  # of [V, F, H, T, D/H]
     num_frames: int = 0
-    clips: list[KeyValue] | None = None  # of [V, 1, H, S + 2, D/H]
+    clips: Iterable[KeyValue] = ()  # of [V, 1, H, S + 2, D/H]
     clip_mask: Tensor | None = None
 
 
@@ -79,6 +81,12 @@ class DeST(nn.Module):
             ``anetqa.ckpt`` and ``agqa.ckpt``, whose published figures were got that way; for nothing else.
     """
 
+    # None without their stream
+    frame_head: nn.Sequential
+    temporal_embedding: TemporalEmbedding
+    temporal_encoder: TemporalEncoder
+    video_head: nn.Sequential
+
     def __init__(
         self,
         sizes: ModelSizes,
@@ -102,15 +110,16 @@ class DeST(nn.Module):
             ),
             _text_stack(sizes, drop_rate),
         )
-        self.frame_head = mlp_head(width, sizes.head_width) if spatial else None
+        for name in ("frame_head", "temporal_embedding", "temporal_encoder", "video_head"):
+            self.register_module(name, None)
+        if spatial:
+            self.frame_head = mlp_head(width, sizes.head_width)
         if temporal:
             self.temporal_embedding = TemporalEmbedding(
                 sizes.input_video_embed_size, width, sizes.max_clips, dropout=drop_rate
             )
             self.temporal_encoder = TemporalEncoder(_text_stack(sizes, drop_rate))
             self.video_head = mlp_head(width, sizes.head_width)
-        else:
-            self.temporal_embedding = self.temporal_encoder = self.video_head = None
         self.ans_encoder = AnswerEncoder(
             DistilBertConfig(
                 vocab_size=sizes.vocab_size,
@@ -135,7 +144,7 @@ class DeST(nn.Module):
     def temporal(self) -> bool:
         return self.temporal_encoder is not None
 
-    # --- start -----------------------------------------------------------------------------------------------------
+    # --- start -------------------------------------------------------------------------------------------------------
 
     def init_weights(self) -> None:
         """The random start: Linear and Embedding N(0, `ModelSizes.init_std`), BOS and EOS truncated normal."""
@@ -168,7 +177,7 @@ class DeST(nn.Module):
         rows = min(len(own), self.sizes.max_text_positions)
         own[:rows] = self.text_encoder.embeddings.position_embeddings.weight[:rows]
 
-    # --- how it is computed ----------------------------------------------------------------------------------------
+    # --- how it is computed ------------------------------------------------------------------------------------------
 
     def enable_grad_checkpointing(self) -> None:
         """Recomputes the layers' activations in the backward pass instead of keeping them: less memory, more time."""
@@ -185,7 +194,7 @@ class DeST(nn.Module):
         self.visual_encoder.compile()
         self.ans_encoder.lm.compile(dynamic=True)
 
-    # --- once a video ----------------------------------------------------------------------------------------------
+    # --- once per video ----------------------------------------------------------------------------------------------
 
     def encode_frames(self, frames: Tensor) -> Tensor:
         """``[V, F, 3, H, W]``, uint8 or normalised float -> ``[V, F, 1 + patches, D]``."""
@@ -208,7 +217,7 @@ class DeST(nn.Module):
             states, mask = self.temporal_embedding(clips, clip_mask, two_short=self.published_quirks)
             return self.temporal_encoder(states, mask), mask
 
-    def encode_videos(self, batch: Mapping[str, Tensor]) -> VideoStates:
+    def encode_videos(self, batch: Mapping[str, Any]) -> VideoStates:
         """``frames`` and ``clips, clip_mask`` of a batch, as far as the model has a use for them."""
         states = VideoStates()
         if self.spatial:
@@ -227,7 +236,7 @@ class DeST(nn.Module):
             memory.clips = list(self.temporal_encoder.encoder.project_memory(states.clip_states[:, None]))
         return memory
 
-    # --- once a question -------------------------------------------------------------------------------------------
+    # --- once per question -------------------------------------------------------------------------------------------
 
     def encode_questions(self, ids: Tensor, mask: Tensor) -> Tensor:
         """``[Q, L]`` -> states after the plain text layers ``[Q, L, D]``."""
@@ -236,82 +245,54 @@ class DeST(nn.Module):
             overlay = self.temporal_embedding.frame_pos_embed.weight
         return self.text_encoder(ids, mask, overlay)
 
-    def frame_features(self, hidden: Tensor, mask: Tensor, memory: VideoMemory, counts: Sequence[int]) -> Tensor:
-        """The spatial stream: question states ``[Q, L, D]``, grouped by video -> ``[Q, head_width]``."""
-        states = self.text_encoder.encoder.fuse(hidden, mask.bool(), memory.frames, memory.num_frames, counts)
-        with float32_in_evaluation(self, states.device):
-            return self.frame_head(states).mean(1)
-
-    def video_features(self, hidden: Tensor, mask: Tensor, memory: VideoMemory, counts: Sequence[int]) -> Tensor:
-        """The temporal stream: question states ``[Q, L, D]``, grouped by video -> ``[Q, head_width]``."""
-        states = self.temporal_encoder.encoder.fuse(hidden, mask.bool(), memory.clips, 1, counts, memory.clip_mask)
-        with float32_in_evaluation(self, states.device):
-            return self.video_head(states[:, 0])
-
-    def question_features(self, ids: Tensor, mask: Tensor, memory: VideoMemory, counts: Sequence[int]) -> Tensor:
-        """Questions, grouped by video -> what is compared with the answers, ``[Q, head_width]``.
-
-        Args:
-            ids, mask: ``[Q, L]``; questions about one video are adjacent, in the order of the videos.
-            counts: number of questions about each video.
-        """
-        hidden = self.encode_questions(ids, mask)
-        features = 0
-        if self.spatial:
-            features = self.frame_features(hidden, mask, memory, counts)
-        if self.temporal:
-            features = features + self.video_features(hidden, mask, memory, counts)
-        return features
-
-    def question_features_in_chunks(self, batch: Mapping[str, Any], questions_at_once: int) -> Tensor:
-        """`question_features` of a whole batch, with memory bounded however many questions its videos have.
-
-        Args:
-            batch: as in `forward`, grouped by video, with ``questions_in_video``, ``question_lengths`` (on the host).
-            questions_at_once: the most questions in one pass.
-        """
-        names = ("question_ids", "question_mask", "question_lengths")
-        memory = self.project_videos(self.encode_videos(batch))
-        return self.question_features_by_length(
-            *(batch[name] for name in names), memory, batch["questions_in_video"], questions_at_once
+    def frame_features(
+        self, hidden: Tensor, questions: Questions, memory: VideoMemory, return_attention: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """The spatial stream: question states ``[Q, L, D]`` -> ``[Q, head_width]``, attention as of `fuse`."""
+        states, attention = self.text_encoder.encoder.fuse(
+            hidden,
+            questions.mask.bool(),
+            memory.frames,
+            memory.num_frames,
+            questions.per_video,
+            return_attention=return_attention,
         )
+        with float32_in_evaluation(self, states.device):
+            return self.frame_head(states).mean(1), attention
 
-    def question_features_by_length(
-        self,
-        ids: Tensor,
-        mask: Tensor,
-        lengths: Sequence[int],
-        memory: VideoMemory,
-        counts: Sequence[int],
-        questions_at_once: int,
-    ) -> Tensor:
-        """`question_features` in chunks: questions about a video meet with others of about their length.
+    def video_features(
+        self, hidden: Tensor, questions: Questions, memory: VideoMemory, return_attention: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """The temporal stream: question states ``[Q, L, D]`` -> ``[Q, head_width]``, attention as of `fuse`."""
+        states, attention = self.temporal_encoder.encoder.fuse(
+            hidden, questions.mask.bool(), memory.clips, 1, questions.per_video, memory.clip_mask, return_attention
+        )
+        with float32_in_evaluation(self, states.device):
+            return self.video_head(states[:, 0]), attention
+
+    def question_features(
+        self, questions: Questions, memory: VideoMemory, return_attention: bool = False
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The sum of the streams, which is compared with the answers.
 
         Args:
-            ids, mask, memory, counts: as in `question_features`.
-            lengths: tokens of each question, on the host.
-            questions_at_once: the most questions in one pass.
-        """
-        if len(ids) <= questions_at_once:
-            return self.question_features(ids, mask, memory, counts)
-        # Padding beyond the longest of a chunk goes.
-        order: list[int] = []
-        videos: list[int] = []
-        for video, count in enumerate(counts):
-            order += sorted(range(len(order), len(order) + count), key=lengths.__getitem__)
-            videos += [video] * count
-        rows = send_numbers([order, inverse(order)], ids.device)
-        ids, mask = ids[rows[0]], mask[rows[0]]
-        features = []
-        for start in range(0, len(order), questions_at_once):
-            chunk = slice(start, start + questions_at_once)
-            longest = max(lengths[row] for row in order[chunk])
-            present = Counter(videos[chunk])
-            chunk_counts = [present[video] for video in range(len(counts))]
-            features.append(self.question_features(ids[chunk, :longest], mask[chunk, :longest], memory, chunk_counts))
-        return torch.cat(features)[rows[1]]
+            questions: Q of them.
+            memory: of their videos.
+            return_attention: with the attention of the last layers, as of `TransformerStack.fuse`.
 
-    # --- all together ----------------------------------------------------------------------------------------------
+        Returns:
+            ``[Q, head_width]``; the attention by stream, "frames" and "clips", if it is wanted.
+        """
+        hidden = self.encode_questions(questions.ids, questions.mask)
+        found = {}
+        if self.spatial:
+            found["frames"] = self.frame_features(hidden, questions, memory, return_attention)
+        if self.temporal:
+            found["clips"] = self.video_features(hidden, questions, memory, return_attention)
+        attention = {stream: weights for stream, (_, weights) in found.items() if weights is not None}
+        return functools.reduce(torch.add, (feature for feature, _ in found.values())), attention
+
+    # --- from batch to logits ----------------------------------------------------------------------------------------
 
     def encode_answers(self, ids: Tensor, mask: Tensor, lengths: Sequence[int] | None = None) -> Tensor:
         """``[A, L]`` -> ``[A, head_width]``; `lengths` on the host spare a wait for the device."""
@@ -319,25 +300,39 @@ class DeST(nn.Module):
             lengths = mask.sum(1).tolist()
         return self.ans_encoder.encode_by_length(ids, mask, lengths)
 
-    def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
+    def forward(
+        self, batch: Mapping[str, Any], answers: Tensor | None = None, questions_at_once: int | None = None
+    ) -> Tensor:
         """Scores of all answers for each question.
 
         Args:
-            batch: ``frames`` [V, F, 3, H, W], ``clips`` [V, S, in] and ``clip_mask`` [V, S] (as far as the model has
-                the stream), ``question_ids, question_mask`` [Q, L], ``video_index`` [Q] in any order,
-                ``answer_ids, answer_mask`` [A, L].
+            batch: videos and questions, and without `answers` also ``answer_ids, answer_mask`` [A, L] with, if at hand,
+                ``answer_lengths`` on the host. Videos are ``frames`` [V, F, 3, H, W], ``clips`` [V, S, in] and
+                ``clip_mask`` [V, S], as far as the model has the stream, or their ``memory`` from `project_videos`.
+                Questions are ``questions``, or in any order ``question_ids, question_mask`` [Q, L] with the
+                ``video_index`` [Q] of each.
+            answers: features of the answers, ``[A, head_width]``, from `encode_answers`.
+            questions_at_once: the most questions in one pass, so that memory is bounded however many there are.
 
         Returns:
             logits ``[Q, A]``.
         """
-        video_index = batch["video_index"]
-        num_videos = len(batch["frames"] if self.spatial else batch["clips"])
-        order = torch.argsort(video_index, stable=True)
-        counts = torch.bincount(video_index, minlength=num_videos).tolist()
-        memory = self.project_videos(self.encode_videos(batch))
-        features = self.question_features(batch["question_ids"][order], batch["question_mask"][order], memory, counts)
-        answers = self.encode_answers(batch["answer_ids"], batch["answer_mask"])
-        return self.score(features, answers)[torch.argsort(order)]
+        memory = batch.get("memory") or self.project_videos(self.encode_videos(batch))
+        questions, places = batch.get("questions"), None
+        if questions is None:
+            num_videos = len(batch["frames"] if self.spatial else batch["clips"])
+            questions, places = group_by_video(
+                batch["question_ids"], batch["question_mask"], batch["video_index"], num_videos
+            )
+        if questions_at_once is None or len(questions) <= questions_at_once:
+            features = self.question_features(questions, memory)[0]
+        else:
+            chunks, back = chunks_by_length(questions, questions_at_once)
+            features = torch.cat([self.question_features(chunk, memory)[0] for chunk in chunks])[back]
+        if answers is None:
+            answers = self.encode_answers(batch["answer_ids"], batch["answer_mask"], batch.get("answer_lengths"))
+        logits = self.score(features, answers)
+        return logits if places is None else logits[places]
 
     @staticmethod
     def score(features: Tensor, answers: Tensor) -> Tensor:

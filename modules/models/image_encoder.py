@@ -14,7 +14,7 @@ PIXEL_STD = (0.26862954, 0.26130258, 0.27577711)
 class ImageAttention(Attention):
     """timm's self-attention, by `attend`."""
 
-    def forward(self, x: Tensor, attn_mask: None = None, is_causal: bool = False) -> Tensor:
+    def forward(self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False) -> Tensor:
         """``[B, T, D]`` -> ``[B, T, D]``; every token sees every other, the other arguments are timm's."""
         assert attn_mask is None and not is_causal
         query, key, value = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
@@ -23,6 +23,9 @@ class ImageAttention(Attention):
 
 class ImageEncoder(VisionTransformer):
     """A ViT whose every token is used: CLS and patches, after the final norm."""
+
+    pixel_mean: Tensor
+    pixel_std: Tensor
 
     def __init__(
         self, image_size: int, patch_size: int, width: int, depth: int, num_heads: int, mlp_ratio: float = 4.0
@@ -41,7 +44,7 @@ class ImageEncoder(VisionTransformer):
         for name, value in (("pixel_mean", PIXEL_MEAN), ("pixel_std", PIXEL_STD)):
             self.register_buffer(name, torch.tensor(value).view(3, 1, 1), persistent=False)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:  # type: ignore[override]
         """Images to tokens.
 
         Args:

@@ -13,13 +13,13 @@ def send(tensor: Tensor, device: torch.device) -> Tensor:
     return tensor.pin_memory().to(device, non_blocking=True)
 
 
-def send_numbers(numbers: Sequence[int], device: torch.device) -> Tensor:
+def send_numbers(numbers: Sequence[int] | Sequence[Sequence[int]], device: torch.device) -> Tensor:
     """int64, of the form of the (nested) list."""
     return send(torch.tensor(numbers, dtype=torch.long), device)
 
 
 def inverse(order: Sequence[int]) -> list[int]:
-    """Where each number stands in a permutation: what brings things back from that order."""
+    """The place of each number in a permutation: brings things back from that order."""
     back = [0] * len(order)
     for place, number in enumerate(order):
         back[number] = place

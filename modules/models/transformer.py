@@ -2,7 +2,7 @@
 
 Parameters bear the names of the published checkpoints.
 
-Letters: B rows · Q questions · V videos · M memories a video (its frames; 1 for a clip sequence) ·
+Letters: B rows · Q questions · V videos · M memories per video (its frames; 1 for a clip sequence) ·
 T tokens of a memory · L question tokens · H heads · D width.
 
 Lower layers are plain self-attention over a sequence. Upper layers ("fusion") add cross-attention to a memory: to the
@@ -10,17 +10,19 @@ image tokens of a frame, or to the states of a video's clips. All are post-norm,
 
 A fusion layer never copies a memory for the questions that share it. The states of the questions about one video are
 kept memory-major, ``[M, n, L, D]``: read as ``[M·n, L, D]`` they attend to themselves, read as ``[M, n·L, D]`` they
-attend to the M memories, and both readings are the same storage.
+attend to the M memories, and both readings are the same storage. With the questions first, ``[n, M, L, D]``, one of the
+two would copy all states in every layer.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from .attention import attend
+from .attention import attend, attention_weights
 from .precision import rounded_once
 from .transfer import send_numbers
 
@@ -69,27 +71,34 @@ class Attention(nn.Module):
         memory = rounded_once(memory)
         return self.split_heads(self.self.key(memory)), self.split_heads(self.self.value(memory))
 
-    def attend(self, query: Tensor, key_value: KeyValue, mask: Tensor | None) -> Tensor:
+    def attend(
+        self, query: Tensor, key_value: KeyValue, mask: Tensor | None, return_attention: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
         """The attention alone, without output projection.
 
         Args:
             query: ``[B, H, L, D/H]``.
             key_value: two of ``[B, H, T, D/H]``.
             mask: bool, broadcastable to ``[B, H, L, T]``; True = may be attended to. None = everything.
+            return_attention: with the weights of the attention, of which the result is then a function.
 
         Returns:
-            ``[B, L, D]``.
+            ``[B, L, D]``, and the weights ``[B, H, L, T]`` or None.
         """
-        dropout = self.dropout if self.training else 0.0
-        context = attend(query, *key_value, mask, dropout)
-        return context.transpose(1, 2).flatten(2)
+        weights = None
+        if return_attention:
+            weights = attention_weights(query, key_value[0], mask).detach().requires_grad_()
+            context = weights @ key_value[1]
+        else:
+            context = attend(query, *key_value, mask, self.dropout if self.training else 0.0)
+        return context.transpose(1, 2).flatten(2), weights
 
     def forward(self, hidden: Tensor, mask: Tensor | None, num_queries: int | None = None) -> Tensor:
         """Self-attention: ``[B, L, D]``, mask as in `attend` -> ``[B, num_queries or L, D]`` (the first tokens ask)."""
         asking = hidden if num_queries is None else hidden[:, :num_queries]
         rounded = rounded_once(hidden)
         query = self.split_heads(self.self.query(rounded[:, : asking.shape[1]].contiguous()))
-        return self.output(self.attend(query, self.project_memory(rounded), mask), asking)
+        return self.output(self.attend(query, self.project_memory(rounded), mask)[0], asking)
 
 
 class Intermediate(nn.Module):
@@ -122,8 +131,14 @@ class Layer(nn.Module):
         return self.output(self.intermediate(hidden), hidden)
 
     def attend_memory(
-        self, hidden: Tensor, keys: Tensor, values: Tensor, memory_mask: Tensor | None, counts: Sequence[int]
-    ) -> Tensor:
+        self,
+        hidden: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        memory_mask: Tensor | None,
+        counts: Sequence[int],
+        return_attention: bool = False,
+    ) -> tuple[Tensor, Tensor | None]:
         """Cross-attention and feed-forward.
 
         Args:
@@ -131,21 +146,21 @@ class Layer(nn.Module):
             keys, values: ``[V, M, H, T, D/H]``.
             memory_mask: bool ``[V, T]`` or None.
             counts: questions about each video.
+            return_attention: with the weights; n questions about each video, then.
 
         Returns:
-            ``[M·Q, L, D]``.
+            ``[M·Q, L, D]``, and the weights of the cross-attention ``[V·M, H, n·L, T]`` or None.
         """
         attention = self.crossattention
         query = attention.self.query(hidden)
         num_memories = keys.shape[1]
         # Videos with equally many questions attend in one call.
-        groups = [(keys, values, memory_mask, query)]
+        groups: Iterable[tuple[Tensor, Tensor, Tensor | None, Tensor]] = [(keys, values, memory_mask, query)]
         if len(set(counts)) > 1:
             masks = [None] * len(counts) if memory_mask is None else memory_mask.split(1)
-            groups = zip(
-                keys.split(1), values.split(1), masks, query.split([num_memories * n for n in counts]), strict=True
-            )
-        contexts = []
+            queries = query.split([num_memories * count for count in counts])
+            groups = zip(keys.split(1), values.split(1), masks, queries, strict=True)
+        contexts, weights = [], None
         for own_keys, own_values, own_mask, own in groups:
             if len(own) == 0:
                 continue
@@ -153,10 +168,10 @@ class Layer(nn.Module):
             if own_mask is not None:
                 own_mask = own_mask[:, None].expand(-1, num_memories, -1).flatten(0, 1)[:, None, None]  # [V·M, 1, 1, T]
             key_value = own_keys.flatten(0, 1), own_values.flatten(0, 1)
-            context = attention.attend(attention.split_heads(own), key_value, own_mask)
+            context, weights = attention.attend(attention.split_heads(own), key_value, own_mask, return_attention)
             contexts.append(context.view(-1, *hidden.shape[1:]))
         context = contexts[0] if len(contexts) == 1 else torch.cat(contexts)
-        return self.feed_forward(attention.output(context, hidden))
+        return self.feed_forward(attention.output(context, hidden)), weights
 
 
 class MemoryRows:
@@ -220,8 +235,8 @@ class TransformerStack(nn.Module):
         )
 
     @property
-    def fusion_layers(self) -> nn.ModuleList:
-        return self.layer[self.num_text_layers :]
+    def fusion_layers(self) -> list[Layer]:
+        return cast("list[Layer]", list(self.layer)[self.num_text_layers :])
 
     def _run(self, function, *args):
         if self.grad_checkpointing and torch.is_grad_enabled():
@@ -263,7 +278,8 @@ class TransformerStack(nn.Module):
         num_memories: int,
         counts: Sequence[int],
         memory_mask: Tensor | None = None,
-    ) -> Tensor:
+        return_attention: bool = False,
+    ) -> tuple[Tensor, Tensor | None]:
         """The fusion layers: every question attends to each of the M memories of its video.
 
         Args:
@@ -273,9 +289,12 @@ class TransformerStack(nn.Module):
             num_memories: M.
             counts: number of questions about each of the V videos; sums to Q.
             memory_mask: bool ``[V, T]``, True = may be attended to; None = everything.
+            return_attention: with the attention of the last layer, from which alone the states are then differentiated.
+                Every video must have the same number n of questions.
 
         Returns:
-            ``[Q, M, D]``: the first token (CLS) of each question for each memory.
+            ``[Q, M, D]``: the first token (CLS) of each question for each memory; and the attention that it pays to
+            the memory's tokens, ``[V·M, H, n, T]``, or None.
         """
         rows = MemoryRows(counts, num_memories, hidden.device)
         row_mask = rows.of_questions(mask)[:, None, None]  # [M·Q, 1, 1, L]
@@ -290,5 +309,6 @@ class TransformerStack(nn.Module):
                 hidden = self._run(layer.attention, rows.of_questions(hidden), row_mask, num_queries)
             else:  # A question has not met its memories yet: but for dropout, its rows are the same.
                 hidden = rows.of_questions(layer.attention(hidden, mask, num_queries))
-            hidden = self._run(layer.attend_memory, hidden, keys, values, memory_mask, counts)
-        return rows.by_question(hidden[:, 0])
+            wanted = return_attention and layer is layers[-1]
+            hidden, attention = self._run(layer.attend_memory, hidden, keys, values, memory_mask, counts, wanted)
+        return rows.by_question(hidden[:, 0]), attention

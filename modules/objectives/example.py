@@ -1,5 +1,6 @@
 """A validation question with the model's best answers, to look at in a log."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -26,3 +27,9 @@ class Example:
         """In four lines or so, the right answers marked."""
         marks = [f"{'>' if text == self.answer else ' '} {100 * share:4.1f} %  {text}" for text, share in self.guesses]
         return "\n".join([self.question, f"true answer: {self.answer}", *marks])
+
+
+def best_guesses(logits: Tensor, texts: Sequence[str]) -> list[tuple[str, float]]:
+    """The best of some answers or choices with their probabilities: logits ``[A]`` and A texts."""
+    best = logits.softmax(0).topk(min(GUESSES, len(texts)))
+    return [(texts[index], share) for index, share in zip(best.indices.tolist(), best.values.tolist(), strict=True)]

@@ -1,4 +1,4 @@
-"""What the training of every objective has in common: optimiser, seeding, what a checkpoint holds."""
+"""The common part of every objective's training: optimizer, seeding, what a checkpoint holds."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -7,7 +7,10 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import nn
+
+from modules.models.dest import DeST
 
 from .host_group import make_host_group
 from .optimizer import build_optimizer, freeze_parameters
@@ -26,9 +29,11 @@ class Objective(pl.LightningModule):
         grad_checkpointing: recompute the layers' activations in the backward pass instead of keeping them.
     """
 
+    model: DeST
+
     def __init__(
         self,
-        model: nn.Module,
+        model: DeST,
         optimizer: OptimizerSettings,
         freeze: Iterable[str] = (),
         seed: int = 0,
@@ -56,7 +61,7 @@ class Objective(pl.LightningModule):
         buffers = [name for name, _ in self.named_buffers()]
         nn.parallel.DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(self, buffers)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer, schedule = build_optimizer(
             self.model, self.optimizer_settings, int(self.trainer.estimated_stepping_batches)
         )

@@ -12,7 +12,7 @@ from modules.models.chunks import free_memory, questions_that_fit
 from modules.models.dest import DeST
 from modules.models.settings import ModelSettings, ModelSizes
 
-from .example import GUESSES, Example
+from .example import Example, best_guesses
 from .objective import Objective
 from .settings import OptimizerSettings
 
@@ -31,6 +31,9 @@ class OpenEndedQA(Objective):
         per_gpu_batchsize: questions in one pass at inference, on a GPU as many times that as `chunks` finds to fit.
         freeze, seed, compile, grad_checkpointing: see `Objective`.
     """
+
+    answer_ids: Tensor
+    answer_mask: Tensor
 
     def __init__(
         self,
@@ -63,7 +66,7 @@ class OpenEndedQA(Objective):
         self.questions_at_once = per_gpu_batchsize
         self.register_buffer("answer_ids", answer_ids, persistent=False)
         self.register_buffer("answer_mask", answer_mask, persistent=False)
-        self.answer_lengths = answer_mask.sum(1).tolist()
+        self.answer_lengths: list[int] = answer_mask.sum(1).tolist()
         self.answer_features: Tensor | None = None  # [A, head_width] while the weights stand still
         self.free_memory: int | None = None  # bytes, when inference began
         # Torchmetrics' search for numbers to leave out would wait for the device, and hide a loss that is not finite.
@@ -71,12 +74,9 @@ class OpenEndedQA(Objective):
         self.val_accuracy = MeanMetric(nan_strategy="disable")
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        memory = self.model.project_videos(self.model.encode_videos(batch))
-        features = self.model.question_features(
-            batch["question_ids"], batch["question_mask"], memory, batch["questions_in_video"]
-        )
-        answers = self.model.encode_answers(self.answer_ids, self.answer_mask, self.answer_lengths)
-        logits = self.model.score(features, answers)
+        texts = (self.answer_ids, self.answer_mask, self.answer_lengths)
+        answers = dict(zip(("answer_ids", "answer_mask", "answer_lengths"), texts, strict=True))
+        logits = self.model(batch | answers)
         loss = F.cross_entropy(logits, batch["labels"], ignore_index=IGNORE_INDEX)
         num_questions = len(batch["labels"])
         self.log("train/loss", loss, batch_size=num_questions)
@@ -84,7 +84,7 @@ class OpenEndedQA(Objective):
         self.log("train/accuracy", accuracy, batch_size=num_questions)
         return loss
 
-    # --- inference: answers once a run, videos once a video, questions in chunks -------------------------------------
+    # --- inference: answers once per run, questions in chunks --------------------------------------------------------
 
     def _prepare(self) -> None:
         self.free_memory = free_memory(self.device)
@@ -107,10 +107,9 @@ class OpenEndedQA(Objective):
 
     def score(self, batch: dict[str, Any]) -> Tensor:
         """Logits ``[Q, A]`` in float32, with the vocabulary's features of this run."""
-        num_frames, length = batch["frames"].shape[1], batch["question_ids"].shape[1]
+        num_frames, length = batch["frames"].shape[1], batch["questions"].ids.shape[1]
         at_once = questions_that_fit(self.questions_at_once, self.model.sizes, num_frames, length, self.free_memory)
-        features = self.model.question_features_in_chunks(batch, at_once)
-        return self.model.score(features, self.answer_features)
+        return self.model(batch, self.answer_features, at_once)
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         logits, labels = self.score(batch), batch["labels"]
@@ -122,43 +121,42 @@ class OpenEndedQA(Objective):
         self.log("val/accuracy", self.val_accuracy, batch_size=len(labels))
         return {"logits": logits}
 
-    def example(self, batch: dict[str, Any], outputs: dict[str, Tensor], data: Any, index: int) -> Example:
+    def example(self, batch: dict[str, Any], outputs: dict[str, Tensor], index: int) -> Example:
         """A question of a validation batch with the best answers, to look at.
 
         Args:
             batch, outputs: of `validation_step`.
-            data: the data module, which knows the texts.
             index: of the question.
         """
-        best = outputs["logits"][index].softmax(0).topk(min(GUESSES, len(self.vocabulary)))
-        guesses = zip(best.indices.tolist(), best.values.tolist(), strict=True)
         return Example(
-            *data.validation_texts(batch["qids"][index]),
-            guesses=[(self.vocabulary[answer], share) for answer, share in guesses],
-            frames=batch["frames"][batch["video_index"][index]],
+            batch["question_texts"][index],
+            batch["answer_texts"][index],
+            best_guesses(outputs["logits"][index], self.vocabulary),
+            frames=batch["frames"][batch["questions"].video(index)],
         )
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[dict[str, Any]]:
-        """One record a question, as ``result/*.json`` has it: ``qid, answer`` and, if asked for, the best ten."""
+        """One record per question; see `judge`, which takes those of all ranks."""
         best = self.score(batch).topk(self.num_answers_in_predictions, dim=1).indices.tolist()
         records = []
-        for qid, indices in zip(batch["qids"], best, strict=True):
-            answers = [self.vocabulary[index] for index in indices]
-            records.append({"qid": qid, "answer": answers[0]})
+        for index, qid, truth, found in zip(batch["indices"], batch["qids"], batch["answer_texts"], best, strict=True):
+            answers = [self.vocabulary[answer] for answer in found]
+            records.append({"index": index, "correct": answers[0] == truth, "qid": qid, "answer": answers[0]})
             if self.num_answers_in_predictions > 1:
                 records[-1]["answer10"] = answers
         return records
 
-    def judge(self, records: list[dict[str, Any]], data: Any) -> tuple[list[dict[str, Any]], str]:
-        """The records of all ranks in the order of the test questions, and in words how many of them are right.
+    def judge(self, records: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], str]:
+        """The records of all ranks as ``result/*.json`` has them: ``qid, answer`` and, if asked for, the best ten.
 
         Args:
-            records: what `predict_step` returned.
-            data: the data module; its ``test_answers`` are the truth.
+            records: what `predict_step` returned, in any order.
+
+        Returns:
+            them in the order of the test questions, and in words how many are right.
         """
-        truth = data.test_answers
-        by_qid = {record["qid"]: record for record in records}
-        assert len(records) == len(by_qid) == len(truth), "each question exactly once"
-        records = [by_qid[qid] for qid in truth]
-        correct = sum(record["answer"] == answer for record, answer in zip(records, truth.values(), strict=True))
-        return records, f"{len(truth)} questions, accuracy {100 * correct / len(truth):.2f} %"
+        records = sorted(records, key=lambda record: record["index"])
+        assert [record["index"] for record in records] == list(range(len(records))), "each question exactly once"
+        correct = sum(record["correct"] for record in records)
+        kept = [{name: record[name] for name in record if name not in ("index", "correct")} for record in records]
+        return kept, f"{len(kept)} questions, accuracy {100 * correct / len(kept):.2f} %"

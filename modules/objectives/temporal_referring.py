@@ -1,106 +1,31 @@
 """Temporal Referring Modeling: pre-training of the temporal stream on the order of events (paper, section 4).
 
-Letters: Q questions, one about each joined video · S clip features (padded) · N clips in the batch · C choices ·
-L tokens · D width · P width of the common space of clips and captions.
+Letters: Q questions, one about each joined video.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics import MeanMetric, Metric
 
 from datasets.trm.questions import QUESTION_TYPES
-from modules.models.dest import DeST, init_linear
+from modules.models.referring import ReferringDeST
 from modules.models.settings import ModelSettings, ModelSizes
 
 from .alignment import alignment_loss, count_on_all_ranks
-from .example import GUESSES, Example
+from .example import Example, best_guesses
 from .objective import Objective
 from .settings import OptimizerSettings
 
-PROJECTION_WIDTH = 256  # P
-TAU = 0.07  # the temperature at the start, and …
-TAU_RANGE = (0.001, 0.5)  # … where it is kept, as in ALBEF
-
-
-@dataclass
-class Referring:
-    """What the two losses of TRM are made of, all float32."""
-
-    logits: Tensor  # [Q, C]
-    clips: Tensor  # [N, P], normalised
-    captions: Tensor  # [N, P], normalised
-
-
-class ReferringDeST(DeST):
-    """The network in pre-training: no spatial stream, and clips and captions projected into a common space.
-
-    It carries the image encoder along, so that fine-tuning can start from a checkpoint of pre-training alone.
-
-    Args:
-        sizes, drop_rate: see `DeST`.
-    """
-
-    def __init__(self, sizes: ModelSizes, drop_rate: float = ModelSettings.drop_rate):
-        super().__init__(sizes, spatial=False, drop_rate=drop_rate)
-        self.vision_proj = nn.Linear(sizes.hidden_size, PROJECTION_WIDTH)
-        self.text_proj = nn.Linear(sizes.hidden_size, PROJECTION_WIDTH)
-        self.tau = nn.Parameter(torch.tensor(TAU))
-        init_linear(self.vision_proj, sizes.init_std)
-        init_linear(self.text_proj, sizes.init_std)
-
-    def unused_parameters(self) -> list[nn.Parameter]:
-        """Those that pre-training carries along: the image encoder and the fusion layers of `text_encoder`."""
-        fusion = self.text_encoder.encoder.fusion_layers
-        return [*self.visual_encoder.parameters(), *fusion.parameters()]
-
-    @torch.no_grad()
-    def keep_tau_in_range(self) -> None:
-        self.tau.clamp_(*TAU_RANGE)
-
-    def refer(self, batch: Mapping[str, Any]) -> Referring:
-        """All that the losses need of a batch of `datamodules.trm`."""
-        states, mask = self.encode_clips(batch["clips"], batch["clip_mask"])  # [Q, S + 2, D]
-        memory = list(self.temporal_encoder.encoder.project_memory(states[:, None]))
-        hidden = self.encode_questions(batch["question_ids"], batch["question_mask"])
-        one_each = [1] * len(hidden)
-        fused = self.temporal_encoder.encoder.fuse(hidden, batch["question_mask"].bool(), memory, 1, one_each, mask)
-        questions = self.video_head(fused[:, 0])
-        choices = self.ans_encoder(batch["choice_ids"], batch["choice_mask"])
-        clips = mean_of_clips(states[:, 1:-1], batch["clip_index"], batch["clip_lengths"])
-        captions = self.encode_questions(batch["caption_ids"], batch["caption_mask"])[:, 0]
-        with torch.autocast(states.device.type, enabled=False):
-            choices = choices.float().unflatten(0, (len(hidden), -1))  # [Q, C, head_width]
-            return Referring(
-                logits=torch.einsum("qd,qcd->qc", questions.float(), choices),
-                clips=F.normalize(self.vision_proj(clips), dim=-1),
-                captions=F.normalize(self.text_proj(captions.float()), dim=-1),
-            )
-
-
-def mean_of_clips(states: Tensor, clip_index: Tensor, clip_lengths: Tensor) -> Tensor:
-    """The mean state of each clip, in float32.
-
-    Args:
-        states: ``[Q, S, D]``.
-        clip_index: int64 ``[Q, S]``, the clip of the batch (0 to N - 1) that each state belongs to; N for padding.
-        clip_lengths: int64 ``[N]``, how many states each clip has; at least 1.
-
-    Returns:
-        ``[N, D]``.
-    """
-    num_clips = len(clip_lengths)
-    sums = torch.zeros(num_clips + 1, states.shape[-1], device=states.device)
-    sums = sums.index_add(0, clip_index.flatten(), states.float().flatten(0, 1))
-    return sums[:num_clips] / clip_lengths[:, None]
-
 
 class TypeAccuracy(Metric):
-    """How many questions of each type were asked, and how many answered right, over all ranks."""
+    """Counts of the questions of each type, asked and answered right, over all ranks."""
+
+    asked: Tensor
+    right: Tensor
 
     def __init__(self):
         super().__init__()
@@ -127,6 +52,8 @@ class TemporalReferring(Objective):
         drop_rate: see `DeST`.
         freeze, seed, compile, grad_checkpointing: see `Objective`. What pre-training does not use is always frozen.
     """
+
+    model: ReferringDeST
 
     def __init__(
         self,
@@ -178,22 +105,18 @@ class TemporalReferring(Objective):
         self.val_accuracy.update(batch["types"], found.logits.argmax(1) == labels)
         return {"logits": found.logits}
 
-    def example(self, batch: dict[str, Any], outputs: dict[str, Tensor], data: Any, index: int) -> Example:
+    def example(self, batch: dict[str, Any], outputs: dict[str, Tensor], index: int) -> Example:
         """A question of a validation batch with the best choices, to look at.
 
         Args:
             batch, outputs: of `validation_step`.
-            data: the data module, whose tokenizer gives the texts back.
             index: of the question.
         """
-        logits = outputs["logits"][index]
-        choices = data.tokenizer.decode(batch["choice_ids"].view(-1, len(logits), batch["choice_ids"].shape[1])[index])
-        best = logits.softmax(0).topk(min(GUESSES, len(logits)))
-        guesses = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        choices = batch["choice_texts"][index]
         return Example(
-            question=data.tokenizer.decode(batch["question_ids"][index : index + 1])[0],
+            question=batch["question_texts"][index],
             answer=choices[int(batch["labels"][index])],
-            guesses=[(choices[choice], share) for choice, share in guesses],
+            guesses=best_guesses(outputs["logits"][index], choices),
         )
 
     def on_validation_epoch_end(self) -> None:
@@ -213,7 +136,7 @@ class TemporalReferring(Objective):
             self.log(name, value, sync_dist=True)
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[dict[str, Any]]:
-        """One record a question: ``qid, type``, and whether it was answered right (``correct``)."""
+        """One record per question: ``qid, type``, and whether it was answered right (``correct``)."""
         correct = self.model.refer(batch).logits.argmax(1) == batch["labels"]
         found = torch.stack([batch["types"], correct.long()], 1).tolist()  # read at once
         return [
@@ -221,8 +144,8 @@ class TemporalReferring(Objective):
             for qid, (kind, right) in zip(batch["qids"], found, strict=True)
         ]
 
-    def judge(self, records: list[dict[str, Any]], data: Any) -> tuple[dict[str, dict[str, Any]], str]:
-        """How many questions of each type the records of all ranks answer right, as data and as a table."""
+    def judge(self, records: list[dict[str, Any]]) -> tuple[dict[str, dict[str, Any]], str]:
+        """Counts of the questions that the records of all ranks answer right, by type, as data and as a table."""
         counts = tally((record["type"], record["correct"]) for record in records)
         return counts, format_counts(counts)
 
@@ -243,7 +166,7 @@ def tally(results: Iterable[tuple[int, bool]]) -> dict[str, dict[str, Any]]:
 
 
 def format_counts(counts: Mapping[str, Mapping[str, Any]]) -> str:
-    """What `tally` returns, as a table."""
+    """The result of `tally`, as a table."""
     lines = [f"{'type':18}{'questions':>12}{'correct':>12}{'accuracy':>14}"]
     for kind, (name, own) in enumerate(counts.items()):
         title = name if name == "all" else f"{kind}  {name}"

@@ -123,7 +123,7 @@ class RunLog(Callback):
             return
         number = self._shown_batches.index(batch_idx)
         index = number * len(batch["qids"]) // EXAMPLES  # not the first of each: it asks about the same everywhere
-        example = pl_module.example(batch, outputs, trainer.datamodule, index)
+        example = pl_module.example(batch, outputs, index)
         name = f"examples/{number}"
         for board in _boards(trainer):
             if example.frames is None:

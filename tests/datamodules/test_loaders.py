@@ -12,8 +12,8 @@ import cv2
 import pytest
 import torch
 
-from datamodules.loaders import EpochLoader
-from datamodules.samplers import TrainingBatches
+from datamodules.loaders import ResumableLoader
+from datamodules.samplers import TrainBatchSampler
 from datasets.errors import InputError
 
 
@@ -48,8 +48,8 @@ class Settings:
         return [torch.get_num_threads(), cv2.getNumThreads(), os.environ.get("TOKENIZERS_PARALLELISM")]
 
 
-def loader(dataset=None, size=4, **options) -> EpochLoader:
-    return EpochLoader(dataset or Numbers(), list, TrainingBatches(torch.arange(20).numpy(), size), **options)
+def loader(dataset=None, size=4, **options) -> ResumableLoader:
+    return ResumableLoader(dataset or Numbers(), list, TrainBatchSampler(torch.arange(20).numpy(), size), **options)
 
 
 def test_same_order_for_any_number_of_workers():
@@ -60,11 +60,11 @@ def test_same_order_for_any_number_of_workers():
 
 LEFT_RUNNING = f"""
 import sys, torch
-from datamodules.loaders import EpochLoader
-from datamodules.samplers import TrainingBatches
+from datamodules.loaders import ResumableLoader
+from datamodules.samplers import TrainBatchSampler
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from test_loaders import Numbers
-kept = iter(EpochLoader(Numbers(), list, TrainingBatches(torch.arange(20).numpy(), 4), num_workers=2))
+kept = iter(ResumableLoader(Numbers(), list, TrainBatchSampler(torch.arange(20).numpy(), 4), num_workers=2))
 next(kept)
 torch.kept = kept  # a module lives until the very end, as what an error's traceback refers to may
 """

@@ -15,7 +15,7 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from datamodules.batch import QACollate
-from datamodules.loaders import EpochLoader
+from datamodules.loaders import ResumableLoader
 from datamodules.qa import QADataModule
 from datasets.errors import InputError
 
@@ -27,7 +27,7 @@ def test_batches_of_the_test_split(qa_settings):
     data.setup("test")
     batches = list(data.test_dataloader())
     # videos of 1, 6, 2 questions; at most 4 a batch
-    assert [batch["questions_in_video"] for batch in batches] == [[1], [6], [2]]
+    assert [batch["questions"].per_video for batch in batches] == [[1], [6], [2]]
     assert batches[0]["qids"] == ["test0_0"]
     assert batches[1]["qids"] == [f"test1_{turn}" for turn in range(6)]
     batch = batches[1]  # of the eighth video of all: frames 70..73, clips 7.0, 7.1
@@ -36,7 +36,7 @@ def test_batches_of_the_test_split(qa_settings):
     assert batch["clips"][0, :, 0].tolist() == pytest.approx([7.0, 7.1])
     assert batch["clip_mask"].tolist() == [[True, True]]
     assert batch["labels"].tolist() == [1, 2, 3, 0, 1, 2]
-    assert batch["question_ids"][:2].tolist() == [[2, 6, 12, 3, 0], [2, 5, 7, 8, 3]]
+    assert batch["questions"].ids[:2].tolist() == [[2, 6, 12, 3, 0], [2, 5, 7, 8, 3]]
 
 
 def test_features_are_sampled_down(qa_settings):
@@ -58,7 +58,8 @@ def test_training_batches(qa_settings):
         f"train{video}_{turn}" for video, count in enumerate(QUESTIONS["train"]) for turn in range(count)
     )
     for batch in batches:
-        assert len(batch["frames"]) == len(batch["questions_in_video"]) == len({q.split("_")[0] for q in batch["qids"]})
+        num_videos = len({qid.split("_")[0] for qid in batch["qids"]})
+        assert len(batch["frames"]) == len(batch["questions"].per_video) == num_videos
     data.start = (1, 2)
     assert [batch["qids"] for batch in loader] == [batch["qids"] for batch in batches[2:]]
     data.start = (2, 0)
@@ -108,11 +109,12 @@ def test_spawned_workers(qa_settings):
     dataset, batches = data.val_dataloader()._loader.dataset.dataset, data.val_dataloader().batches
     collate = QACollate(data.tokenizer)
     (spawned, _), (here, _) = (
-        list(EpochLoader(dataset, collate, batches, num_workers, multiprocessing_context="spawn"))
+        list(ResumableLoader(dataset, collate, batches, num_workers, multiprocessing_context="spawn"))
         for num_workers in (1, 0)
     )
     assert spawned["qids"] == here["qids"]
-    assert all((spawned[key] == here[key]).all() for key in ("frames", "clips", "question_ids", "labels"))
+    assert all((spawned[key] == here[key]).all() for key in ("frames", "clips", "labels"))
+    assert (spawned["questions"].ids == here["questions"].ids).all()
 
 
 def test_what_workers_need_is_light():

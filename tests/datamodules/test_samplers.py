@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datamodules.samplers import InferenceBatches, TrainingBatches
+from datamodules.samplers import EvalBatchSampler, TrainBatchSampler
 from datasets.errors import InputError
 
 codes = st.lists(st.integers(0, 9), min_size=1, max_size=120).map(lambda videos: np.array(videos, np.int32))
@@ -29,9 +29,9 @@ def runs(values) -> int:
 def test_training_uses_every_question_once(codes, size, k, num_ranks, epoch):
     if len(codes) < num_ranks:
         with pytest.raises(InputError, match=r"questions are too few for \d processes: use fewer"):
-            TrainingBatches(codes, size, k, 0, 0, num_ranks)
+            TrainBatchSampler(codes, size, k, 0, 0, num_ranks)
         return
-    samplers = [TrainingBatches(codes, size, k, 0, rank, num_ranks) for rank in range(num_ranks)]
+    samplers = [TrainBatchSampler(codes, size, k, 0, rank, num_ranks) for rank in range(num_ranks)]
     per_rank = [indices(sampler.batches(epoch)) for sampler in samplers]
     assert {len(batches) for batches in per_rank} == {len(samplers[0])}  # as many on every rank
     assert sorted(chain(*chain(*per_rank))) == list(range(len(codes)))
@@ -46,7 +46,7 @@ def test_training_uses_every_question_once(codes, size, k, num_ranks, epoch):
 
 @given(codes=codes, size=batch_sizes, k=group_sizes, skip=st.integers(0, 200))
 def test_training_from_the_middle_of_an_epoch(codes, size, k, skip):
-    sampler = TrainingBatches(codes, size, k)
+    sampler = TrainBatchSampler(codes, size, k)
     assert indices(sampler.batches(2, skip)) == indices(sampler.batches(2))[skip:]
 
 
@@ -54,9 +54,9 @@ def test_training_from_the_middle_of_an_epoch(codes, size, k, skip):
 def test_inference_uses_every_question_once_and_cuts_no_video_without_need(codes, size, num_ranks):
     if len(codes) < num_ranks:
         with pytest.raises(InputError, match=f"{len(codes)} questions to validate or test are too few for {num_ranks}"):
-            InferenceBatches(codes, size, 0, num_ranks)
+            EvalBatchSampler(codes, size, 0, num_ranks)
         return
-    samplers = [InferenceBatches(codes, size, rank, num_ranks) for rank in range(num_ranks)]
+    samplers = [EvalBatchSampler(codes, size, rank, num_ranks) for rank in range(num_ranks)]
     per_rank = [indices(sampler.batches()) for sampler in samplers]
     assert [len(sampler) for sampler in samplers] == [len(batches) for batches in per_rank]
     batches = list(chain(*per_rank))
@@ -72,7 +72,7 @@ def test_inference_uses_every_question_once_and_cuts_no_video_without_need(codes
 @given(codes=codes, num_ranks=ranks)
 def test_inference_is_balanced_as_far_as_whole_videos_allow(codes, num_ranks):
     num_ranks = min(num_ranks, len(codes))
-    loads = [sum(map(len, indices(InferenceBatches(codes, 4, rank, num_ranks).batches()))) for rank in range(num_ranks)]
+    loads = [sum(map(len, indices(EvalBatchSampler(codes, 4, rank, num_ranks).batches()))) for rank in range(num_ranks)]
     largest = np.bincount(codes).max()
     assert all(abs(load - len(codes) / num_ranks) <= largest for load in loads)
 
@@ -80,22 +80,22 @@ def test_inference_is_balanced_as_far_as_whole_videos_allow(codes, num_ranks):
 def test_inference_by_hand():
     codes = np.array([0, 1, 0, 2, 2, 2, 2, 2, 3, 4])
     # videos of 2, 1, 5, 1, 1 questions; at most 3 a batch
-    assert indices(InferenceBatches(codes, 3).batches()) == [[0, 2, 1], [3, 4, 5, 6, 7], [8, 9]]
+    assert indices(EvalBatchSampler(codes, 3).batches()) == [[0, 2, 1], [3, 4, 5, 6, 7], [8, 9]]
     # two ranks: middles of the videos at 1, 2.5, 5.5, 8.5, 9.5 of 10 questions
-    assert indices(InferenceBatches(codes, 3, 0, 2).batches()) == [[0, 2, 1]]
-    assert indices(InferenceBatches(codes, 3, 1, 2).batches()) == [[3, 4, 5, 6, 7], [8, 9]]
-    assert indices(InferenceBatches(codes, 3, 0, 2).batches(skip=1)) == []
+    assert indices(EvalBatchSampler(codes, 3, 0, 2).batches()) == [[0, 2, 1]]
+    assert indices(EvalBatchSampler(codes, 3, 1, 2).batches()) == [[3, 4, 5, 6, 7], [8, 9]]
+    assert indices(EvalBatchSampler(codes, 3, 0, 2).batches(skip=1)) == []
 
 
 def test_a_rank_without_a_video_of_its_own_takes_part_of_one():
     codes = np.zeros(6, int)
-    assert [indices(InferenceBatches(codes, 9, rank, 2).batches()) for rank in range(2)] == [[[0, 1, 2]], [[3, 4, 5]]]
-    assert [indices(InferenceBatches(codes[:2], 9, rank, 2).batches()) for rank in range(2)] == [[[0]], [[1]]]
+    assert [indices(EvalBatchSampler(codes, 9, rank, 2).batches()) for rank in range(2)] == [[[0, 1, 2]], [[3, 4, 5]]]
+    assert [indices(EvalBatchSampler(codes[:2], 9, rank, 2).batches()) for rank in range(2)] == [[[0]], [[1]]]
 
 
 def test_questions_of_a_video_meet():
     codes = np.repeat(np.arange(50), 10)  # 10 questions a video: a group of 8, and 2 left over
-    sampler = TrainingBatches(codes, 16, questions_per_video=8)
+    sampler = TrainBatchSampler(codes, 16, questions_per_video=8)
     videos_a_batch = [len(set(codes[batch])) for batch in indices(sampler.batches(0))]
     assert np.mean(videos_a_batch) < 4  # 3.3 of 16 questions; chance would give 14
     groups = sampler.order(0)[:496].reshape(-1, 8)
@@ -105,7 +105,7 @@ def test_questions_of_a_video_meet():
 def test_one_question_a_video_is_a_plain_shuffle():
     """Where a question stands, and which questions follow each other, is as in a random permutation."""
     codes = np.repeat(np.arange(3), 2)
-    orders = np.array([TrainingBatches(codes, 4).order(epoch) for epoch in range(3000)])
+    orders = np.array([TrainBatchSampler(codes, 4).order(epoch) for epoch in range(3000)])
     for place in range(6):
         counts = np.bincount(orders[:, place], minlength=6)
         assert abs(counts - 500).max() < 110  # 5 standard deviations
@@ -117,7 +117,7 @@ def test_one_question_a_video_is_a_plain_shuffle():
 def test_no_question_is_favoured(k):
     """Left over questions stand where others do, but for the few that fill no group at the end."""
     codes = np.repeat(np.arange(4), (1, 2, 5, 8))
-    places = np.array([np.argsort(TrainingBatches(codes, 16, k).order(epoch)) for epoch in range(2000)])
+    places = np.array([np.argsort(TrainBatchSampler(codes, 16, k).order(epoch)) for epoch in range(2000)])
     full = k * (16 // k)
     for question in range(16):
         within = places[:, question][places[:, question] < full]
@@ -127,20 +127,20 @@ def test_no_question_is_favoured(k):
 
 def test_order_depends_on_seed_and_epoch_alone():
     codes = np.repeat(np.arange(20), 3)
-    order = TrainingBatches(codes, 8, 2, seed=1).order(4).tolist()
-    assert TrainingBatches(codes, 8, 2, seed=1, rank=1, num_ranks=3).order(4).tolist() == order
-    assert TrainingBatches(codes, 8, 2, seed=1).order(5).tolist() != order
-    assert TrainingBatches(codes, 8, 2, seed=2).order(4).tolist() != order
+    order = TrainBatchSampler(codes, 8, 2, seed=1).order(4).tolist()
+    assert TrainBatchSampler(codes, 8, 2, seed=1, rank=1, num_ranks=3).order(4).tolist() == order
+    assert TrainBatchSampler(codes, 8, 2, seed=1).order(5).tolist() != order
+    assert TrainBatchSampler(codes, 8, 2, seed=2).order(4).tolist() != order
 
 
 def test_more_questions_a_video_than_fit_into_a_batch():
     codes = np.repeat(np.arange(6), 4)
-    assert indices(TrainingBatches(codes, 2, 100).batches(0)) == indices(TrainingBatches(codes, 2, 2).batches(0))
+    assert indices(TrainBatchSampler(codes, 2, 100).batches(0)) == indices(TrainBatchSampler(codes, 2, 2).batches(0))
 
 
 def test_end_of_an_epoch_by_hand():
     sizes = [
-        [len(batch) for batch in TrainingBatches(np.arange(count), 4, 1, 0, rank, 3).batches(0)]
+        [len(batch) for batch in TrainBatchSampler(np.arange(count), 4, 1, 0, rank, 3).batches(0)]
         for count in (24, 25, 27, 35)
         for rank in range(3)
     ]
@@ -148,5 +148,7 @@ def test_end_of_an_epoch_by_hand():
     assert sizes[3:6] == [[4, 2, 2], [4, 2, 2], [4, 2, 3]]  # one question left for three ranks: two rounds share 13
     assert sizes[6:9] == [[4, 4, 1]] * 3
     assert sizes[9:12] == [[4, 4, 3], [4, 4, 4], [4, 4, 4]]
-    singles = [[len(batch) for batch in TrainingBatches(np.arange(5), 1, 1, 0, rank, 2).batches(0)] for rank in (0, 1)]
+    singles = [
+        [len(batch) for batch in TrainBatchSampler(np.arange(5), 1, 1, 0, rank, 2).batches(0)] for rank in (0, 1)
+    ]
     assert singles == [[1, 1], [1, 2]]

@@ -67,7 +67,11 @@ def test_collation_by_hand():
     assert batch["choice_ids"].tolist() == [[cls, word, sep] for word in (one, two, three, four)]
     assert batch["caption_ids"].tolist() == [[cls, two, two, sep], [cls, one, sep, 0], [cls, three, sep, 0]]
     assert batch["caption_mask"].tolist() == [[1, 1, 1, 1], [1, 1, 1, 0], [1, 1, 1, 0]]
-    assert batch["question_mask"].tolist() == [[1, 1, 1, 1], [1, 1, 1, 0]]
+    assert batch["questions"].mask.tolist() == [[1, 1, 1, 1], [1, 1, 1, 0]]
+    assert batch["questions"].lengths == [4, 3]
+    assert batch["questions"].per_video == [1, 1]
+    assert batch["question_texts"] == ["what happened", "what"]
+    assert batch["choice_texts"] == [("one", "two two"), ("three", "four")]
 
 
 def test_shapes_and_lengths(settings):
@@ -81,14 +85,17 @@ def test_shapes_and_lengths(settings):
         assert batch["choice_ids"].shape[0] == 3 * num_questions
         assert batch["caption_ids"].shape[0] == num_clips == int((batch["types"] > 0).sum()) * 2 + num_questions
         assert batch["choice_ids"].shape[1] <= 6
-        assert max(batch["question_ids"].shape[1], batch["caption_ids"].shape[1]) <= 6 + EXTRA_TOKENS
+        assert max(batch["questions"].ids.shape[1], batch["caption_ids"].shape[1]) <= 6 + EXTRA_TOKENS
         counts = torch.bincount(batch["clip_index"].flatten(), minlength=num_clips + 1)[:num_clips]
         assert torch.equal(counts, batch["clip_lengths"])
 
 
 def equal(first, second) -> bool:
-    return first["qids"] == second["qids"] and all(
-        torch.equal(first[name], second[name]) for name in first if name != "qids"
+    tensors = [name for name in first if isinstance(first[name], torch.Tensor)]
+    return (
+        first["qids"] == second["qids"]
+        and torch.equal(first["questions"].ids, second["questions"].ids)
+        and all(torch.equal(first[name], second[name]) for name in tensors)
     )
 
 

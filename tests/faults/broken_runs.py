@@ -137,7 +137,7 @@ def changed_resumed_checkpoints(folder: Path, random: Generator, checkpoint: Pat
     def reference() -> str:
         raise ValueError("another outcome of a run that is resumed")
 
-    parts = ("loops", "optimizer_states", "lr_schedulers", "callbacks", "global_step", "epoch", "EpochLoader")
+    parts = ("loops", "optimizer_states", "lr_schedulers", "callbacks", "global_step", "epoch")
     for part in parts:
         if part not in whole:
             continue

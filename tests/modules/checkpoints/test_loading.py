@@ -16,8 +16,8 @@ from modules.checkpoints.metadata import checkpoint_metadata, infer_sizes, make_
 from modules.checkpoints.names import PARTS, kind_of, published_name
 from modules.checkpoints.reader import CheckpointFile
 from modules.models.dest import DeST
+from modules.models.referring import ReferringDeST
 from modules.models.settings import ModelSizes
-from modules.objectives.temporal_referring import ReferringDeST
 from tests.modules.models.test_dest import SMALL, lively, make_batch
 
 TRM_SIZES = replace(SMALL, head_width=12)

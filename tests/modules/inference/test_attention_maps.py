@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from modules.inference.attention_maps import attention_maps, fuse, weighted_heads
-from modules.models.dest import DeST
+from datamodules.batch import Questions
+from modules.inference.attention_maps import attention_maps, weighted_heads
+from modules.models.dest import DeST, VideoMemory
 from tests.modules.models.test_dest import SMALL, lively, make_batch
 
 
@@ -15,39 +16,58 @@ def network() -> DeST:
 
 @pytest.fixture(scope="module")
 def video(network) -> dict:
-    """Of the only question about one video: its batch, token ids, memory and the answers' features."""
+    """Of the only question about one video: its batch, tokens, memory and the answers' features."""
     batch = make_batch([1], seed=3)
     batch["clip_mask"] = torch.tensor([[True] * 4 + [False]])
     with torch.no_grad():
         memory = network.project_videos(network.encode_videos(batch))
         answers = network.encode_answers(batch["answer_ids"], batch["answer_mask"])
-    ids = batch["question_ids"][:, : int(batch["question_mask"].sum())]
-    return {"batch": batch, "ids": ids, "memory": memory, "answers": answers}
+    return {"batch": batch, "question": batch["questions"], "memory": memory, "answers": answers}
 
 
 def logits(network: DeST, video: dict) -> torch.Tensor:
     with torch.no_grad():
-        mask = torch.ones_like(video["ids"])
-        features = network.question_features(video["ids"], mask, video["memory"], [1])
-        return network.score(features, video["answers"])[0]
+        return network({"memory": video["memory"], "questions": video["question"]}, video["answers"])[0]
 
 
 @pytest.mark.parametrize("stream", ["frames", "clips"])
 def test_states_are_those_of_the_network(network, video, stream):
-    memory, mask = video["memory"], torch.ones_like(video["ids"])
-    stack = network.text_encoder.encoder if stream == "frames" else network.temporal_encoder.encoder
-    number, clip_mask = (memory.num_frames, None) if stream == "frames" else (1, memory.clip_mask)
+    memory, question = video["memory"], video["question"]
+    features = getattr(network, "frame_features" if stream == "frames" else "video_features")
     with torch.no_grad():
-        hidden = network.encode_questions(video["ids"], mask)
-        expected = stack.fuse(hidden, mask.bool(), getattr(memory, stream), number, [1], clip_mask)[0]
-    states, attention = fuse(stack, hidden, getattr(memory, stream), clip_mask)
-    torch.testing.assert_close(states, expected, rtol=1e-5, atol=1e-5)
+        hidden = network.encode_questions(question.ids, question.mask)
+        expected, nothing = features(hidden, question, memory)
+    found, attention = features(hidden, question, memory, return_attention=True)
+    assert nothing is None
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    number = memory.num_frames if stream == "frames" else 1
     assert attention.shape[:3] == (number, SMALL.num_heads, 1)
     torch.testing.assert_close(attention.sum(-1), torch.ones(attention.shape[:3]))
 
 
+@torch.no_grad()
+def test_attention_of_several_questions_about_each_of_several_videos(network):
+    batch = make_batch([2, 2])
+    questions, memory = batch["questions"], network.project_videos(network.encode_videos(batch))
+    _, together = network.question_features(questions, memory, return_attention=True)
+    assert together["frames"].shape[:3] == (4, SMALL.num_heads, 2)  # two videos of two frames, two questions about each
+    for row in range(4):
+        alone = Questions(questions.ids[row, None], questions.mask[row, None], [questions.lengths[row]], [1])
+        own = questions.video(row)
+        memory_of_one = VideoMemory(
+            [(keys[own, None], values[own, None]) for keys, values in memory.frames],
+            memory.num_frames,
+            [(keys[own, None], values[own, None]) for keys, values in memory.clips],
+            memory.clip_mask[own, None],
+        )
+        _, found = network.question_features(alone, memory_of_one, return_attention=True)
+        for stream, number in (("frames", 2), ("clips", 1)):
+            expected = together[stream][own * number : (own + 1) * number, :, row % 2]
+            torch.testing.assert_close(found[stream][:, :, 0], expected, rtol=1e-4, atol=1e-5)
+
+
 def test_maps_are_shares(network, video):
-    maps = attention_maps(network, video["ids"], video["memory"], video["answers"], 0)
+    maps = attention_maps(network, video["question"], video["memory"], video["answers"], 0)
     assert maps.frames.shape == (video["memory"].num_frames, 2, 2)
     assert (maps.clips > 0).tolist() == video["batch"]["clip_mask"][0].tolist()  # nothing on padding
     for one in (maps.frames, maps.clips):
@@ -65,21 +85,22 @@ def test_gradients_are_those_of_finite_differences(network, video):
         return weighted_heads(attention, gradient)
 
     index = int(logits(network, video).argmax())
-    attention_maps(network, video["ids"], video["memory"], video["answers"], index, catch)
+    attention_maps(network, video["question"], video["memory"], video["answers"], index, catch)
     attention, gradient = caught[1]  # of the clips
 
     def odds(moved: torch.Tensor) -> torch.Tensor:
         stack, memory = network.temporal_encoder.encoder, video["memory"]
-        hidden = network.encode_questions(video["ids"], torch.ones_like(video["ids"]))
+        hidden = network.encode_questions(video["question"].ids, video["question"].mask)
         *_, (_, values) = memory.clips
         layer = stack.layer[-1]
         for lower, (keys, own) in zip(stack.fusion_layers[:-1], memory.clips[:-1], strict=True):
-            hidden = lower.attend_memory(lower.attention(hidden, None), keys, own, memory.clip_mask, [1])
-        asking = layer.attention(hidden, None, num_queries=1)
+            asked = lower.attention(hidden, video["question"].mask[:, None, None].bool())
+            hidden, _ = lower.attend_memory(asked, keys, own, memory.clip_mask, [1])
+        asking = layer.attention(hidden, video["question"].mask[:, None, None].bool(), num_queries=1)
         context = (moved[:, :, None] @ values[0]).transpose(1, 2).flatten(2)
         state = layer.feed_forward(layer.crossattention.output(context, asking))[0, 0]
-        hidden = network.encode_questions(video["ids"], torch.ones_like(video["ids"]))
-        frames = network.frame_features(hidden, torch.ones_like(video["ids"]), video["memory"], [1])[0]
+        hidden = network.encode_questions(video["question"].ids, video["question"].mask)
+        frames = network.frame_features(hidden, video["question"], video["memory"])[0][0]
         found = video["answers"] @ (frames + network.video_head(state))
         return found[index] - torch.cat([found[:index], found[index + 1 :]]).logsumexp(0)
 
@@ -95,14 +116,14 @@ def test_gradients_are_those_of_finite_differences(network, video):
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_a_memory_of_half_precision(network, video, dtype):
     """Maps are those of float32, but for the memory's rounding; the same under autocast."""
-    expected = attention_maps(network, video["ids"], video["memory"], video["answers"], 0)
+    expected = attention_maps(network, video["question"], video["memory"], video["answers"], 0)
     with torch.no_grad(), torch.autocast("cpu", dtype):
         memory = network.project_videos(network.encode_videos(video["batch"]))
         answers = network.encode_answers(video["batch"]["answer_ids"], video["batch"]["answer_mask"])
     assert memory.frames[-1][0].dtype == dtype
-    found = attention_maps(network, video["ids"], memory, answers, 0)
+    found = attention_maps(network, video["question"], memory, answers, 0)
     with torch.autocast("cpu", dtype):
-        again = attention_maps(network, video["ids"], memory, answers, 0)
+        again = attention_maps(network, video["question"], memory, answers, 0)
     for name in ("frames", "clips"):
         assert getattr(found, name).dtype == torch.float32
         torch.testing.assert_close(getattr(found, name), getattr(expected, name), rtol=0.2, atol=0.02)
@@ -124,7 +145,7 @@ def test_one_stream_and_one_answer():
     with torch.no_grad():
         memory = network.project_videos(network.encode_videos(batch))
         answers = network.encode_answers(batch["answer_ids"][:1], batch["answer_mask"][:1])
-    maps = attention_maps(network, batch["question_ids"][:, :1], memory, answers, 0)
+    maps = attention_maps(network, batch["questions"], memory, answers, 0)
     assert maps.clips is None
     assert float(maps.frames.sum()) == pytest.approx(1)
 
@@ -136,5 +157,5 @@ def test_the_published_mask_leaves_out_the_last_clip():
     with torch.no_grad():
         memory = network.project_videos(network.encode_videos(batch))
         answers = network.encode_answers(batch["answer_ids"], batch["answer_mask"])
-    maps = attention_maps(network, batch["question_ids"][:, :1], memory, answers, 0)
+    maps = attention_maps(network, batch["questions"], memory, answers, 0)
     assert (maps.clips > 0).tolist() == [True, True, True, False, False]

@@ -92,9 +92,9 @@ class TestManyQuestions:
         asked = []
         original = asker.network.question_features
 
-        def question_features(ids, *rest):
-            asked.append(tuple(ids.shape))
-            return original(ids, *rest)
+        def question_features(questions, *rest):
+            asked.append(tuple(questions.ids.shape))
+            return original(questions, *rest)
 
         monkeypatch.setattr(asker.network, "question_features", question_features)
         monkeypatch.setattr(asker, "questions_at_once", 2)

@@ -1,11 +1,14 @@
 """The network's arithmetic: sharing, chunks, order and masks change nothing."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import modules  # noqa: F401  (declares torchvision's operators first)
+from datamodules.batch import Questions
 from modules.models.dest import DeST
 from modules.models.settings import ModelSizes
 from modules.models.temporal import TemporalEmbedding
@@ -57,19 +60,26 @@ def make_batch(counts: list[int], seed: int = 0) -> dict:
         return torch.randint(low, high, shape, generator=generator)
 
     clip_counts = integers(1, 6, num_videos)
-    question_lengths = integers(1, 8, num_questions, 1)
+    lengths = integers(1, 8, num_questions, 1)
     return {
         "frames": integers(0, 256, num_videos, 2, 3, 32, 32).to(torch.uint8),
         "clips": torch.randn(num_videos, 5, 8, generator=generator),
         "clip_mask": torch.arange(5) < clip_counts[:, None],
-        "question_ids": integers(1, 60, num_questions, 7),
-        "question_mask": (torch.arange(7) < question_lengths).long(),
-        "question_lengths": question_lengths[:, 0].tolist(),
-        "video_index": torch.repeat_interleave(torch.arange(num_videos), torch.tensor(counts)),
-        "questions_in_video": counts,
+        "questions": Questions(
+            integers(1, 60, num_questions, 7), (torch.arange(7) < lengths).long(), lengths[:, 0].tolist(), counts
+        ),
         "answer_ids": integers(1, 60, 9, 6),
         "answer_mask": (torch.arange(6) < integers(1, 7, 9, 1)).long(),
     }
+
+
+def in_any_order(batch: dict, order: torch.Tensor) -> dict:
+    """The batch with its questions in this order, as a notebook may give them."""
+    questions = batch["questions"]
+    video_index = torch.repeat_interleave(torch.arange(len(batch["frames"])), torch.tensor(questions.per_video))
+    loose = {"question_ids": questions.ids, "question_mask": questions.mask, "video_index": video_index}
+    rest = {name: value for name, value in batch.items() if name != "questions"}
+    return rest | {name: tensor[order] for name, tensor in loose.items()}
 
 
 def one_by_one(model: DeST, batch: dict) -> torch.Tensor:
@@ -79,8 +89,9 @@ def one_by_one(model: DeST, batch: dict) -> torch.Tensor:
         model.ans_encoder(ids[None, : mask.sum()], mask[None, : mask.sum()])
         for ids, mask in zip(batch["answer_ids"], batch["answer_mask"], strict=True)
     ]
-    for question, video in enumerate(batch["video_index"].tolist()):
-        length = int(batch["question_mask"][question].sum())
+    questions = batch["questions"]
+    for question, length in enumerate(questions.lengths):
+        video = questions.video(question)
         num_clips = int(batch["clip_mask"][video].sum())
         alone = {
             "frames": batch["frames"][video, None],
@@ -88,8 +99,8 @@ def one_by_one(model: DeST, batch: dict) -> torch.Tensor:
             "clip_mask": batch["clip_mask"][video, None, :num_clips],
         }
         memory = model.project_videos(model.encode_videos(alone))
-        ids, mask = (batch[name][question, None, :length] for name in ("question_ids", "question_mask"))
-        rows.append(model.question_features(ids, mask, memory, [1]) @ torch.cat(answers).T)
+        ids, mask = (tensor[question, None, :length] for tensor in (questions.ids, questions.mask))
+        rows.append(model.question_features(Questions(ids, mask, [length], [1]), memory)[0] @ torch.cat(answers).T)
     return torch.cat(rows)
 
 
@@ -103,20 +114,38 @@ def test_sharing_a_video_changes_no_answer(model, counts, seed):
 
 @torch.no_grad()
 @pytest.mark.parametrize("questions_at_once", [1, 2, 3, 8, 100])
-def test_chunks_change_no_feature(model, questions_at_once):
+def test_chunks_change_no_answer(model, questions_at_once, monkeypatch):
     batch = make_batch([5, 0, 1, 3])
+    whole, passes = model(batch), []
+    original = model.question_features
+
+    def question_features(questions, memory):
+        passes.append(questions)
+        return original(questions, memory)
+
+    monkeypatch.setattr(model, "question_features", question_features)
+    torch.testing.assert_close(model(batch, questions_at_once=questions_at_once), whole, rtol=1e-4, atol=1e-5)
+    assert max(map(len, passes)) <= questions_at_once
+    assert sum(map(len, passes)) == 9
+    if questions_at_once < 9:
+        assert all(chunk.ids.shape[1] == max(chunk.lengths) for chunk in passes)
+
+
+@torch.no_grad()
+def test_encoded_videos_and_answers_stand_in_for_their_own(model):
+    batch = make_batch([2, 1])
     memory = model.project_videos(model.encode_videos(batch))
-    whole = model.question_features(batch["question_ids"], batch["question_mask"], memory, batch["questions_in_video"])
-    chunked = model.question_features_in_chunks(batch, questions_at_once)
-    torch.testing.assert_close(chunked, whole, rtol=1e-4, atol=1e-5)
+    answers = model.encode_answers(batch["answer_ids"], batch["answer_mask"])
+    torch.testing.assert_close(model({"memory": memory, "questions": batch["questions"]}, answers), model(batch))
 
 
 @torch.no_grad()
 def test_questions_may_come_in_any_order(model):
     batch = make_batch([2, 3, 1])
     order = torch.tensor([4, 0, 5, 2, 1, 3])
-    shuffled = batch | {name: batch[name][order] for name in ("question_ids", "question_mask", "video_index")}
-    torch.testing.assert_close(model(shuffled), model(batch)[order])
+    torch.testing.assert_close(model(in_any_order(batch, order)), model(batch)[order])
+    in_chunks = model(in_any_order(batch, order), questions_at_once=2)
+    torch.testing.assert_close(in_chunks, model(batch)[order], rtol=1e-4, atol=1e-5)
 
 
 @torch.no_grad()
@@ -134,7 +163,8 @@ def test_what_stands_in_padding_does_not_matter(model):
     expected = model(batch)
     noisy = dict(batch)
     noisy["clips"] = torch.where(batch["clip_mask"][..., None], batch["clips"], torch.full((), 7.0))
-    noisy["question_ids"] = torch.where(batch["question_mask"].bool(), batch["question_ids"], 3)
+    questions = batch["questions"]
+    noisy["questions"] = replace(questions, ids=torch.where(questions.mask.bool(), questions.ids, 3))
     noisy["answer_ids"] = torch.where(batch["answer_mask"].bool(), batch["answer_ids"], 3)
     torch.testing.assert_close(model(noisy), expected)
 

@@ -5,13 +5,14 @@ import torch
 from numpy.random import RandomState
 from torch.nn import functional as F
 
+from datamodules.batch import Questions
 from modules.checkpoints.loading import infer_sizes, load_weights
 from modules.checkpoints.video_swin import from_published
 from modules.models.dest import DeST, VideoStates
+from modules.models.referring import ReferringDeST, mean_of_clips
 from modules.models.settings import ModelSizes
 from modules.models.video_swin import VideoSwin, VideoSwinSizes
 from modules.objectives.alignment import alignment_loss
-from modules.objectives.temporal_referring import ReferringDeST, mean_of_clips
 
 from .parity import arrays, published_keys, rebuilt_file, rebuilt_weight, relative_error
 
@@ -77,15 +78,16 @@ def qa_arrays(network, batch, image_tokens=None):
         if network.temporal:
             states.clip_states, states.clip_mask = network.encode_clips(batch["clips"], batch["clip_mask"])
         memory = network.project_videos(states)
-        hidden, mask = network.encode_questions(batch["question_ids"], batch["question_mask"]), batch["question_mask"]
+        questions = several_about_each(batch, [0, 1])["questions"]
+        hidden = network.encode_questions(questions.ids, questions.mask)
         found = {
             "question_hidden": hidden,
-            "frame_feature": network.frame_features(hidden, mask, memory, [1, 1]),
+            "frame_feature": network.frame_features(hidden, questions, memory)[0],
             "answer_feature": network.encode_answers(batch["answer_ids"], batch["answer_mask"]),
         }
         feature = found["frame_feature"]
         if network.temporal:
-            found["video_feature"] = network.video_features(hidden, mask, memory, [1, 1])
+            found["video_feature"] = network.video_features(hidden, questions, memory)[0]
             feature = feature + found["video_feature"]
         return {**found, "logits": network.score(feature, found["answer_feature"])}
 
@@ -130,10 +132,9 @@ def test_questions_of_one_video_in_any_order(qa, batch):
 def several_about_each(batch, order):
     """Questions `order`, sorted by video, as a data module hands them over."""
     rows = torch.tensor(order)
-    questions = {name: batch[name][rows] for name in ("question_ids", "question_mask")}
-    counts = torch.bincount(rows, minlength=2).tolist()
-    lengths = questions["question_mask"].sum(1).tolist()
-    return {**batch, **questions, "questions_in_video": counts, "question_lengths": lengths}
+    ids, mask = (batch[name][rows] for name in ("question_ids", "question_mask"))
+    per_video = torch.bincount(rows, minlength=2).tolist()
+    return {**batch, "questions": Questions(ids, mask, mask.sum(1).tolist(), per_video)}
 
 
 @pytest.mark.parametrize("questions_at_once", [8, 3, 1])
@@ -141,8 +142,7 @@ def test_inference_in_chunks(qa, batch, questions_at_once):
     order = [0, 0, 0, 1, 1]
     theirs = arrays("anetqa_expected")["logits"][order]
     with torch.inference_mode():
-        features = qa.question_features_in_chunks(several_about_each(batch, order), questions_at_once)
-        ours = qa.score(features, qa.encode_answers(batch["answer_ids"], batch["answer_mask"]))
+        ours = qa(several_about_each(batch, order), questions_at_once=questions_at_once)
     assert relative_error(ours, theirs) < FLOAT32
 
 
@@ -154,11 +154,7 @@ def test_the_pass_of_training(qa, batch):
     try:
         for stack in stacks:
             stack.training = True
-        memory = qa.project_videos(qa.encode_videos(given))
-        features = qa.question_features(
-            given["question_ids"], given["question_mask"], memory, given["questions_in_video"]
-        )
-        ours = qa.score(features, qa.encode_answers(batch["answer_ids"], batch["answer_mask"]))
+        ours = qa(given)
     finally:
         for stack in stacks:
             stack.training = False
@@ -193,18 +189,16 @@ def trm_arrays(network):
     index = torch.full((num_questions, num_states), lengths.numel())
     index[clip_mask] = torch.arange(lengths.numel()).repeat_interleave(lengths.flatten())
     batch = {"clips": given["video"], "clip_mask": clip_mask, "clip_index": index, "clip_lengths": lengths.flatten()}
-    texts = ("question_ids", "question_mask", "choice_ids", "choice_mask", "caption_ids", "caption_mask")
-    batch |= {name: given[name] for name in texts}
+    batch |= {name: given[name] for name in ("choice_ids", "choice_mask", "caption_ids", "caption_mask")}
+    questions = batch["questions"] = Questions(given["question_ids"], given["question_mask"], [], [1, 1])
     with torch.inference_mode():
-        states, mask = network.encode_clips(batch["clips"], clip_mask)
-        hidden = network.encode_questions(batch["question_ids"], batch["question_mask"])
-        memory = list(network.temporal_encoder.encoder.project_memory(states[:, None]))
-        fused = network.temporal_encoder.encoder.fuse(hidden, batch["question_mask"].bool(), memory, 1, [1, 1], mask)
+        videos = network.encode_videos(batch)
         found = network.refer(batch)
-        states = torch.where(mask[..., None], states, 0)
+        mask = videos.clip_mask
+        states = torch.where(mask[..., None], videos.clip_states, 0)
         return {
             "video_hidden": states,
-            "video_feature": network.video_head(fused[:, 0]),
+            "video_feature": network.question_features(questions, network.project_videos(videos))[0],
             "clip_feature": mean_of_clips(states[:, 1:-1], index, batch["clip_lengths"]),
             "caption_feature": network.encode_questions(batch["caption_ids"], batch["caption_mask"])[:, 0],
             "logits": found.logits,

@@ -3,6 +3,8 @@
 import torch
 from torch.nn import functional as F
 
+from datamodules.batch import Questions
+
 NUM_CLIPS = 3
 
 
@@ -28,10 +30,14 @@ def make_referring_batch(num_questions: int, seed: int = 0, num_clips: int = NUM
         "labels": integers(0, num_clips, num_questions),
         "types": types,
         "qids": [f"toy/{number}/{seed}" for number in range(num_questions)],
+        "question_texts": [f"question {number}" for number in range(num_questions)],
+        "choice_texts": [tuple(f"choice {number}" for number in range(num_clips))] * num_questions,
     }
     for kind, rows in (("question", num_questions), ("choice", num_questions * num_clips), ("caption", len(lengths))):
         batch[f"{kind}_ids"] = integers(1, 60, rows, 7)
         batch[f"{kind}_mask"] = (torch.arange(7) < integers(1, 8, rows, 1)).long()
+    ids, mask = batch.pop("question_ids"), batch.pop("question_mask")
+    batch["questions"] = Questions(ids, mask, mask.sum(1).tolist(), [1] * num_questions)
     return batch
 
 
@@ -48,6 +54,13 @@ def joined(first: dict, second: dict) -> dict:
         "clip_mask": [F.pad(own["clip_mask"], (0, longest - own["clip_mask"].shape[1])) for own in (first, second)],
         "clip_index": [F.pad(index, (0, longest - index.shape[1]), value=sum(num_clips)) for index in indices],
     }
-    names = [name for name in first if name not in batch and name != "qids"]
+    names = [name for name in first if name not in batch and isinstance(first[name], torch.Tensor)]
     batch |= {name: [first[name], second[name]] for name in names}
-    return {name: torch.cat(parts) for name, parts in batch.items()} | {"qids": first["qids"] + second["qids"]}
+    one, other = first["questions"], second["questions"]
+    questions = Questions(
+        torch.cat([one.ids, other.ids]),
+        torch.cat([one.mask, other.mask]),
+        one.lengths + other.lengths,
+        one.per_video + other.per_video,
+    )
+    return {name: torch.cat(parts) for name, parts in batch.items()} | {"questions": questions}

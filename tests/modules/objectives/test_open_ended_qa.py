@@ -15,7 +15,9 @@ ANSWERS = ["yes", "no", "red", "blue", "two", "left", "run", "box", "sea"]
 def make_task(num_answers: int = 1) -> tuple[OpenEndedQA, dict]:
     batch = make_batch([2, 1, 2])
     batch["labels"] = torch.tensor([0, 3, IGNORE_INDEX, 8, 1])
-    batch["qids"] = [f"v_{index}" for index in range(5)]
+    batch["indices"] = [3, 0, 4, 1, 2]
+    for name in ("qids", "question_texts", "answer_texts"):
+        batch[name] = [f"{name[0]}_{index}" for index in range(5)]
     task = OpenEndedQA(
         SMALL, OptimizerSettings(), ANSWERS, batch["answer_ids"], batch["answer_mask"], num_answers, drop_rate=0.0
     )
@@ -58,18 +60,41 @@ def test_predictions():
     ranked = task.model(batch).argsort(1, descending=True)[:, :3]
     assert [record["qid"] for record in records] == batch["qids"]
     for record, indices in zip(records, ranked.tolist(), strict=True):
-        assert record == {
-            "qid": record["qid"],
-            "answer": ANSWERS[indices[0]],
-            "answer10": [ANSWERS[index] for index in indices],
-        }
+        assert record["answer"] == ANSWERS[indices[0]]
+        assert record["answer10"] == [ANSWERS[index] for index in indices]
+
+
+@torch.no_grad()
+def test_records_of_all_ranks_are_put_in_order_and_judged():
+    task, batch = make_task(num_answers=2)
+    best = task.model(batch).topk(2).indices.tolist()
+    batch["answer_texts"] = [ANSWERS[best[0][0]], ANSWERS[best[1][1]], "", ANSWERS[best[3][0]], "of no vocabulary"]
+    task.on_predict_start()
+    records, report = task.judge(task.predict_step(batch, 0))
+    assert [record["qid"] for record in records] == ["q_1", "q_3", "q_4", "q_0", "q_2"]
+    assert records[0] == {"qid": "q_1", "answer": ANSWERS[best[1][0]], "answer10": [ANSWERS[i] for i in best[1]]}
+    assert report == "5 questions, accuracy 40.00 %"
+    with pytest.raises(AssertionError, match="each question exactly once"):
+        task.judge(task.predict_step(batch, 0)[:3])
+
+
+@torch.no_grad()
+def test_a_question_to_look_at():
+    task, batch = make_task()
+    task.on_validation_start()
+    example = task.example(batch, task.validation_step(batch, 0), 3)
+    assert (example.question, example.answer) == ("q_3", "a_3")
+    assert example.guesses[0][0] == ANSWERS[task.model(batch)[3].argmax()]
+    assert len(example.guesses) == 3
+    assert torch.equal(example.frames, batch["frames"][2])  # questions 3 and 4 ask about the third video
 
 
 @torch.no_grad()
 def test_a_single_answer_carries_no_list():
     task, batch = make_task(num_answers=1)
     task.on_predict_start()
-    assert set(task.predict_step(batch, 0)[0]) == {"qid", "answer"}
+    batch["indices"] = [0, 1, 2, 3, 4]
+    assert set(task.judge(task.predict_step(batch, 0))[0][0]) == {"qid", "answer"}
 
 
 def test_small_vocabulary_gives_fewer_than_ten():

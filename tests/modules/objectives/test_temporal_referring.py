@@ -6,8 +6,9 @@ from torch.nn import functional as F
 
 import modules  # noqa: F401
 from modules.models.dest import DeST
+from modules.models.referring import ReferringDeST, mean_of_clips
 from modules.objectives.settings import OptimizerSettings
-from modules.objectives.temporal_referring import ReferringDeST, TemporalReferring, TypeAccuracy, mean_of_clips
+from modules.objectives.temporal_referring import TemporalReferring, TypeAccuracy
 from tests.modules.models.test_dest import SMALL, lively
 
 from .referring_batch import NUM_CLIPS, make_referring_batch
@@ -33,19 +34,18 @@ def test_referring_equals_one_question_at_a_time_without_padding(task):
         length = int(batch[f"{kind}_mask"][row].sum())
         return batch[f"{kind}_ids"][row, None, :length], batch[f"{kind}_mask"][row, None, :length]
 
-    first = 0
+    first, questions = 0, batch["questions"]
     for question in range(6):
         length = int(batch["clip_mask"][question].sum())
         states, mask = model.encode_clips(
             batch["clips"][question, None, :length], batch["clip_mask"][question, None, :length]
         )
-        ids, ids_mask = cut("question", question)
+        length = questions.lengths[question]
+        ids, ids_mask = questions.ids[question, None, :length], questions.mask[question, None, :length]
         memory = list(model.temporal_encoder.encoder.project_memory(states[:, None]))
-        feature = model.video_head(
-            model.temporal_encoder.encoder.fuse(
-                model.encode_questions(ids, ids_mask), ids_mask.bool(), memory, 1, [1], mask
-            )[:, 0]
-        )
+        hidden = model.encode_questions(ids, ids_mask)
+        fused, _ = model.temporal_encoder.encoder.fuse(hidden, ids_mask.bool(), memory, 1, [1], mask)
+        feature = model.video_head(fused[:, 0])
         rows = range(question * NUM_CLIPS, (question + 1) * NUM_CLIPS)
         logits.append(torch.cat([model.ans_encoder(*cut("choice", row)) for row in rows]) @ feature[0])
         start = 1
@@ -112,7 +112,7 @@ def test_predictions_and_their_count(task):
     batch["labels"][3] = (batch["labels"][3] + 1) % NUM_CLIPS
     records = task.predict_step(batch, 0)
     assert records[3] == {"qid": "toy/3/0", "type": 3, "correct": False}
-    counts, table = task.judge(records[:4], None)
+    counts, table = task.judge(records[:4])
     assert counts["after"] == {"questions": 1, "correct": 0, "accuracy": 0.0}
     assert counts["before"] == {"questions": 0, "correct": 0, "accuracy": None}
     assert counts["all"] == {"questions": 4, "correct": 3, "accuracy": 0.75}
@@ -123,6 +123,18 @@ def test_predictions_and_their_count(task):
         "questions",
         "75.00%",
     ]
+
+
+@torch.no_grad()
+def test_a_question_to_look_at_has_its_own_texts(task):
+    batch = make_referring_batch(3)
+    logits = torch.tensor([[0.0, 5.0, 1.0]] * 3)
+    example = task.example(batch, {"logits": logits}, 2)
+    assert example.question == "question 2"
+    assert example.answer == f"choice {batch['labels'][2]}"
+    assert [text for text, _ in example.guesses] == ["choice 1", "choice 2", "choice 0"]
+    shares = logits[2].softmax(0)[[1, 2, 0]].tolist()
+    assert [share for _, share in example.guesses] == pytest.approx(shares)
 
 
 def test_type_accuracy_by_hand():

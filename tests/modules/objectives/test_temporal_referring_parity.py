@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from datamodules.batch import Questions
 from modules.checkpoints.loading import load_weights
 from modules.models.settings import ModelSizes
 from modules.objectives.settings import OptimizerSettings
@@ -33,6 +34,7 @@ def test_losses_of_a_training_step(task):
         "clip_mask": clip_mask,
         "clip_index": clip_index,
         "clip_lengths": lengths.flatten(),
+        "questions": Questions(given["question_ids"], given["question_mask"], [], [1] * len(lengths)),
     }
     loss = task.training_step(batch, 0)
     assert relative_error(task.logged["train/trm_loss"], expected["trm_loss"]) < 1e-5
