@@ -34,12 +34,12 @@ from modules.checkpoints.reader import CheckpointFile, read_checkpoint
 from modules.config.assembly import construct, settings_of_checkpoint
 from modules.config.checks import check_tokenizer
 from modules.models.dest import DeST, VideoMemory
+from modules.models.memory import full_memory
 from modules.models.settings import ModelSettings, ModelSizes
 from modules.models.transfer import send
-from modules.training.failures import full_memory
-from preproc.extract_features import FeatureExtractor
 
 from .attention_maps import AttentionMaps, attention_maps
+from .feature_extractor import FeatureExtractor
 from .video_input import ClipSettings, VideoInput, make_extractor, read_clips, read_frames
 
 AUTOCAST = {16: torch.float16, "bf16": torch.bfloat16}

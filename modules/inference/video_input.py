@@ -23,7 +23,8 @@ from datasets.video.library import Video, VideoError, ffmpeg_input, find_ffmpeg
 from datasets.video.windows import WindowBatch, WindowSettings
 from modules.checkpoints.video_swin import find_arch, load_video_swin
 from modules.models.video_swin import VideoSwin, get_sizes
-from preproc.extract_features import STORED, FeatureExtractor, sha256
+
+from .feature_extractor import STORED, FeatureExtractor, sha256
 
 WINDOWS_AT_ONCE = 8  # as extract_features.py has it by default: features depend on it in the last bits
 
