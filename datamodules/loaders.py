@@ -22,7 +22,7 @@ class Batches(Protocol):
     """What makes up the batches of one process, as in `datamodules.samplers`."""
 
     @property
-    def identity(self) -> dict[str, int]:
+    def fingerprint(self) -> dict[str, int]:
         """What the order depends on, by the names that users know."""
 
     def __len__(self) -> int:
@@ -68,7 +68,7 @@ class EpochLoader:
         """
         self.batches = batches
         self._position = position
-        self._saved_identity: dict[str, int] | None = None
+        self._saved_fingerprint: dict[str, int] | None = None
         self._requests = _Requests(batches)
         over = multiprocessing.get_context(multiprocessing_context).RawValue(ctypes.c_bool, False)
         # Before multiprocessing, at the exit of this process, sends SIGTERM to the workers that are left and waits.
@@ -98,7 +98,7 @@ class EpochLoader:
         """
         self._requests.epoch, self._requests.skip = self._position()
         if self._requests.skip:
-            self._check_identity()
+            self._check_fingerprint()
         with _any_number_of_workers():
             batches = iter(self._loader)
         for batch in batches:
@@ -107,13 +107,13 @@ class EpochLoader:
             yield batch
 
     def state_dict(self) -> dict:
-        return {"identity": self.batches.identity}
+        return {"identity": self.batches.fingerprint}
 
     def load_state_dict(self, state: dict) -> None:
-        self._saved_identity = state.get("identity")
+        self._saved_fingerprint = state.get("identity")
 
-    def _check_identity(self) -> None:
-        now, saved = self.batches.identity, self._saved_identity
+    def _check_fingerprint(self) -> None:
+        now, saved = self.batches.fingerprint, self._saved_fingerprint
         if saved is not None and saved != now:
             changes = ", ".join(
                 f"{name} {saved.get(name)} -> {now[name]}" for name in now if saved.get(name) != now[name]

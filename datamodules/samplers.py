@@ -55,7 +55,7 @@ class TrainingBatches:
         self.num_ranks = num_ranks
 
     @property
-    def identity(self) -> dict[str, int]:
+    def fingerprint(self) -> dict[str, int]:
         """What the order depends on: another value, another order."""
         return {
             "training questions": len(self.video_codes),
@@ -133,7 +133,7 @@ class InferenceBatches:
             self._batches.append(questions[start:end])
 
     @property
-    def identity(self) -> dict[str, int]:
+    def fingerprint(self) -> dict[str, int]:
         return {}
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""What the training of every objective has in common: optimiser, seeding, what a checkpoint holds."""
+"""The common part of the training of every objective: optimizer, seeding, contents of a checkpoint."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -8,6 +8,8 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
+from modules.models.dest import DeST
+
 from .optimizer import build_optimizer, freeze_parameters
 from .settings import OptimizerSettings
 
@@ -15,8 +17,11 @@ from .settings import OptimizerSettings
 class Objective(pl.LightningModule):
     """A network and how it is trained; subclasses bring the steps.
 
+    Attributes:
+        network_class: the class of the network that an objective trains.
+
     Args:
-        model: the network; its parameters bear published names.
+        network: its parameters bear published names.
         optimizer: rates and schedule.
         freeze: beginnings of the names of the parameters that stay as they are.
         seed: what the random numbers of every step start from.
@@ -24,9 +29,11 @@ class Objective(pl.LightningModule):
         grad_checkpointing: recompute the layers' activations in the backward pass instead of keeping them.
     """
 
+    network_class: type[DeST]
+
     def __init__(
         self,
-        model: nn.Module,
+        network: DeST,
         optimizer: OptimizerSettings,
         freeze: Iterable[str] = (),
         seed: int = 0,
@@ -34,16 +41,16 @@ class Objective(pl.LightningModule):
         grad_checkpointing: bool = False,
     ):
         super().__init__()
-        self.model = model
+        self.model = network
         self.optimizer_settings = optimizer
         self.seed = seed
         # Goes into every checkpoint under "dest": config, vocabulary, versions (plain types only). run.py fills it.
         self.metadata: dict[str, Any] = {}
-        freeze_parameters(model, freeze)
+        freeze_parameters(network, freeze)
         if grad_checkpointing:
-            model.enable_grad_checkpointing()
+            network.enable_grad_checkpointing()
         if compile:
-            model.compile_encoders()
+            network.compile_encoders()
 
     def setup(self, stage: str) -> None:
         # DDP would send the buffers from rank to rank before every forward pass. They are constants; and in validation

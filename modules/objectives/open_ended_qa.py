@@ -10,7 +10,6 @@ from torchmetrics import MeanMetric
 from datasets.qa import IGNORE_INDEX
 from modules.models.chunks import free_memory, questions_that_fit
 from modules.models.dest import DeST
-from modules.models.settings import ModelSettings, ModelSizes
 
 from .example import GUESSES, Example
 from .objective import Objective
@@ -21,43 +20,32 @@ class OpenEndedQA(Objective):
     """Cross-entropy over the answer vocabulary.
 
     Args:
-        sizes: of the network.
+        network: with the spatial stream.
         optimizer: rates and schedule.
         vocabulary: the answers, by index.
         answer_ids, answer_mask: int ``[A, L]``, the tokenised vocabulary.
         num_answers_in_predictions: more than 1: predictions carry as many best answers (``answer10`` for 10).
-        temporal: with the temporal stream; the ``*_mean`` baselines have none.
-        drop_rate, frozen_precision, published_quirks: see `DeST`.
         per_gpu_batchsize: questions in one pass at inference, on a GPU as many times that as `chunks` finds to fit.
         freeze, seed, compile, grad_checkpointing: see `Objective`.
     """
 
+    network_class = DeST
+
     def __init__(
         self,
-        sizes: ModelSizes,
+        network: DeST,
         optimizer: OptimizerSettings,
         vocabulary: Sequence[str],
         answer_ids: Tensor,
         answer_mask: Tensor,
         num_answers_in_predictions: int = 1,
-        temporal: bool = True,
-        drop_rate: float = ModelSettings.drop_rate,
-        frozen_precision: str = ModelSettings.frozen_precision,
-        published_quirks: bool = False,
         per_gpu_batchsize: int = 16,
         freeze: Iterable[str] = (),
         seed: int = 0,
         compile: bool = False,
         grad_checkpointing: bool = False,
     ):
-        model = DeST(
-            sizes,
-            temporal=temporal,
-            drop_rate=drop_rate,
-            frozen_precision=frozen_precision,
-            published_quirks=published_quirks,
-        )
-        super().__init__(model, optimizer, freeze, seed, compile, grad_checkpointing)
+        super().__init__(network, optimizer, freeze, seed, compile, grad_checkpointing)
         self.vocabulary = list(vocabulary)
         self.num_answers_in_predictions = min(num_answers_in_predictions, len(self.vocabulary))
         self.questions_at_once = per_gpu_batchsize
@@ -149,7 +137,7 @@ class OpenEndedQA(Objective):
                 records[-1]["answer10"] = answers
         return records
 
-    def judge(self, records: list[dict[str, Any]], data: Any) -> tuple[list[dict[str, Any]], str]:
+    def summarize(self, records: list[dict[str, Any]], data: Any) -> tuple[list[dict[str, Any]], str]:
         """The records of all ranks in the order of the test questions, and in words how many of them are right.
 
         Args:

@@ -5,6 +5,7 @@ import torch
 
 import modules  # noqa: F401
 from datasets.qa import IGNORE_INDEX
+from modules.models.dest import DeST
 from modules.objectives.open_ended_qa import OpenEndedQA
 from modules.objectives.settings import OptimizerSettings
 from tests.modules.models.test_dest import SMALL, lively, make_batch
@@ -17,7 +18,12 @@ def make_task(num_answers: int = 1) -> tuple[OpenEndedQA, dict]:
     batch["labels"] = torch.tensor([0, 3, IGNORE_INDEX, 8, 1])
     batch["qids"] = [f"v_{index}" for index in range(5)]
     task = OpenEndedQA(
-        SMALL, OptimizerSettings(), ANSWERS, batch["answer_ids"], batch["answer_mask"], num_answers, drop_rate=0.0
+        DeST(SMALL, drop_rate=0.0),
+        OptimizerSettings(),
+        ANSWERS,
+        batch["answer_ids"],
+        batch["answer_mask"],
+        num_answers,
     )
     lively(task.model)
     task.logged = {}
