@@ -28,7 +28,7 @@ from datasets.errors import InputError, run_cli
 from datasets.frames import FrameReader
 from datasets.sources.anetqa import SOURCE
 from modules.inference.attention_maps import attention_maps, weighted_heads
-from modules.inference.predictor import Asker, Look
+from modules.inference.predictor import EncodedVideo, Predictor
 from modules.inference.video_input import VideoInput
 from preproc.make_toy import draw_worlds
 from preproc.toy.drawing import COLUMNS, ROWS
@@ -96,11 +96,13 @@ def asked_cells(scene: Scene, text: str, side: int = SIDE) -> Cells | None:
     return {(int(ROWS[place[1]] * side), int(COLUMNS[place[0]] * side))}
 
 
-def looks(asker: Asker, toy: Path, videos: dict[str, ToyVideo]) -> Iterator[tuple[ToyVideo, Look, list[Asked]]]:
+def encoded_videos(
+    predictor: Predictor, toy: Path, videos: dict[str, ToyVideo]
+) -> Iterator[tuple[ToyVideo, EncodedVideo, list[Asked]]]:
     """The videos of the test split, from what the demo has extracted, with their questions."""
-    data, settings = toy / "data" / "anetqa", asker.look_settings
+    data, settings = toy / "data" / "anetqa", predictor.video_settings
     frames = FrameReader(data / "frames", settings.nframe, settings.trim, settings.image_size)
-    width = asker.network.sizes.input_video_embed_size
+    width = predictor.network.sizes.input_video_embed_size
     clips = ClipFeatures(data / "anetqa.h5", width, settings.max_video_len, SOURCE.feature_key)
     table = SOURCE.read_questions(data / SOURCE.split_files["test"])
     questions = defaultdict(list)
@@ -110,28 +112,29 @@ def looks(asker: Asker, toy: Path, videos: dict[str, ToyVideo]) -> Iterator[tupl
     for video_id, own in questions.items():
         if video_id not in videos:
             raise InputError(f"{data} has a video {video_id} that the toy world has not: give its --seed and --scale")
-        features = clips.read(video_id) if asker.network.temporal else None
+        features = clips.read(video_id) if predictor.network.temporal else None
         seen = VideoInput(frames.read(SOURCE.frame_directory.format(video_id=video_id)), None, features, None, 0.0)
-        yield videos[video_id], Look(Path(video_id), seen, asker.encode(seen)), own
+        yield videos[video_id], EncodedVideo(Path(video_id), seen, predictor.encode(seen)), own
 
 
-def measure(asker: Asker, toy: Path, videos: dict[str, ToyVideo]) -> dict[str, dict[str, list[float]]]:
+def measure(predictor: Predictor, toy: Path, videos: dict[str, ToyVideo]) -> dict[str, dict[str, list[float]]]:
     """Maps "when" and "where" -> method -> per question that counts, 1 if the peak is right; "guess": how likely."""
     found: dict[str, dict[str, list[float]]] = {"when": defaultdict(list), "where": defaultdict(list)}
-    for video, look, questions in looks(asker, toy, videos):
-        answers = asker.ask(look, [asked.text for asked in questions], num_best=1)
+    for video, encoded, questions in encoded_videos(predictor, toy, videos):
+        answers = predictor.answer(encoded, [asked.text for asked in questions], num_best=1)
         for asked, answer in zip(questions, answers, strict=True):
             event = answered_event(video.events, asked.text) if asked.of_order else None
             cells = None if asked.of_order else asked_cells(video.scene, asked.text)
             if answer.best[0] != asked.answer or (event is None and cells is None):
                 continue
-            if event is not None and not asker.network.temporal:
+            if event is not None and not predictor.network.temporal:
                 continue
-            question = asker.encode_questions([asked.text])
+            question = predictor.encode_questions([asked.text])
             best = int(answer.logits.argmax())
             what = "where" if event is None else "when"
             for name, method in METHODS.items():
-                maps = attention_maps(asker.network, question, look.memory, asker.answer_features, best, method)
+                answers = predictor.answer_features
+                maps = attention_maps(predictor.network, question, encoded.memory, answers, best, method)
                 if event is None:
                     right = divmod(int(maps.frames.mean(0).argmax()), SIDE) in cells
                 else:
@@ -155,8 +158,8 @@ def main(arguments: list[str] | None = None) -> None:
     for name in ("model", "", "questions", "guess", *METHODS):
         table.add_column(name, justify="left" if name in ("model", "") else "right")
     for model in options.models:
-        asker = Asker.open(options.toy / "checkpoints" / f"{model}.ckpt")
-        for what, hits in measure(asker, options.toy, videos).items():
+        predictor = Predictor.open(options.toy / "checkpoints" / f"{model}.ckpt")
+        for what, hits in measure(predictor, options.toy, videos).items():
             if hits:
                 shares = [f"{np.mean(hits[name]):.1%}" for name in ("guess", *METHODS)]
                 table.add_row(model, what, str(len(hits["dependence"])), *shares)

@@ -38,7 +38,7 @@ def write_checkpoint(path: Path, kind: str) -> None:
 
 def measure(path: str) -> None:
     """Run in a process of its own: loads the file, and prints the figures as JSON."""
-    from modules.checkpoints.loading import load_model
+    from modules import load_model
     from modules.models.dest import DeST
     from modules.models.settings import ModelSizes
 

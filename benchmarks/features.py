@@ -29,9 +29,16 @@ from datasets.video.frames import FrameSettings
 from datasets.video.library import Video, VideoFrames, find_ffmpeg
 from datasets.video.windows import WindowBatch, WindowSettings, window_batches
 from datasets.writing.feature_store import FeatureStore
+from modules.inference.feature_extractor import (
+    MEAN,
+    PRECISIONS,
+    STD,
+    FeatureExtractor,
+    Throughput,
+    extract_features,
+)
 from modules.models.device_settings import TF32, switch_devices
 from modules.models.video_swin import ARCHITECTURES, VideoSwin
-from preproc.extract_features import MEAN, PRECISIONS, STD, FeatureExtractor, Throughput, extract_features
 
 from .measure import machine
 

@@ -72,14 +72,11 @@ def make_task(
     mask = torch.nn.functional.pad(mask, (0, 3))
     ids[: len(long_ids)], mask[: len(long_ids)] = long_ids, long_mask
     task = OpenEndedQA(
-        sizes,
+        DeST(sizes, temporal=temporal, drop_rate=drop_rate, frozen_precision=frozen_precision),
         OptimizerSettings(warmup_steps=0),
         [str(index) for index in range(shape.num_answers)],
         ids,
         mask,
-        temporal=temporal,
-        drop_rate=drop_rate,
-        frozen_precision=frozen_precision,
         per_gpu_batchsize=questions_at_once,
         freeze=PUBLISHED_FREEZE,
     )

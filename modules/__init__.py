@@ -6,7 +6,7 @@ import datamodules  # noqa: F401  (prepares the import of torchvision)
 def __getattr__(name: str):
     # Lazy: the loader imports timm and transformers, which worker processes have no use for.
     if name == "load_model":
-        from modules.checkpoints.loading import load_model
+        from modules.checkpoints.network import load_model
 
         return load_model
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

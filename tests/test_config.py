@@ -19,6 +19,7 @@ from config import GROUPS, Config, ex, markdown_table, parse_value, run_command_
 from datasets.errors import InputError
 from datasets.settings import Tie, tied
 from modules.checkpoints.metadata import make_metadata
+from modules.checkpoints.network import build_network
 from modules.config import checks as config_checks
 from modules.config import path_checks
 from modules.config.assembly import construct, locate, settings_of_checkpoint
@@ -32,6 +33,7 @@ from modules.config.checks import (
 from modules.config.machine_checks import check_machine
 from modules.config.path_checks import check_paths
 from modules.inference.web_demo import serve
+from modules.models.dest import DeST
 from modules.models.settings import ModelSizes
 from modules.objectives.settings import OptimizerSettings
 from modules.training.checkpointing import Checkpoints
@@ -43,6 +45,7 @@ DEFAULTS = asdict(Config())
 RECIPES = [name for name in ex.named_configs if name.startswith("task_")]
 CONSTRUCTED = [
     *(locate(path) for pair in run.OBJECTIVES.values() for path in pair),
+    DeST,
     ModelSizes,
     OptimizerSettings,
     Checkpoints,
@@ -65,15 +68,16 @@ def recipe(*names: str, **changes) -> dict:
 class TestKeys:
     def test_each_is_read(self):
         read = {name for function in [*CONSTRUCTED, serve] for name in inspect.signature(function).parameters}
-        for path in ("run.py", "modules/training/failures.py"):
+        read |= {"max_pos_len", "vit_config", "bert_config", "answer_config"}  # by find_sizes
+        for path in ("run.py", "modules/training/failures.py", "modules/training/trainer.py"):
             for node in ast.walk(ast.parse((ROOT / path).read_text())):
                 if isinstance(node, ast.Subscript) and getattr(node.value, "id", "") == "config":
                     read.add(getattr(node.slice, "value", None))
         assert set(DEFAULTS) - read == set()
 
     def test_each_argument_of_what_is_constructed_has_a_source(self):
-        brought = {"sizes", "optimizer", "vocabulary", "answer_ids", "answer_mask", "num_answers_in_predictions"}
-        brought |= {"max_clips", "folder", "signals", "monitor"}
+        brought = {"network", "optimizer", "vocabulary", "answer_ids", "answer_mask", "num_answers_in_predictions"}
+        brought |= {"sizes", "spatial", "max_clips", "folder", "signals", "monitor"}
         sizes = DEFAULTS["vit_config"] | DEFAULTS["bert_config"] | DEFAULTS["answer_config"]
         for function in CONSTRUCTED:
             assert set(inspect.signature(function).parameters) - set(DEFAULTS) - set(sizes) - brought == set(), function
@@ -151,13 +155,13 @@ class TestRecipes:
     def test_constructs(self, name, tmp_path):
         settings = recipe(name, data_root=str(tmp_path)) if name != "toy" else recipe("task_finetune_anetqa", "toy")
         data_class, model_class = map(locate, run.OBJECTIVES[settings["objective"]])
-        parts = (settings["vit_config"], settings["bert_config"], settings["answer_config"])
-        sizes = construct(ModelSizes, {"max_clips": settings["max_pos_len"]}, *parts, settings)
         answers = torch.ones(3, 4, dtype=torch.long)
         of_data = {"vocabulary": ["yes", "no", "red"], "answer_ids": answers, "answer_mask": answers}
         with torch.device("meta"):
-            given = {"sizes": sizes, "optimizer": construct(OptimizerSettings, settings)}
+            network = build_network(None, settings, model_class.network_class, verbose=False)
+            given = {"network": network, "optimizer": construct(OptimizerSettings, settings)}
             model = construct(model_class, given, settings, of_data)
+        sizes = network.sizes
         assert model.optimizer_settings.lr_mult_head == settings["lr_mult_head"]
         assert sizes.as_dict()["hidden_size"] == settings["hidden_size"]
         assert ModelSizes(**sizes.as_dict()) == sizes

@@ -1,4 +1,4 @@
-"""Checkpoints to models.
+"""The weights of a checkpoint file into a network.
 
 A network is loaded in parts. A part comes from the file as a whole or starts fresh as a whole; what happened to each is
 said in one summary. The published files that fit: ALBEF's ``ALBEF.pth`` and ``vqa.pth`` (image and text encoder),
@@ -6,8 +6,9 @@ said in one summary. The published files that fit: ALBEF's ``ALBEF.pth`` and ``v
 """
 
 import math
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -15,41 +16,23 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from datasets.errors import InputError, did_you_mean
+from datasets.errors import InputError
 from modules.models.dest import DeST
 
-from .metadata import infer_sizes
 from .names import KINDS, WAYS_OUT, kind_of, part_of, published_name, published_weights
 from .reader import CheckpointFile, read_checkpoint
 
-# What training takes from a checkpoint; its other parts may start fresh.
+# Parts that training takes from a checkpoint; its other parts may start fresh.
 NEEDED_TO_TRAIN = ("visual_encoder", "text_encoder")
 # These end in another width in pre-training (384) than in question answering (768).
 RESHAPED_HEADS = ("video_head", "ans_encoder.pooler")
-# What question answering with both streams gets from pre-training, in the published recipes.
+# Parts that question answering with both streams takes from pre-training in the published recipes.
 PRE_TRAINED = ("temporal stream", "ans_encoder.lm")
-
-
-@dataclass(frozen=True)
-class Streams:
-    """Which of the two streams a task's network has."""
-
-    spatial: bool
-    temporal: bool
-
-
-TASKS = {
-    "anetqa": Streams(spatial=True, temporal=True),
-    "anetqa_mean": Streams(spatial=True, temporal=False),
-    "agqa": Streams(spatial=True, temporal=True),
-    "agqa_mean": Streams(spatial=True, temporal=False),
-    "trm": Streams(spatial=False, temporal=True),
-}
 
 
 @dataclass
 class LoadSummary:
-    """What became of each part of the network, and of each tensor of the file."""
+    """Which parts of the network were loaded or started fresh, and which tensors of the file were not used."""
 
     path: Path
     kind: str  # a key of KINDS
@@ -57,7 +40,7 @@ class LoadSummary:
     fresh: dict[str, str]  # part -> why
     unused: dict[str, int]  # first word of their names -> tensors
     adapted: list[str]  # position tables made to fit, in words
-    unusual: list[str] = field(default_factory=list)  # fresh parts that the published recipe would have loaded
+    unusual: list[str]  # fresh parts that the published recipe would have loaded
 
     def __str__(self) -> str:
         def listed(counts: Mapping[str, int]) -> str:
@@ -103,7 +86,7 @@ def fit_positions(name: str, table: Tensor, shape: torch.Size) -> Tensor:
 
 @torch.no_grad()
 def load_weights(
-    model: nn.Module, source: str | Path | CheckpointFile, needed: Collection[str] | None = None, verbose: bool = True
+    model: DeST, source: str | Path | CheckpointFile, needed: Collection[str] | None = None, verbose: bool = True
 ) -> LoadSummary:
     """Fills a network from a checkpoint file and prints the summary, once for all ranks.
 
@@ -112,7 +95,7 @@ def load_weights(
 
     Args:
         model: a `DeST`, or a network that extends it. Its parameters keep their type and their device.
-        source: a path, or what `read_checkpoint` made of one.
+        source: a path, or the file as `read_checkpoint` returns it.
         needed: the parts (keys of `PARTS`) that the file must bring; the others start fresh if it does not. Default:
             all that the network has. `NEEDED_TO_TRAIN` for a start of training, where the heads of a pre-trained
             network also start fresh when their width is another.
@@ -124,45 +107,55 @@ def load_weights(
     """
     file = source if isinstance(source, CheckpointFile) else read_checkpoint(source)
     weights, others = published_weights(file)
-    kind = kind_of([published_name(name) for name in file.tensors])
-    own: dict[str, dict[str, Tensor]] = {}  # part -> published name -> parameter
-    for name, parameter in model.state_dict(keep_vars=True).items():
-        name = published_name(name)
-        own.setdefault(part_of(name) or name, {})[name] = parameter
+    kind = kind_of(map(published_name, file.tensors))
+    own = _parameters_by_part(model)
     if not any(name in weights for parameters in own.values() for name in parameters):
         raise InputError(
             f"{file.path}: none of its {len(file.tensors)} weights belongs to this network (the first: "
             f"{_first(file.tensors)}); this looks like {KINDS[kind]}: {WAYS_OUT[kind]}"
         )
-    summary = LoadSummary(file.path, kind, {}, {}, {}, [])
-    fits: dict[str, Tensor] = {}
+    fitted: dict[str, dict[str, Tensor]] = {}
+    fresh: dict[str, str] = {}
     for part, parameters in own.items():
         is_needed = needed is None or part in needed
-        fitted, why_fresh = _fit_part(file, kind, part, parameters, weights, is_needed)
+        fitted[part], why_fresh = _fit_part(file, kind, part, parameters, weights, is_needed)
         if why_fresh:
-            summary.fresh[part] = why_fresh
-            continue
-        for name, tensor in fitted.items():
-            if tensor.shape != weights[name].shape:
-                summary.adapted.append(f"{name} from {list(weights[name].shape)} to {list(tensor.shape)}")
-        summary.loaded[part] = len(fitted)
-        fits |= fitted
+            fresh[part] = why_fresh
     # Only now, so that a file that does not fit leaves the network as it was.
-    for parameters in own.values():
-        for name, parameter in parameters.items():
-            if name in fits:
-                parameter.copy_(fits[name])
-    if "temporal stream" in summary.fresh and "text_encoder" in summary.loaded:
+    for part, tensors in fitted.items():
+        for name, tensor in tensors.items():
+            own[part][name].copy_(tensor)
+    if "temporal stream" in fresh and fitted.get("text_encoder"):
         model.start_temporal_from_text()
-        summary.fresh["temporal stream"] = "as a copy of text_encoder"
-    if "frame_head" in own:
-        summary.unusual = [part for part in PRE_TRAINED if part in summary.fresh and "temporal stream" in own]
-    for name in [*others, *(name for name in weights if name not in fits)]:
-        first = name.split(".")[0]
-        summary.unused[first] = summary.unused.get(first, 0) + 1
+        fresh["temporal stream"] = "as a copy of text_encoder"
+    used = {name: tensor.shape for tensors in fitted.values() for name, tensor in tensors.items()}
+    summary = LoadSummary(
+        path=file.path,
+        kind=kind,
+        loaded={part: len(tensors) for part, tensors in fitted.items() if tensors},
+        fresh=fresh,
+        unused=dict(Counter(name.split(".")[0] for name in [*others, *weights] if name in others or name not in used)),
+        adapted=[
+            f"{name} from {list(weights[name].shape)} to {list(shape)}"
+            for name, shape in used.items()
+            if shape != weights[name].shape
+        ],
+        unusual=[part for part in PRE_TRAINED if part in fresh]
+        if {"frame_head", "temporal stream"} <= own.keys()
+        else [],
+    )
     if verbose:
         rank_zero_only(print)(summary, flush=True)
     return summary
+
+
+def _parameters_by_part(model: nn.Module) -> dict[str, dict[str, Tensor]]:
+    """The part of the network -> published name -> parameter."""
+    parts: dict[str, dict[str, Tensor]] = {}
+    for name, parameter in model.state_dict(keep_vars=True).items():
+        name = published_name(name)
+        parts.setdefault(part_of(name) or name, {})[name] = parameter
+    return parts
 
 
 def _fit_part(
@@ -223,33 +216,3 @@ def _explain_shapes(
     else:
         cause = "the network was configured with other sizes than the file's (--info of preproc.convert_checkpoint)"
     return f"{file.path} does not fit: {shapes}; {cause}"
-
-
-def load_model(path: str | Path, task: str, published_quirks: bool = False) -> DeST:
-    """A network, ready to answer, from a checkpoint file.
-
-    Args:
-        path: any file that `read_checkpoint` reads; sizes are found in it.
-        task: "anetqa", "anetqa_mean", "agqa", "agqa_mean" or "trm".
-        published_quirks: see `DeST`.
-
-    Returns:
-        the network in evaluation mode, on the CPU, in float32. ``model(batch)`` takes a mapping with ``frames``
-        [V, F, 3, H, W], ``clips`` [V, S, in], ``clip_mask`` [V, S] (as far as the task has the stream),
-        ``question_ids, question_mask`` [Q, L], ``video_index`` [Q] and ``answer_ids, answer_mask`` [A, L], and returns
-        logits [Q, A].
-
-    Raises:
-        InputError: the task is not known, or the file cannot be read or does not hold such a network.
-    """
-    if task not in TASKS:
-        raise InputError(f"no task is called {task!r}{did_you_mean(task, TASKS)}; known: {', '.join(TASKS)}")
-    streams = TASKS[task]
-    if published_quirks and streams != TASKS["anetqa"]:
-        raise InputError(f"published_quirks belong to the published anetqa.ckpt and agqa.ckpt; task={task!r} has none")
-    file = read_checkpoint(path)
-    model = DeST(
-        infer_sizes(file), spatial=streams.spatial, temporal=streams.temporal, published_quirks=published_quirks
-    )
-    load_weights(model, file)
-    return model.eval()

@@ -8,14 +8,28 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from torch import Size
-
 from datasets.errors import InputError
 from modules.models.settings import ModelSizes
 
 from .names import KINDS, WAYS_OUT, kind_of, published_name, published_weights
 from .reader import CheckpointFile, read_checkpoint
 
+_WORDS = "text_encoder.embeddings.word_embeddings.weight"
+_PATCHES = "visual_encoder.patch_embed.proj.weight"
+_POSITIONS = "visual_encoder.pos_embed"
+_STACK = "text_encoder.encoder.layer."
+# Size -> the weight, a matrix, that tells it, and the axis.
+_TOLD_BY = {
+    "vocab_size": (_WORDS, 0),
+    "hidden_size": (_WORDS, 1),
+    "intermediate_size": (_STACK + "0.intermediate.dense.weight", 0),
+    "max_text_positions": ("text_encoder.embeddings.position_embeddings.weight", 0),
+    "num_token_types": ("text_encoder.embeddings.token_type_embeddings.weight", 0),
+    "answer_intermediate_size": ("ans_encoder.lm.transformer.layer.0.ffn.lin1.weight", 0),
+    "head_width": ("ans_encoder.pooler.1.weight", 0),
+    "input_video_embed_size": ("temporal_embedding.proj.weight", 1),
+    "max_clips": ("temporal_embedding.frame_pos_embed.weight", 0),
+}
 PACKAGES = ("torch", "pytorch-lightning", "transformers", "timm", "numpy")  # whose versions are kept
 
 
@@ -90,63 +104,46 @@ def infer_sizes(file: CheckpointFile) -> ModelSizes:
     """
     known = (file.metadata or {}).get("sizes")
     if known is not None:
-        unknown = [key for key in known if key not in ModelSizes().as_dict()]
-        wrong = [f"{key}={value!r}" for key, value in known.items() if type(value) is not int or value < 1]
-        if unknown or wrong:
-            raise InputError(
-                f"{file.path}: the sizes in its metadata are not this version's: {', '.join(wrong or unknown)}"
-            )
-        return ModelSizes(**known)
+        return _recorded_sizes(file.path, known)
     weights, _ = published_weights(file)
-
-    def shape(name: str, num_axes: int) -> Size | None:
-        if name not in weights:
-            return None
-        found = weights[name].shape
-        if len(found) != num_axes or 0 in found:
-            raise InputError(f"{file.path}: {name} has the shape {list(found)}, which no DeST or ALBEF checkpoint has")
-        return found
-
-    def layers(start: str, with_part: str = "") -> list[int]:
-        pattern = re.compile(re.escape(start) + r"(\d+)\." + re.escape(with_part))
-        return sorted({int(match[1]) for name in weights if (match := pattern.match(name))})
-
-    words = shape("text_encoder.embeddings.word_embeddings.weight", 2)
-    patches = shape("visual_encoder.patch_embed.proj.weight", 4)
-    table = shape("visual_encoder.pos_embed", 3)
-    if words is None or patches is None or table is None:
+    if not all(name in weights for name in (_WORDS, _PATCHES, _POSITIONS)):
         kind = kind_of(weights or map(published_name, file.tensors))
         raise InputError(
             f"{file.path} lacks the image or the text encoder (its first weights: "
             f"{', '.join(list(file.tensors)[:3])}); "
             f"this looks like {KINDS[kind]}: {WAYS_OUT[kind]}"
         )
-    width = words[1]
-    stack = "text_encoder.encoder.layer."
-    sizes: dict[str, int | None] = {
-        "hidden_size": width,
-        "patch_size": patches[-1],
-        "image_size": math.isqrt(table[1] - 1) * patches[-1],
-        "vit_depth": len(layers("visual_encoder.blocks.")),
-        "vit_heads": max(1, width // 64),
-        "num_layers": len(layers(stack)),
-        "num_text_layers": min(layers(stack, "crossattention."), default=len(layers(stack))),
-        "num_heads": max(1, width // 64),
-        "vocab_size": words[0],
-        "answer_heads": max(1, width // 64),
-        "answer_layers": len(layers("ans_encoder.lm.transformer.layer.")) or None,
+    for name, num_axes in {_PATCHES: 4, _POSITIONS: 3, **{name: 2 for name, _ in _TOLD_BY.values()}}.items():
+        shape = weights[name].shape if name in weights else ()
+        if name in weights and (len(shape) != num_axes or 0 in shape):
+            raise InputError(f"{file.path}: {name} has the shape {list(shape)}, which no DeST or ALBEF checkpoint has")
+    sizes = {size: weights[name].shape[axis] for size, (name, axis) in _TOLD_BY.items() if name in weights}
+    patch_size, heads = weights[_PATCHES].shape[-1], max(1, sizes["hidden_size"] // 64)
+    layers = _layers(weights, _STACK)
+    sizes |= {
+        "patch_size": patch_size,
+        "image_size": math.isqrt(weights[_POSITIONS].shape[1] - 1) * patch_size,
+        "vit_depth": len(_layers(weights, "visual_encoder.blocks.")),
+        "num_layers": len(layers),
+        "num_text_layers": min(_layers(weights, _STACK, "crossattention."), default=len(layers)),
+        **{"vit_heads": heads, "num_heads": heads, "answer_heads": heads},
     }
-    for key, name, axis in (
-        ("intermediate_size", stack + "0.intermediate.dense.weight", 0),
-        ("max_text_positions", "text_encoder.embeddings.position_embeddings.weight", 0),
-        ("num_token_types", "text_encoder.embeddings.token_type_embeddings.weight", 0),
-        ("answer_intermediate_size", "ans_encoder.lm.transformer.layer.0.ffn.lin1.weight", 0),
-        ("head_width", "ans_encoder.pooler.1.weight", 0),
-        ("input_video_embed_size", "temporal_embedding.proj.weight", 1),
-        ("max_clips", "temporal_embedding.frame_pos_embed.weight", 0),
-    ):
-        if (found := shape(name, 2)) is not None:
-            sizes[key] = found[axis]
+    if answer_layers := _layers(weights, "ans_encoder.lm.transformer.layer."):
+        sizes["answer_layers"] = len(answer_layers)
     if "max_clips" in sizes:
         sizes["max_clips"] -= 2  # BOS and EOS
-    return ModelSizes(**{key: value for key, value in sizes.items() if value is not None})
+    return ModelSizes(**sizes)
+
+
+def _recorded_sizes(path: Path, known: Mapping[str, Any]) -> ModelSizes:
+    unknown = [key for key in known if key not in ModelSizes().as_dict()]
+    wrong = [f"{key}={value!r}" for key, value in known.items() if type(value) is not int or value < 1]
+    if unknown or wrong:
+        raise InputError(f"{path}: the sizes in its metadata are not this version's: {', '.join(wrong or unknown)}")
+    return ModelSizes(**known)
+
+
+def _layers(weights: Iterable[str], start: str, with_part: str = "") -> set[int]:
+    """Numbers of the layers whose weights' names begin so, of those alone that have a certain part."""
+    pattern = re.compile(re.escape(start) + r"(\d+)\." + re.escape(with_part))
+    return {int(match[1]) for name in weights if (match := pattern.match(name))}

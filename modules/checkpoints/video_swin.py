@@ -10,7 +10,7 @@ from torch import Tensor
 from datasets.errors import InputError
 from modules.models.video_swin import ARCHITECTURES, VideoSwin, get_sizes
 
-from .reader import read_checkpoint
+from .reader import CheckpointFile, read_checkpoint
 
 _PUBLISHED_NAMES = (
     (r"^layers\.(\d+)\.blocks\.(\d+)\.", lambda m: f"features.{2 * int(m[1])}.{m[2]}."),
@@ -36,14 +36,19 @@ def from_published(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-def load_video_swin(path: str | Path, arch: str = "base") -> VideoSwin:
+def load_video_swin(source: str | Path | CheckpointFile, arch: str = "base") -> VideoSwin:
     """A network with the weights of a checkpoint file, published or torchvision's.
+
+    Args:
+        source: a path, or the file as `read_checkpoint` returns it.
+        arch: one of `ARCHITECTURES`.
 
     Raises:
         InputError: the file cannot be read, or holds the weights of something else; names the weight that tells.
     """
     model = VideoSwin(get_sizes(arch))
-    weights = from_published(read_checkpoint(path).tensors)
+    file = source if isinstance(source, CheckpointFile) else read_checkpoint(source)
+    path, weights = file.path, from_published(file.tensors)
     wanted = dict(model.named_parameters())
     missing = [name for name in wanted if name not in weights]
     if missing:
@@ -61,17 +66,17 @@ def load_video_swin(path: str | Path, arch: str = "base") -> VideoSwin:
     return model
 
 
-def find_arch(path: str | Path) -> str:
+def find_arch(file: CheckpointFile) -> str:
     """The architecture whose weights a checkpoint file holds, told by their names and widths.
 
     Raises:
-        InputError: the file cannot be read, or holds the weights of no known one.
+        InputError: it holds the weights of no known one.
     """
-    weights = from_published(read_checkpoint(path).tensors)
+    weights = from_published(file.tensors)
     found = {name: weight.shape for name, weight in weights.items()}
     for arch, sizes in ARCHITECTURES.items():
         with torch.device("meta"):
             wanted = VideoSwin(sizes).named_parameters()
         if found == {name: weight.shape for name, weight in wanted}:
             return arch
-    raise InputError(f"{path} holds the weights of no Video Swin that is known ({', '.join(ARCHITECTURES)})")
+    raise InputError(f"{file.path} holds the weights of no Video Swin that is known ({', '.join(ARCHITECTURES)})")

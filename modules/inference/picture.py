@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from datasets.errors import InputError
 from datasets.files import atomic_write
 
-from .predictor import Answer, Look
+from .predictor import Answer, EncodedVideo
 
 FORMATS = (".png", ".pdf", ".svg")
 _WIDTH = 9.0  # inches
@@ -46,20 +46,20 @@ def picture_paths(path: str | os.PathLike | None, number: int) -> list[Path]:
     return [path] if number == 1 else [path.with_stem(f"{path.stem}_{index + 1}") for index in range(number)]
 
 
-def save_picture(path: str | os.PathLike, look: Look, answer: Answer, dpi: int = 150) -> None:
+def save_picture(path: str | os.PathLike, video: EncodedVideo, answer: Answer, dpi: int = 150) -> None:
     """Writes the picture of an answer, in the format that the path ends in. Raises InputError when it cannot."""
     kind = Path(path).suffix.lower()[1:]
     content = io.BytesIO()
     with mpl.rc_context(_STYLE):
         metadata = {"Date": None} if kind == "svg" else None
-        draw_answer(look, answer).savefig(content, format=kind, dpi=dpi, metadata=metadata)
+        draw_answer(video, answer).savefig(content, format=kind, dpi=dpi, metadata=metadata)
     with atomic_write(path, "wb") as file:
         file.write(content.getvalue())
 
 
-def draw_answer(look: Look, answer: Answer) -> Figure:
+def draw_answer(video: EncodedVideo, answer: Answer) -> Figure:
     """The picture of an answer that was asked for with its maps."""
-    seen, maps = look.seen, answer.maps
+    seen, maps = video.seen, answer.maps
     frames = seen.frames.transpose(0, 2, 3, 1)  # [F, H, W, 3]
     columns = min(len(frames), _MOST_IN_A_ROW)
     rows = -(-len(frames) // columns)

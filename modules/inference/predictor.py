@@ -1,9 +1,9 @@
 """A checkpoint, a video file, a question: the best answers, and where in the video they were found.
 
-from .predictor import Asker
+from modules.inference.predictor import Predictor
 
-asker = Asker.open("result/anetqa_seed0/version_0/checkpoints/best.ckpt", "swin_base_….pth")
-(answer,) = asker.ask(asker.look("clip.mp4"), ["what is the person doing"])
+predictor = Predictor.open("result/anetqa_seed0/version_0/checkpoints/best.ckpt", "swin_base_….pth")
+(answer,) = predictor.answer(predictor.encode_video("clip.mp4"), ["what is the person doing"])
 print(answer.best, answer.probabilities)
 """
 
@@ -27,19 +27,18 @@ from datasets.annotations import read_vocabulary
 from datasets.errors import InputError
 from datasets.video.frames import FrameSettings
 from datasets.video.windows import WindowBatch
-from modules.checkpoints.loading import load_weights
-from modules.checkpoints.metadata import infer_sizes
 from modules.checkpoints.names import KINDS, WAYS_OUT, kind_of, published_name
+from modules.checkpoints.network import build_network, find_sizes
 from modules.checkpoints.reader import CheckpointFile, read_checkpoint
 from modules.config.assembly import construct, settings_of_checkpoint
 from modules.config.checks import check_tokenizer
 from modules.models.dest import DeST, VideoMemory
-from modules.models.settings import ModelSettings, ModelSizes
+from modules.models.memory import full_memory
+from modules.models.settings import ModelSettings
 from modules.models.transfer import send
-from modules.training.failures import full_memory
-from preproc.extract_features import FeatureExtractor
 
 from .attention_maps import AttentionMaps, attention_maps
+from .feature_extractor import FeatureExtractor
 from .video_input import ClipSettings, VideoInput, make_extractor, read_clips, read_frames
 
 AUTOCAST = {16: torch.float16, "bf16": torch.bfloat16}
@@ -67,8 +66,8 @@ def _full_memory_told(lower: str | None = None, halve: bool = False) -> Iterator
 
 
 @dataclass(frozen=True)
-class LookSettings:
-    """What is read of a video, and of a question."""
+class VideoSettings:
+    """Sampling of a video, and the lengths of what is read of it and of a question."""
 
     nframe: int = DataSettings.nframe
     trim: float = DataSettings.trim
@@ -78,8 +77,8 @@ class LookSettings:
 
 
 @dataclass(frozen=True)
-class Look:
-    """A video as it was seen, ready for any number of questions."""
+class EncodedVideo:
+    """A video, read and encoded, ready for any number of questions."""
 
     path: Path
     seen: VideoInput
@@ -88,13 +87,13 @@ class Look:
 
 @dataclass(frozen=True)
 class Answer:
-    """What is answered to one question.
+    """The answers to one question.
 
     Attributes:
         best: answers, the most probable first.
         probabilities: theirs, out of the whole vocabulary.
         logits: of the whole vocabulary, [A].
-        maps: where and when the first was found, if asked for.
+        maps: attention of the first one, if asked for.
     """
 
     question: str
@@ -104,14 +103,14 @@ class Answer:
     maps: AttentionMaps | None
 
 
-class Asker:
-    """A network with all it takes to ask it about video files. `open` makes one from a checkpoint.
+class Predictor:
+    """A network with all it takes to answer questions about video files. `open` makes one from a checkpoint.
 
-    Several threads may look and ask: the network does one thing at a time, while any number of videos is decoded.
+    Several threads may use it: the network does one thing at a time, while any number of videos is decoded.
 
     Attributes:
-        notes: what is to be said of it, such as that its weights are random.
-        seconds: what each stage took the last time in this thread, by name.
+        notes: remarks for the user, such as that the weights are random.
+        seconds: duration of each stage, by name, the last time in this thread.
     """
 
     def __init__(
@@ -119,7 +118,7 @@ class Asker:
         network: DeST,
         tokenizer: TextTokenizer,
         vocabulary: Sequence[str],
-        look: LookSettings,
+        video: VideoSettings,
         frames: FrameSettings,
         clips: ClipSettings | None,
         extractor: FeatureExtractor | None,
@@ -132,9 +131,9 @@ class Asker:
             network: its sizes fit the other arguments.
             tokenizer: encodes questions and answers.
             vocabulary: the answers.
-            look: what is read of a video.
-            frames: how its frames are extracted.
-            clips, extractor: how its clip features are made; None without a temporal stream.
+            video: sampling of a video.
+            frames: extraction of its frames.
+            clips, extractor: extraction of its clip features; None without a temporal stream.
             device: of the network.
             precision: as of a run.
             questions_at_once: the most questions in one pass: memory is bounded, however many are asked.
@@ -142,7 +141,7 @@ class Asker:
         self.network = network.eval().requires_grad_(False).to(device)
         self.tokenizer = tokenizer
         self.vocabulary = list(vocabulary)
-        self.look_settings = look
+        self.video_settings = video
         self.frame_settings = frames
         self.clip_settings = clips
         self.extractor = extractor
@@ -165,8 +164,8 @@ class Asker:
         device: str = "cpu",
         precision: int | str = 32,
         recipes: Sequence[str] = (),
-    ) -> "Asker":
-        """An asker from a checkpoint; what neither that nor `settings` say is as in `LookSettings` and `ModelSizes`.
+    ) -> "Predictor":
+        """A predictor from a checkpoint; `VideoSettings` and `ModelSizes` have what neither that nor `settings` say.
 
         A published checkpoint says nothing but its weights: `settings` must be those of its recipe (see config.py).
 
@@ -176,7 +175,7 @@ class Asker:
             settings: settings of a run by name (see config.py); `data_root` for the vocabulary and `tokenizer`, where
                 the checkpoint brings none.
             given: those of them that decide over the checkpoint's; default: all.
-            device, precision: see `Asker`.
+            device, precision: see `Predictor`.
             recipes: those that `settings` come from; without one, a note says what a checkpoint without a record of
                 its settings is asked with.
 
@@ -190,57 +189,35 @@ class Asker:
         made_with = (checkpoint.metadata if checkpoint is not None else None) or {}
         for schema in (DataSettings, ModelSettings):
             settings |= settings_of_checkpoint(schema, made_with.get("config", {}), True, given, ())
-        notes = []
-        if checkpoint is not None:
-            _check_answers(checkpoint, made_with)
-        else:
-            notes.append("no load_path: the weights are random, and so are the answers")
+        settings |= {"spatial": True, "drop_rate": 0.0}
+        if checkpoint is not None and _check_answers(checkpoint, made_with) == "mean":
+            settings["temporal"] = False
         vocabulary = made_with.get("vocabulary") or _read_vocabulary(load_path, settings.get("data_root"))
         words = None if "tokenizer" in given else made_with.get("tokenizer_vocabulary")
         tokenizer = load_tokenizer(words or settings.get("tokenizer", "bert-base-uncased"))
-
-        parts = (settings.get(part, {}) for part in ("vit_config", "bert_config", "answer_config"))
-        clip_positions = {"max_clips": settings["max_pos_len"]} if "max_pos_len" in settings else {}
-        inferred = infer_sizes(checkpoint) if checkpoint is not None else ModelSizes()
-        sizes = construct(ModelSizes, clip_positions, *parts, settings, inferred)
+        sizes = find_sizes(checkpoint, settings)
         check_tokenizer(tokenizer.vocab_size, {"bert_config": {"vocab_size": sizes.vocab_size}})
-        streams = {}
-        if checkpoint is not None and kind_of(map(published_name, checkpoint.tensors)) == "mean":
-            streams["temporal"] = False
-        torch.manual_seed(settings.get("seed", 0))
-        network = construct(DeST, {"sizes": sizes, "spatial": True, "drop_rate": 0.0}, streams, settings)
-        if checkpoint is not None:
-            load_weights(network, checkpoint, verbose=False)
 
+        torch.manual_seed(settings.get("seed", 0))
+        network = build_network(checkpoint, settings, verbose=False)
+        video = construct(VideoSettings, settings, sizes)
+        notes = [] if checkpoint is not None else ["no load_path: the weights are random, and so are the answers"]
         record = made_with.get("preprocessing") or {}
         frames = FrameSettings.of_record(record["frames"]) if record.get("frames") else FrameSettings()
         clips = extractor = None
         if network.temporal:
+            _check_positions(video, network)
             known = ClipSettings.of_record(record["clips"]) if record.get("clips") else None
-            extractor, clips, warning = make_extractor(
-                known, swin_path, sizes.input_video_embed_size, device, untrained=checkpoint is None
-            )
-            notes += [warning] if warning else []
-            if clips.random_start is not None:
-                notes.append("the clip features are those of a Video Swin that was never trained")
-        look = construct(LookSettings, settings, sizes)
+            width = sizes.input_video_embed_size
+            extractor, clips, more = make_extractor(known, swin_path, width, device, untrained=checkpoint is None)
+            notes += more
         if checkpoint is not None and not made_with.get("config") and not recipes:
-            quirks = "with" if network.published_quirks else "without"
-            notes.append(
-                f"nothing in {load_path} says what it was trained with; taken are nframe={look.nframe}, "
-                f"trim={look.trim:g}, max_video_len={look.max_video_len}, {quirks} published_quirks. A published "
-                "checkpoint needs its recipe: add task_finetune_anetqa published_quirks=True"
-            )
-        if network.temporal and look.max_video_len > sizes.max_clips:
-            raise InputError(
-                f"max_video_len={look.max_video_len} clips are more than the network's {sizes.max_clips} positions; "
-                f"lower it to max_video_len={sizes.max_clips}"
-            )
-        asker = cls(network, tokenizer, vocabulary, look, frames, clips, extractor, device, precision)
-        asker.questions_at_once = settings.get("per_gpu_batchsize", asker.questions_at_once)
-        asker.notes = notes
-        asker.seconds["loading"] = time.perf_counter() - start
-        return asker
+            notes.append(_note_of_settings(load_path, video, network))
+        predictor = cls(network, tokenizer, vocabulary, video, frames, clips, extractor, device, precision)
+        predictor.questions_at_once = settings.get("per_gpu_batchsize", predictor.questions_at_once)
+        predictor.notes = notes
+        predictor.seconds["loading"] = time.perf_counter() - start
+        return predictor
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -248,7 +225,7 @@ class Asker:
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:
-        lower = f"nframe (now {self.look_settings.nframe}) or per_gpu_batchsize (now {self.questions_at_once})"
+        lower = f"nframe (now {self.video_settings.nframe}) or per_gpu_batchsize (now {self.questions_at_once})"
         start = time.perf_counter()
         with _full_memory_told(lower, halve=self.precision not in AUTOCAST):
             yield
@@ -261,11 +238,11 @@ class Asker:
         return torch.autocast(self.device.type, dtype, enabled=dtype is not None)
 
     @torch.no_grad()
-    def look(self, path: str | Path) -> Look:
-        """Reads a video and does all that no question is needed for. Raises InputError when it cannot be used,
+    def encode_video(self, path: str | Path) -> EncodedVideo:
+        """Reads a video and computes all that no question is needed for. Raises InputError when it cannot be used,
         or memory is full.
         """
-        path, settings = Path(path), self.look_settings
+        path, settings = Path(path), self.video_settings
         with self._stage("frames"):
             frames, times, seconds, damage = read_frames(
                 path, self.frame_settings, settings.nframe, settings.trim, settings.image_size
@@ -279,7 +256,7 @@ class Asker:
                 damage = damage or more_damage
         seen = VideoInput(frames, times, clips, spans, seconds, damage)
         with self._computing:
-            return Look(path, seen, self.encode(seen))
+            return EncodedVideo(path, seen, self.encode(seen))
 
     def _extract(self, batch: WindowBatch) -> np.ndarray:
         with self._computing:
@@ -287,7 +264,7 @@ class Asker:
 
     @torch.no_grad()
     def encode(self, seen: VideoInput) -> VideoMemory:
-        """All of the network that no question is needed for."""
+        """The video's part of the network: all that no question is needed for."""
         batch = {"frames": torch.from_numpy(seen.frames)[None]}
         if self.network.temporal:
             batch["clips"], batch["clip_mask"] = pad_clips([seen.clips])
@@ -298,7 +275,7 @@ class Asker:
     @cached_property
     @torch.no_grad()
     def answer_features(self) -> Tensor:
-        """Of the whole vocabulary, [A, head_width]."""
+        """Features of the whole vocabulary, [A, head_width]."""
         ids, mask = self.tokenizer.encode(self.vocabulary, self.positions)
         with self._autocast():
             on_device = send(ids, self.device), send(mask, self.device)
@@ -306,16 +283,18 @@ class Asker:
 
     def encode_questions(self, texts: Sequence[str]) -> Questions:
         """About a single video, cut as in training, on the device."""
-        longest = min(self.look_settings.max_text_len or self.positions, self.positions)
+        longest = min(self.video_settings.max_text_len or self.positions, self.positions)
         questions = Questions.encode(self.tokenizer, texts, [len(texts)], longest)
         return replace(questions, ids=send(questions.ids, self.device), mask=send(questions.mask, self.device))
 
     @torch.no_grad()
-    def ask(self, look: Look, questions: Sequence[str], num_best: int = 10, with_maps: bool = False) -> list[Answer]:
+    def answer(
+        self, video: EncodedVideo, questions: Sequence[str], num_best: int = 10, with_maps: bool = False
+    ) -> list[Answer]:
         """Answers questions about one video.
 
         Args:
-            look: from `look`.
+            video: from `encode_video`.
             questions: at least one.
             num_best: answers that each lists.
             with_maps: say where and when the best one was found.
@@ -324,13 +303,13 @@ class Asker:
             InputError: memory is full.
         """
         with self._computing:
-            return self._ask(look, questions, num_best, with_maps)
+            return self._answer(video, questions, num_best, with_maps)
 
-    def _ask(self, look: Look, questions: Sequence[str], num_best: int, with_maps: bool) -> list[Answer]:
+    def _answer(self, video: EncodedVideo, questions: Sequence[str], num_best: int, with_maps: bool) -> list[Answer]:
         with self._stage("answers"):
             known = self.answer_features
         with self._stage("questions"), self._autocast():
-            batch = {"memory": look.memory, "questions": self.encode_questions(questions)}
+            batch = {"memory": video.memory, "questions": self.encode_questions(questions)}
             logits = self.network(batch, known, self.questions_at_once)
             probabilities, best = logits.softmax(1).topk(min(num_best, len(self.vocabulary)))  # [Q, num_best]
             probabilities, best, logits = probabilities.tolist(), best.tolist(), logits.cpu()
@@ -338,7 +317,7 @@ class Asker:
         if with_maps:
             with self._stage("attention maps"):
                 maps = [
-                    attention_maps(self.network, self.encode_questions([question]), look.memory, known, first)
+                    attention_maps(self.network, self.encode_questions([question]), video.memory, known, first)
                     for question, (first, *_) in zip(questions, best, strict=True)
                 ]
         return [
@@ -363,11 +342,30 @@ def read_questions(path: str | Path | None) -> list[str]:
     return questions
 
 
-def _check_answers(checkpoint: CheckpointFile, made_with: Mapping[str, Any]) -> None:
-    """Raises InputError when a checkpoint is of a network that knows no answers."""
+def _check_answers(checkpoint: CheckpointFile, made_with: Mapping[str, Any]) -> str:
+    """The kind of a checkpoint, see `KINDS`. Raises InputError when its network knows no answers."""
     kind = kind_of(map(published_name, checkpoint.tensors))
     if kind not in ("qa", "mean") or made_with.get("config", {}).get("objective", "qa") != "qa":
         raise InputError(f"{checkpoint.path} is {KINDS[kind]} and knows no answers: {WAYS_OUT[kind]}")
+    return kind
+
+
+def _check_positions(video: VideoSettings, network: DeST) -> None:
+    most = network.sizes.max_clips
+    if video.max_video_len > most:
+        raise InputError(
+            f"max_video_len={video.max_video_len} clips are more than the network's {most} positions; "
+            f"lower it to max_video_len={most}"
+        )
+
+
+def _note_of_settings(load_path: str | Path | None, video: VideoSettings, network: DeST) -> str:
+    quirks = "with" if network.published_quirks else "without"
+    return (
+        f"nothing in {load_path} says what it was trained with; taken are nframe={video.nframe}, trim={video.trim:g}, "
+        f"max_video_len={video.max_video_len}, {quirks} published_quirks. A published checkpoint needs its recipe: "
+        "add task_finetune_anetqa published_quirks=True"
+    )
 
 
 def _read_vocabulary(load_path: str | Path | None, data_root: str | Path | None) -> list[str]:

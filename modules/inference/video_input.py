@@ -21,9 +21,11 @@ from datasets.video.ffmpeg import find_damage, run_ffmpeg
 from datasets.video.frames import FrameSettings, extract_video
 from datasets.video.library import Video, VideoError, ffmpeg_input, find_ffmpeg
 from datasets.video.windows import WindowBatch, WindowSettings
+from modules.checkpoints.reader import read_checkpoint
 from modules.checkpoints.video_swin import find_arch, load_video_swin
 from modules.models.video_swin import VideoSwin, get_sizes
-from preproc.extract_features import STORED, FeatureExtractor, sha256
+
+from .feature_extractor import STORED, FeatureExtractor, sha256
 
 WINDOWS_AT_ONCE = 8  # as extract_features.py has it by default: features depend on it in the last bits
 
@@ -75,7 +77,7 @@ class ClipSettings:
 
 def make_extractor(
     settings: ClipSettings | None, swin_path: str | Path | None, width: int, device: str, untrained: bool = False
-) -> tuple[FeatureExtractor, ClipSettings, str]:
+) -> tuple[FeatureExtractor, ClipSettings, list[str]]:
     """The Video Swin that clip features come from.
 
     Args:
@@ -86,12 +88,12 @@ def make_extractor(
         untrained: without settings and checkpoint, start one at random.
 
     Returns:
-        the network, ready to run; the settings; a warning, or "".
+        the network, ready to run; the settings; notes for the user.
 
     Raises:
         InputError: the checkpoint is missing, is none of Video Swin, or gives features of another width.
     """
-    warning = ""
+    notes = []
     if settings is None and swin_path is None and untrained:
         settings = ClipSettings(random_start=0)
     if settings is not None and settings.random_start is not None:
@@ -107,10 +109,11 @@ def make_extractor(
             "add swin_path=FILE (swin_base_patch244_window877_kinetics600_22k.pth for the published checkpoints)"
         )
     else:
+        checkpoint = read_checkpoint(swin_path)
         if settings is None:
-            settings = ClipSettings(arch=find_arch(swin_path))
+            settings = ClipSettings(arch=find_arch(checkpoint))
         elif settings.checkpoint_sha256 not in (None, sha256(Path(swin_path))):
-            warning = f"{swin_path} is another file than the one that the training features were made with"
+            notes.append(f"{swin_path} is another file than the one that the training features were made with")
     sizes = get_sizes(settings.arch)
     if sizes.width != width:
         raise InputError(
@@ -118,11 +121,12 @@ def make_extractor(
             "give the swin_path that the training features were made with"
         )
     if settings.random_start is None:
-        model = load_video_swin(swin_path, settings.arch)
+        model = load_video_swin(checkpoint, settings.arch)
     else:
         model = VideoSwin(sizes)
         model.random_start(settings.random_start)
-    return FeatureExtractor(model, device, settings.precision), settings, warning
+        notes.append("the clip features are those of a Video Swin that was never trained")
+    return FeatureExtractor(model, device, settings.precision), settings, notes
 
 
 def read_frames(

@@ -26,7 +26,7 @@ from datasets.video.ffmpeg import VideoError
 from datasets.video.library import SUFFIXES
 
 from .picture import clip_edges, light_up
-from .predictor import Answer, Asker, Look
+from .predictor import Answer, EncodedVideo, Predictor
 from .settings import WebSettings
 from .table import times_line
 from .video_input import find_seconds
@@ -34,7 +34,7 @@ from .video_input import find_seconds
 LONGEST_QUESTION = 500  # characters
 MOST_EXAMPLES = 6
 VISITORS_AT_ONCE = 8  # whose videos are decoded; the network answers one of them at a time
-LOOKS_KEPT = 2  # videos whose states stay in memory, for further questions about them
+VIDEOS_KEPT = 2  # videos whose states stay in memory, for further questions about them
 EMPTIED_EVERY, KEPT_FOR = 600, 3600  # seconds, of the folder of uploads
 
 CSS = """
@@ -66,14 +66,14 @@ class WebDemo:
     """What happens between the page and the network.
 
     Args:
-        asker: answers. A video that takes long to decode, or stalls, keeps nobody else waiting.
+        predictor: answers. A video that takes long to decode, or stalls, keeps nobody else waiting.
         upload_seconds: length of the longest video that is taken.
     """
 
-    def __init__(self, asker: Asker, upload_seconds: float):
-        self.asker = asker
+    def __init__(self, predictor: Predictor, upload_seconds: float):
+        self.predictor = predictor
         self.upload_seconds = upload_seconds
-        self._looks: OrderedDict[str, Look] = OrderedDict()
+        self._videos: OrderedDict[str, EncodedVideo] = OrderedDict()
         self._remembering = threading.Lock()
 
     def answer(self, video: str | None, question: str | None) -> str:
@@ -85,34 +85,34 @@ class WebDemo:
             raise InputError("There is no question yet: write one.")
         if len(question) > LONGEST_QUESTION:
             raise InputError(f"The question is longer than {LONGEST_QUESTION} characters.")
-        self.asker.seconds.clear()
+        self.predictor.seconds.clear()
         try:
-            look = self._look(video)
+            encoded = self._encode(video)
         except InputError as error:  # names the file as the user knows it
             raise InputError(str(error).replace(video, Path(video).name)) from None
-        (answer,) = self.asker.ask(look, [question], with_maps=True)
-        times = times_line(self.asker.seconds)
-        return answers_html(answer) + found_html(look, answer) + f'<p class="legend">{times}</p>'
+        (answer,) = self.predictor.answer(encoded, [question], with_maps=True)
+        times = times_line(self.predictor.seconds)
+        return answers_html(answer) + found_html(encoded, answer) + f'<p class="legend">{times}</p>'
 
-    def _look(self, video: str) -> Look:
+    def _encode(self, path: str) -> EncodedVideo:
         with self._remembering:
-            if video in self._looks:
-                self._looks.move_to_end(video)
-                return self._looks[video]
+            if path in self._videos:
+                self._videos.move_to_end(path)
+                return self._videos[path]
         try:
-            seconds = find_seconds(Path(video))
+            seconds = find_seconds(Path(path))
         except VideoError as error:
-            raise InputError(f"{video} is no video that can be used: {error}") from None
+            raise InputError(f"{path} is no video that can be used: {error}") from None
         if seconds is None:
-            raise InputError(f"{video} is no video that can be used: it does not say how long it is.")
+            raise InputError(f"{path} is no video that can be used: it does not say how long it is.")
         if seconds > self.upload_seconds:
-            raise InputError(f"{video} is {seconds:.0f} s long; videos of up to {self.upload_seconds:g} s are taken.")
-        look = self.asker.look(video)
+            raise InputError(f"{path} is {seconds:.0f} s long; videos of up to {self.upload_seconds:g} s are taken.")
+        encoded = self.predictor.encode_video(path)
         with self._remembering:
-            self._looks[video] = look
-            while len(self._looks) > LOOKS_KEPT:
-                self._looks.popitem(last=False)
-        return look
+            self._videos[path] = encoded
+            while len(self._videos) > VIDEOS_KEPT:
+                self._videos.popitem(last=False)
+        return encoded
 
 
 # --- what is shown ----------------------------------------------------------------------------------------------------
@@ -129,30 +129,30 @@ def answers_html(answer: Answer) -> str:
     return "".join([*parts, "</div>"])
 
 
-def found_html(look: Look, answer: Answer) -> str:
+def found_html(video: EncodedVideo, answer: Answer) -> str:
     """The frames lit up where the answer was found, and attention over time."""
     parts = [f'<p class="legend">Where and when <b>{html.escape(answer.best[0])}</b> was found</p><div class="frames">']
-    frames = look.seen.frames.transpose(0, 2, 3, 1)
+    frames = video.seen.frames.transpose(0, 2, 3, 1)
     shares = answer.maps.frames.numpy() / float(answer.maps.frames.max())
-    for frame, share, time in zip(frames, shares, look.seen.frame_times, strict=True):
+    for frame, share, time in zip(frames, shares, video.seen.frame_times, strict=True):
         source = f"data:image/jpeg;base64,{_jpg(light_up(frame, share))}"
         parts.append(
             f'<figure><img src="{source}" alt="frame at {time:.1f} s"><figcaption>{time:.1f} s</figcaption></figure>'
         )
     parts.append("</div>")
     if answer.maps.clips is not None:
-        parts += _strip(look, answer.maps.clips.numpy())
+        parts += _strip(video, answer.maps.clips.numpy())
     return "".join(parts)
 
 
-def _strip(look: Look, attention: np.ndarray) -> Iterator[str]:
-    edges = clip_edges(look.seen.clip_spans, look.seen.seconds)
+def _strip(video: EncodedVideo, attention: np.ndarray) -> Iterator[str]:
+    edges = clip_edges(video.seen.clip_spans, video.seen.seconds)
     end = edges[-1]
     yield '<div class="strip" role="img" aria-label="attention over time">'
     for start, stop, share in zip(edges[:-1], edges[1:], attention / attention.max(), strict=True):
         place = f"left:{100 * start / end:.2f}%;width:{100 * (stop - start) / end:.2f}%;height:{100 * share:.1f}%"
         yield f'<div class="bar" style="{place}" title="{start:.1f}–{stop:.1f} s"></div>'
-    for time in look.seen.frame_times:
+    for time in video.seen.frame_times:
         yield f'<div class="frame" style="left:{100 * time / end:.2f}%"></div>'
     yield '</div><div class="axis">'
     for share in (0, 0.25, 0.5, 0.75, 1):
@@ -189,7 +189,7 @@ def find_examples(paths: Sequence[str]) -> list[str]:
 
 
 def serve(
-    asker: Asker,
+    predictor: Predictor,
     host: str = WebSettings.host,
     port: int = WebSettings.port,
     examples: Sequence[str] = (),
@@ -200,7 +200,7 @@ def serve(
     """Serves the page until Ctrl-C or SIGTERM.
 
     Args:
-        asker: answers the questions.
+        predictor: answers the questions.
         host, port: to listen on.
         examples: video files offered as examples.
         questions: offered as examples.
@@ -219,7 +219,7 @@ def serve(
         except ImportError:
             raise InputError("the web demo needs Gradio: pip install -r requirements-demo.txt") from None
         limits = f"up to {upload_seconds:g} s and {upload_megabytes} MB"
-        page = _make_page(gradio, WebDemo(asker, upload_seconds), examples, questions, limits)
+        page = _make_page(gradio, WebDemo(predictor, upload_seconds), examples, questions, limits)
         page.queue(default_concurrency_limit=VISITORS_AT_ONCE, max_size=32)
         try:
             page.launch(
@@ -253,8 +253,8 @@ def _make_page(gradio: Any, demo: WebDemo, examples: Sequence[str], questions: S
         except InputError as error:
             raise gradio.Error(str(error), duration=None, print_exception=False) from None
 
-    known = f"The answer is one of the {len(demo.asker.vocabulary)} that the network knows."
-    notes = [f"{note[0].upper()}{note[1:]}." for note in demo.asker.notes]
+    known = f"The answer is one of the {len(demo.predictor.vocabulary)} that the network knows."
+    notes = [f"{note[0].upper()}{note[1:]}." for note in demo.predictor.notes]
     with gradio.Blocks(title="DeST: ask a video", delete_cache=(EMPTIED_EVERY, KEPT_FOR)) as page:
         gradio.Markdown(f"# Ask a video\n{' '.join([known, *notes])} Videos {limits} are taken.")
         with gradio.Row():

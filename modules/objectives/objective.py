@@ -1,4 +1,4 @@
-"""The common part of every objective's training: optimizer, seeding, what a checkpoint holds."""
+"""The common part of the training of every objective: optimizer, seeding, contents of a checkpoint."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -20,8 +20,11 @@ from .settings import OptimizerSettings
 class Objective(pl.LightningModule):
     """A network and how it is trained; subclasses bring the steps.
 
+    Attributes:
+        network_class: the class of the network that an objective trains.
+
     Args:
-        model: the network; its parameters bear published names.
+        network: its parameters bear published names.
         optimizer: rates and schedule.
         freeze: beginnings of the names of the parameters that stay as they are.
         seed: what the random numbers of every step start from.
@@ -29,11 +32,12 @@ class Objective(pl.LightningModule):
         grad_checkpointing: recompute the layers' activations in the backward pass instead of keeping them.
     """
 
+    network_class: type[DeST]
     model: DeST
 
     def __init__(
         self,
-        model: DeST,
+        network: DeST,
         optimizer: OptimizerSettings,
         freeze: Iterable[str] = (),
         seed: int = 0,
@@ -41,17 +45,17 @@ class Objective(pl.LightningModule):
         grad_checkpointing: bool = False,
     ):
         super().__init__()
-        self.model = model
+        self.model = network
         self.optimizer_settings = optimizer
         self.seed = seed
         # Goes into every checkpoint under "dest": config, vocabulary, versions (plain types only). run.py fills it.
         self.metadata: dict[str, Any] = {}
         self.host_group: dist.ProcessGroup | None = None  # for what the ranks exchange besides tensors on the device
-        freeze_parameters(model, freeze)
+        freeze_parameters(network, freeze)
         if grad_checkpointing:
-            model.enable_grad_checkpointing()
+            network.enable_grad_checkpointing()
         if compile:
-            model.compile_encoders()
+            network.compile_encoders()
 
     def setup(self, stage: str) -> None:
         if self.host_group is None:

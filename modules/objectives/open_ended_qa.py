@@ -10,7 +10,6 @@ from torchmetrics import MeanMetric
 from datasets.qa import IGNORE_INDEX
 from modules.models.chunks import free_memory, questions_that_fit
 from modules.models.dest import DeST
-from modules.models.settings import ModelSettings, ModelSizes
 
 from .example import Example, best_guesses
 from .objective import Objective
@@ -21,46 +20,34 @@ class OpenEndedQA(Objective):
     """Cross-entropy over the answer vocabulary.
 
     Args:
-        sizes: of the network.
+        network: with the spatial stream.
         optimizer: rates and schedule.
         vocabulary: the answers, by index.
         answer_ids, answer_mask: int ``[A, L]``, the tokenised vocabulary.
         num_answers_in_predictions: more than 1: predictions carry as many best answers (``answer10`` for 10).
-        temporal: with the temporal stream; the ``*_mean`` baselines have none.
-        drop_rate, frozen_precision, published_quirks: see `DeST`.
         per_gpu_batchsize: questions in one pass at inference, on a GPU as many times that as `chunks` finds to fit.
         freeze, seed, compile, grad_checkpointing: see `Objective`.
     """
 
     answer_ids: Tensor
     answer_mask: Tensor
+    network_class = DeST
 
     def __init__(
         self,
-        sizes: ModelSizes,
+        network: DeST,
         optimizer: OptimizerSettings,
         vocabulary: Sequence[str],
         answer_ids: Tensor,
         answer_mask: Tensor,
         num_answers_in_predictions: int = 1,
-        temporal: bool = True,
-        drop_rate: float = ModelSettings.drop_rate,
-        frozen_precision: str = ModelSettings.frozen_precision,
-        published_quirks: bool = False,
         per_gpu_batchsize: int = 16,
         freeze: Iterable[str] = (),
         seed: int = 0,
         compile: bool = False,
         grad_checkpointing: bool = False,
     ):
-        model = DeST(
-            sizes,
-            temporal=temporal,
-            drop_rate=drop_rate,
-            frozen_precision=frozen_precision,
-            published_quirks=published_quirks,
-        )
-        super().__init__(model, optimizer, freeze, seed, compile, grad_checkpointing)
+        super().__init__(network, optimizer, freeze, seed, compile, grad_checkpointing)
         self.vocabulary = list(vocabulary)
         self.num_answers_in_predictions = min(num_answers_in_predictions, len(self.vocabulary))
         self.questions_at_once = per_gpu_batchsize
@@ -136,7 +123,7 @@ class OpenEndedQA(Objective):
         )
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[dict[str, Any]]:
-        """One record per question; see `judge`, which takes those of all ranks."""
+        """One record per question; see `summarize`, which takes those of all ranks."""
         best = self.score(batch).topk(self.num_answers_in_predictions, dim=1).indices.tolist()
         records = []
         for index, qid, truth, found in zip(batch["indices"], batch["qids"], batch["answer_texts"], best, strict=True):
@@ -146,7 +133,7 @@ class OpenEndedQA(Objective):
                 records[-1]["answer10"] = answers
         return records
 
-    def judge(self, records: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], str]:
+    def summarize(self, records: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], str]:
         """The records of all ranks as ``result/*.json`` has them: ``qid, answer`` and, if asked for, the best ten.
 
         Args:

@@ -13,7 +13,6 @@ from torchmetrics import MeanMetric, Metric
 
 from datasets.trm.questions import QUESTION_TYPES
 from modules.models.referring import ReferringDeST
-from modules.models.settings import ModelSettings, ModelSizes
 
 from .alignment import alignment_loss, count_on_all_ranks
 from .example import Example, best_guesses
@@ -47,28 +46,26 @@ class TemporalReferring(Objective):
     """Choice among captions (cross-entropy) + alignment of clips and captions (contrastive).
 
     Args:
-        sizes: of the network.
+        network: as pre-training has it.
         optimizer: rates and schedule.
-        drop_rate: see `DeST`.
         freeze, seed, compile, grad_checkpointing: see `Objective`. What pre-training does not use is always frozen.
     """
 
     model: ReferringDeST
+    network_class = ReferringDeST
 
     def __init__(
         self,
-        sizes: ModelSizes,
+        network: ReferringDeST,
         optimizer: OptimizerSettings,
-        drop_rate: float = ModelSettings.drop_rate,
         freeze: Iterable[str] = (),
         seed: int = 0,
         compile: bool = False,
         grad_checkpointing: bool = False,
     ):
-        model = ReferringDeST(sizes, drop_rate)
-        super().__init__(model, optimizer, freeze, seed, compile, grad_checkpointing)
+        super().__init__(network, optimizer, freeze, seed, compile, grad_checkpointing)
         # Without a gradient they would make DistributedDataParallel wait for ever.
-        for parameter in model.unused_parameters():
+        for parameter in network.unused_parameters():
             parameter.requires_grad_(False)
         # See `OpenEndedQA` for the strategy.
         self.val_choice_loss = MeanMetric(nan_strategy="disable")
@@ -144,7 +141,7 @@ class TemporalReferring(Objective):
             for qid, (kind, right) in zip(batch["qids"], found, strict=True)
         ]
 
-    def judge(self, records: list[dict[str, Any]]) -> tuple[dict[str, dict[str, Any]], str]:
+    def summarize(self, records: list[dict[str, Any]]) -> tuple[dict[str, dict[str, Any]], str]:
         """Counts of the questions that the records of all ranks answer right, by type, as data and as a table."""
         counts = tally((record["type"], record["correct"]) for record in records)
         return counts, format_counts(counts)

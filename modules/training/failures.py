@@ -13,15 +13,12 @@ import torch
 from pytorch_lightning.trainer.connectors import checkpoint_connector
 
 from datasets.errors import InputError
+from modules.models.memory import full_memory
 
 from .stopping import StoppedError, StopSignals
 
-# How CUDA's parts, NCCL among them, say that the GPU's memory is full, where it is not PyTorch that asks for it.
-_NO_GPU_MEMORY = re.compile(r"(?:CUDA|Cuda|CUDNN|CUBLAS).*(?:out of memory|ALLOC_FAILED)|Failed to CUDA .*alloc")
 # What the disk says of writing.
 _WRITING = {getattr(errno, name) for name in ("ENOSPC", "EIO", "EROFS", "EDQUOT", "EACCES", "EPERM", "ESTALE", "EPIPE")}
-# How PyTorch says on a CPU that memory is full, or can never be enough.
-_NO_MEMORY = re.compile(r"can't allocate memory|std::bad_alloc|[Ss]torage size calculation overflowed")
 # How gloo says that it reads from nobody any more.
 _LOST_RANK = re.compile(r"gloo.*(?:[Cc]onnection|[Tt]imed out|[Tt]imeout)|Connection (?:closed|reset) by peer")
 # How PyTorch says that the first rank could not take the port where the others are to find it.
@@ -109,19 +106,6 @@ def explain(
             f"weights with load_path={resumed}"
         )
     return None
-
-
-def full_memory(error: Exception) -> str | None:
-    """Whose memory was full when the error was raised, "GPU" or "machine"; None if it is about something else."""
-    if isinstance(error, torch.OutOfMemoryError):
-        return "GPU"
-    if isinstance(error, MemoryError):
-        return "machine"
-    if not isinstance(error, RuntimeError):
-        return None
-    if _NO_GPU_MEMORY.search(str(error)):
-        return "GPU"
-    return "machine" if _NO_MEMORY.search(str(error)) else None
 
 
 def _where(error: OSError, folder: Path | None) -> str:

@@ -1,4 +1,4 @@
-"""What a command line amounts to, found out before anything large is built: by a run, and by ``print_config``."""
+"""The outcome of a command line, found before anything large is built: for a run, and for ``print_config``."""
 
 import os
 from collections.abc import Collection, Mapping, Sequence
@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+from datasets.errors import InputError
+from datasets.settings import Tie, tied
 from modules.checkpoints.reader import CheckpointFile, read_checkpoint
 from modules.config.assembly import construct, settings_of_checkpoint
 from modules.config.checks import check_combinations, check_values
@@ -25,7 +28,8 @@ class RunPlan:
     Attributes:
         config: all settings; those that the checkpoint decides are the checkpoint's.
         checkpoint: what `load_path` or `resume_from` names; None: neither is set.
-        made_with: what the checkpoint records of its making; empty for files from elsewhere.
+        made_with: the record in the checkpoint of its making; empty for files from elsewhere.
+        brought: tokenizer and vocabulary that the data take from the checkpoint, by name.
         resume_path: the file from which a run goes on; None: it starts anew, or is a test.
         predictions: the file that a test will write; None: it is a training.
     """
@@ -33,6 +37,7 @@ class RunPlan:
     config: dict[str, Any]
     checkpoint: CheckpointFile | None
     made_with: Mapping[str, Any]
+    brought: Mapping[str, Any]
     resume_path: Path | None
     predictions: Path | None
 
@@ -51,16 +56,54 @@ def plan_run(config: Mapping[str, Any], schema: type, given: Collection[str], re
     """
     check_paths(config)
     check_machine(config, torch.cuda.device_count(), os.environ)  # before a large file is read
-    resume_path = construct(find_checkpoint, config) if config["resume_from"] is not None else None
-    source = resume_path or config["load_path"]
-    checkpoint = read_checkpoint(source) if source is not None else None
+    checkpoint = construct(find_checkpoint, config) if config["resume_from"] is not None else None
+    resume_path = checkpoint.path if checkpoint is not None else None
+    if checkpoint is None and config["load_path"] is not None:
+        checkpoint = read_checkpoint(config["load_path"])
     made_with = (checkpoint.metadata if checkpoint is not None else None) or {}
     continues = config["test_only"] or resume_path is not None
     decided = settings_of_checkpoint(schema, made_with.get("config") or {}, continues, given, recipes)
-    config = check_values({**config, **decided}, schema, found_in=source)
+    config = check_values({**config, **decided}, schema, found_in=checkpoint and checkpoint.path)
     check_combinations(config)
     check_ranks(config["num_gpus"], config["num_nodes"], os.environ)
     predictions = construct(predictions_path, config) if config["test_only"] else None
     if predictions is not None:
         check_free(predictions, config["overwrite"])
-    return RunPlan(config, checkpoint, made_with, resume_path, predictions)
+    brought = {}
+    if made_with.get("tokenizer_vocabulary") and "tokenizer" not in given:
+        brought["tokenizer"] = made_with["tokenizer_vocabulary"]
+    if made_with.get("vocabulary") and config["test_only"]:
+        brought["vocabulary"] = made_with["vocabulary"]
+    return RunPlan(config, checkpoint, made_with, brought, resume_path, predictions)
+
+
+def check_resumable(plan: RunPlan, vocabulary: Sequence[str] | None, schema: type) -> None:
+    """Raises InputError when the data have another answer vocabulary, or the network or the optimizer other settings,
+    than the run that is to be continued. Settings that may change, and have, are told.
+
+    Args:
+        plan: of the run.
+        vocabulary: of the data.
+        schema: dataclass of the settings.
+    """
+    path, config, made_with = plan.resume_path, plan.config, plan.made_with
+    before = made_with.get("vocabulary")
+    if (before is None) != (vocabulary is None) or list(before or ()) != list(vocabulary or ()):
+        raise InputError(
+            f"{path} was trained on {len(before or ())} answers, and data_root has {len(vocabulary or ())} or others; "
+            "resume with the data of that run, or start a new one with load_path instead of resume_from"
+        )
+    settings = made_with.get("config") or {}
+    for key in tied(schema, Tie.WEIGHTS, Tie.INFERENCE, Tie.OPTIMIZER):
+        if key in settings and settings[key] != config[key]:
+            raise InputError(
+                f"{key} is {settings[key]!r} in the run of {path} and {config[key]!r} here; resume it with "
+                f"{key}={settings[key]!r}, or start a new run from its weights with load_path instead of resume_from"
+            )
+    changed = [
+        f"{key}={config[key]!r} (was {settings[key]!r})"
+        for key in tied(schema, Tie.COURSE)
+        if key in settings and settings[key] != config[key]
+    ]
+    if changed:
+        rank_zero_only(print)(f"resumed with other settings than before: {', '.join(changed)}", flush=True)

@@ -34,7 +34,7 @@ class PredictionWriter(Callback):
     """Gathers what `predict_step` returns, a list of records with ``qid``, on rank 0, and writes it as JSON.
 
     Through the process group, not through files: ranks may share no disk. The LightningModule's
-    ``judge(records)`` makes what is written of the records of all ranks, and says how many are right.
+    ``summarize(records)`` makes what is written of the records of all ranks, and says how many are right.
 
     Args:
         path: of the file.
@@ -59,7 +59,7 @@ class PredictionWriter(Callback):
             self.records = [record for part in parts or [] for record in part]
         if not trainer.is_global_zero or trainer.fast_dev_run:
             return
-        records, report = pl_module.judge(self.records)
+        records, report = pl_module.summarize(self.records)
         path = free_name(self.path, self.overwrite)
         write_json(path, records)
         instead = "" if path == self.path else f" ({self.path} exists: it appeared during the prediction)"

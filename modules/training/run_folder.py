@@ -103,7 +103,7 @@ def sole_writer(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def find_checkpoint(resume_from: str, log_dir: str | Path, exp_name: str, seed: int) -> Path | None:
+def find_checkpoint(resume_from: str, log_dir: str | Path, exp_name: str, seed: int) -> CheckpointFile | None:
     """The file that `resume_from` (a path, "last" or "auto") means.
 
     "last" is the newest of the experiment that can be read: a damaged one is reported, and the one before it taken.
@@ -116,8 +116,7 @@ def find_checkpoint(resume_from: str, log_dir: str | Path, exp_name: str, seed: 
         InputError: there is none, or the path given was not written by a training run here.
     """
     if resume_from not in ("last", "auto"):
-        _read_resumable(Path(resume_from))
-        return Path(resume_from)
+        return _read_resumable(Path(resume_from))
     folder = experiment_folder(log_dir, exp_name, seed)
     found = sorted(folder.glob(f"version_*/{CHECKPOINTS}/*.ckpt"), key=_newest_first)
     if resume_from == "auto":
@@ -126,11 +125,9 @@ def find_checkpoint(resume_from: str, log_dir: str | Path, exp_name: str, seed: 
     for path in found:
         try:
             _check_regular(path)
-            _read_resumable(path)
+            return _read_resumable(path)
         except InputError as error:
             rank_zero_only(print)(f"warning: {error}; going back to the checkpoint before it", flush=True)
-            continue
-        return path
     if resume_from == "auto" and not found:
         rank_zero_only(print)(f"resume_from=auto: nothing to resume in {folder}; starting anew", flush=True)
         return None
@@ -156,10 +153,11 @@ def _check_regular(path: Path) -> None:
         raise InputError(f"{path} is not a regular file")
 
 
-def _read_resumable(path: Path) -> None:
+def _read_resumable(path: Path) -> CheckpointFile:
     file = read_checkpoint(path)
     if "loops" not in file.others or "optimizer_states" not in file.others or file.metadata is None:
         raise InputError(f"{path} holds weights, but no state of a training run to resume; give it as load_path={path}")
+    return file
 
 
 def run_folder_of(checkpoint: Path) -> Path | None:

@@ -7,7 +7,7 @@ import numpy as np
 import modules  # noqa: F401
 from datamodules.tokenization import load_tokenizer
 from modules.inference.picture import save_picture
-from modules.inference.predictor import Asker, Look, LookSettings
+from modules.inference.predictor import EncodedVideo, Predictor, VideoSettings
 from modules.inference.video_input import VideoInput
 from modules.inference.web_demo import found_html
 from modules.models.dest import DeST
@@ -27,26 +27,26 @@ SEEN = VideoInput(
 )
 
 
-def make_asker(device, monkeypatch) -> Asker:
+def make_predictor(device, monkeypatch) -> Predictor:
     network = device.place(DeST(SIZES, drop_rate=0.0))
     monkeypatch.setattr(network, "to", lambda device: network)  # it is there
-    return Asker(
-        network, load_tokenizer(WORDS), ANSWERS, LookSettings(), FrameSettings(), None, None, device.device, 16
+    return Predictor(
+        network, load_tokenizer(WORDS), ANSWERS, VideoSettings(), FrameSettings(), None, None, device.device, 16
     )
 
 
 def test_ask(monkeypatch, tmp_path):
     with gpu() as device:
-        asker = make_asker(device, monkeypatch)
+        predictor = make_predictor(device, monkeypatch)
         with device.step("ask: look at a video of 4 frames") as looking:
-            look = Look(Path("clip.mp4"), SEEN, asker.encode(SEEN))
-        asker.answer_features  # noqa: B018 (once for all questions)
+            video = EncodedVideo(Path("clip.mp4"), SEEN, predictor.encode(SEEN))
+        predictor.answer_features  # noqa: B018 (once for all questions)
         with device.step("ask: 2 questions") as asking:
-            asker.ask(look, ["what is it", "is it red"])
+            predictor.answer(video, ["what is it", "is it red"])
         with device.step("ask: a question, with maps") as mapping:
-            (answer,) = asker.ask(look, ["what is it"], with_maps=True)
-        save_picture(tmp_path / "out.png", look, answer)
-        assert "data:image/jpeg" in found_html(look, answer)
+            (answer,) = predictor.answer(video, ["what is it"], with_maps=True)
+        save_picture(tmp_path / "out.png", video, answer)
+        assert "data:image/jpeg" in found_html(video, answer)
     # Answers, probabilities and logits are read, and two maps.
     looking.check(410)
     asking.check(620, reads=3)

@@ -4,7 +4,7 @@ import dataclasses
 
 import modules  # noqa: F401
 from modules.objectives.settings import OptimizerSettings
-from modules.objectives.temporal_referring import TemporalReferring
+from modules.objectives.temporal_referring import ReferringDeST, TemporalReferring
 from tests.modules.objectives.referring_batch import make_referring_batch
 
 from .device import gpu
@@ -13,7 +13,8 @@ from .training import SIZES, as_in_a_run, moved, place, train, validate
 
 def task_and_batches():
     sizes = dataclasses.replace(SIZES, max_clips=24)
-    task = TemporalReferring(sizes, OptimizerSettings(warmup_steps=0), freeze=("ans_encoder.lm.embeddings",))
+    optimizer = OptimizerSettings(warmup_steps=0)
+    task = TemporalReferring(ReferringDeST(sizes), optimizer, freeze=("ans_encoder.lm.embeddings",))
     return task, [make_referring_batch(16, seed, num_clips=8, width=16) for seed in range(3)]
 
 

@@ -5,8 +5,8 @@ import torch
 
 import modules  # noqa: F401
 from datasets.video.windows import WindowBatch
+from modules.inference.feature_extractor import FeatureExtractor
 from modules.models.video_swin import VideoSwin, get_sizes
-from preproc.extract_features import FeatureExtractor
 
 from .device import gpu
 

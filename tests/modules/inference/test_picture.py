@@ -13,7 +13,7 @@ from rich.console import Console
 from datasets.errors import InputError
 from modules.inference.attention_maps import AttentionMaps
 from modules.inference.picture import clip_edges, draw_answer, light_up, picture_paths, save_picture
-from modules.inference.predictor import Answer, Look
+from modules.inference.predictor import Answer, EncodedVideo
 from modules.inference.table import answer_table, times_line
 from modules.inference.video_input import VideoInput
 from modules.models.dest import VideoMemory
@@ -21,7 +21,7 @@ from modules.models.dest import VideoMemory
 SPANS = np.array([[0.0, 2.0], [1.0, 3.0], [2.0, 4.0]])
 
 
-def make_answer(num_frames: int = 4, clips: bool = True) -> tuple[Look, Answer]:
+def make_answer(num_frames: int = 4, clips: bool = True) -> tuple[EncodedVideo, Answer]:
     frames = np.full((num_frames, 3, 32, 32), 200, np.uint8)
     times = np.arange(num_frames) / 3
     seen = VideoInput(frames, times, np.zeros((3, 8)) if clips else None, SPANS if clips else None, 4.0)
@@ -29,7 +29,7 @@ def make_answer(num_frames: int = 4, clips: bool = True) -> tuple[Look, Answer]:
     shares[0, 0, 1] = 1
     maps = AttentionMaps(shares, torch.tensor([0.1, 0.7, 0.2]) if clips else None)
     answer = Answer("what is it", ["red diamond", "no"], [0.75, 0.25], torch.zeros(2), maps)
-    return Look(Path("clip.mp4"), seen, VideoMemory()), answer
+    return EncodedVideo(Path("clip.mp4"), seen, VideoMemory()), answer
 
 
 class TestPicture:
@@ -80,9 +80,9 @@ class TestPicture:
         assert suffix == "pdf" or path.read_bytes() == first
 
     def test_dollars_are_no_maths(self, tmp_path):
-        look, answer = make_answer()
+        video, answer = make_answer()
         answer = replace(answer, question=r"is $\foo$ here", best=[r"$\bar$", "no"])
-        save_picture(tmp_path / "out.svg", look, answer)
+        save_picture(tmp_path / "out.svg", video, answer)
         content = (tmp_path / "out.svg").read_text()
         assert r"is $\foo$ here" in content
         assert r"$\bar$" in content

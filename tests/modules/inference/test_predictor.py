@@ -11,7 +11,7 @@ import torch
 from config import run_command_line
 from datasets.errors import InputError
 from datasets.frames import FrameReader
-from modules.inference.predictor import Asker, read_questions
+from modules.inference.predictor import Predictor, read_questions
 from modules.objectives.open_ended_qa import OpenEndedQA
 from tests.datasets.video.video_files import make_video
 from tests.toy_run import toy_settings
@@ -27,8 +27,8 @@ def one_thread():
 
 
 @pytest.fixture(scope="module")
-def asker(toy_checkpoint) -> Asker:
-    return Asker.open(toy_checkpoint)
+def predictor(toy_checkpoint) -> Predictor:
+    return Predictor.open(toy_checkpoint)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def tested(toy_world, toy_checkpoint, tmp_path_factory):
 
 
 class TestSameAsTheDataSet:
-    def test_answers_and_scores(self, toy_world, asker, tested):
+    def test_answers_and_scores(self, toy_world, predictor, tested):
         records, logits = tested
         with (toy_world / "data" / "anetqa" / "test.csv").open(newline="") as file:
             questions = list(csv.DictReader(file))
@@ -59,25 +59,25 @@ class TestSameAsTheDataSet:
         answered = set()
         for video in videos:
             own = [row for row in questions if row["video_id"] == video]
-            look = asker.look(toy_world / "raw" / "anetqa" / "videos" / f"v_{video}.mp4")
-            for row, answer in zip(own, asker.ask(look, [row["question"] for row in own]), strict=True):
+            encoded = predictor.encode_video(toy_world / "raw" / "anetqa" / "videos" / f"v_{video}.mp4")
+            for row, answer in zip(own, predictor.answer(encoded, [row["question"] for row in own]), strict=True):
                 assert answer.best == records[row["qid"]]["answer10"]
                 torch.testing.assert_close(answer.logits, logits[row["qid"]], rtol=1e-5, atol=1e-5)
                 assert answer.probabilities == sorted(answer.probabilities, reverse=True)
                 answered.add((*answer.best,))
         assert len(answered) > 4  # not one answer to all
 
-    def test_frames_and_features_to_the_bit(self, toy_world, asker, toy_video):
-        seen = asker.look(toy_video).seen
+    def test_frames_and_features_to_the_bit(self, toy_world, predictor, toy_video):
+        seen = predictor.encode_video(toy_video).seen
         name = toy_video.stem
-        settings = asker.look_settings
+        settings = predictor.video_settings
         frames = FrameReader(toy_world / "data" / "anetqa" / "frames", settings.nframe, settings.trim, 64)
         assert np.array_equal(seen.frames, frames.read(name))
         with h5py.File(toy_world / "data" / "anetqa" / "anetqa.h5", locking=False) as features:
             assert np.array_equal(seen.clips, features[name.removeprefix("v_")][()])
 
-    def test_times(self, asker, toy_video):
-        seen = asker.look(toy_video).seen  # 48 frames, 8 a second
+    def test_times(self, predictor, toy_video):
+        seen = predictor.encode_video(toy_video).seen  # 48 frames, 8 a second
         assert seen.seconds == 6
         assert seen.frame_times == pytest.approx(np.array([1, 6, 10, 15]) / 3)  # of 18 at 3 a second
         assert seen.clip_spans.tolist() == [[start, start + 1] for start in range(6)]
@@ -86,19 +86,19 @@ class TestSameAsTheDataSet:
 class TestManyQuestions:
     QUESTIONS = ("what acted at the end", "what", "where does it happen", "what is below the sign", "is there a tree")
 
-    def test_a_few_at_a_time(self, asker, toy_video, monkeypatch):
-        look = asker.look(toy_video)
-        together = asker.ask(look, self.QUESTIONS)
+    def test_a_few_at_a_time(self, predictor, toy_video, monkeypatch):
+        video = predictor.encode_video(toy_video)
+        together = predictor.answer(video, self.QUESTIONS)
         asked = []
-        original = asker.network.question_features
+        original = predictor.network.question_features
 
         def question_features(questions, *rest):
             asked.append(tuple(questions.ids.shape))
             return original(questions, *rest)
 
-        monkeypatch.setattr(asker.network, "question_features", question_features)
-        monkeypatch.setattr(asker, "questions_at_once", 2)
-        in_chunks = asker.ask(look, self.QUESTIONS)
+        monkeypatch.setattr(predictor.network, "question_features", question_features)
+        monkeypatch.setattr(predictor, "questions_at_once", 2)
+        in_chunks = predictor.answer(video, self.QUESTIONS)
         assert [number for number, _ in asked] == [2, 2, 1]
         assert [length for _, length in asked] == sorted(length for _, length in asked)
         for one, other in zip(together, in_chunks, strict=True):
@@ -106,16 +106,16 @@ class TestManyQuestions:
             torch.testing.assert_close(one.logits, other.logits, rtol=1e-4, atol=1e-5)
 
     def test_as_many_as_a_run_has_at_once(self, toy_checkpoint):
-        assert Asker.open(toy_checkpoint, settings={"per_gpu_batchsize": 3}).questions_at_once == 3
+        assert Predictor.open(toy_checkpoint, settings={"per_gpu_batchsize": 3}).questions_at_once == 3
 
 
-def test_half_precision_with_maps(toy_checkpoint, toy_video, asker):
+def test_half_precision_with_maps(toy_checkpoint, toy_video, predictor):
     """What every question on a GPU comes to: weights in float32, the video's states not."""
-    half = Asker.open(toy_checkpoint, precision="bf16")
-    look = half.look(toy_video)
-    assert look.memory.frames[-1][0].dtype == torch.bfloat16
-    (found,) = half.ask(look, ["what acted at the end"], with_maps=True)
-    (expected,) = asker.ask(asker.look(toy_video), ["what acted at the end"], with_maps=True)
+    half = Predictor.open(toy_checkpoint, precision="bf16")
+    video = half.encode_video(toy_video)
+    assert video.memory.frames[-1][0].dtype == torch.bfloat16
+    (found,) = half.answer(video, ["what acted at the end"], with_maps=True)
+    (expected,) = predictor.answer(predictor.encode_video(toy_video), ["what acted at the end"], with_maps=True)
     torch.testing.assert_close(found.logits, expected.logits, rtol=0.02, atol=0.02)
     if found.best[0] == expected.best[0]:
         torch.testing.assert_close(found.maps.clips, expected.maps.clips, rtol=0.2, atol=0.02)
@@ -123,76 +123,78 @@ def test_half_precision_with_maps(toy_checkpoint, toy_video, asker):
 
 
 class TestSettings:
-    def test_number_of_best_answers(self, asker, toy_video):
-        (answer,) = asker.ask(asker.look(toy_video), ["what acted at the end"], num_best=3)
+    def test_number_of_best_answers(self, predictor, toy_video):
+        (answer,) = predictor.answer(predictor.encode_video(toy_video), ["what acted at the end"], num_best=3)
         assert len(answer.best) == len(answer.probabilities) == 3
         assert answer.maps is None
-        (answer,) = asker.ask(asker.look(toy_video), ["what acted at the end"], num_best=10_000)
-        assert sorted(answer.best) == sorted(asker.vocabulary)
+        (answer,) = predictor.answer(predictor.encode_video(toy_video), ["what acted at the end"], num_best=10_000)
+        assert sorted(answer.best) == sorted(predictor.vocabulary)
         assert sum(answer.probabilities) == pytest.approx(1)
 
     def test_what_is_given_decides_over_the_checkpoint(self, toy_checkpoint, toy_video):
-        asker = Asker.open(toy_checkpoint, settings={"nframe": 2, "max_video_len": 3, "max_text_len": 4})
-        seen = asker.look(toy_video).seen
+        predictor = Predictor.open(toy_checkpoint, settings={"nframe": 2, "max_video_len": 3, "max_text_len": 4})
+        seen = predictor.encode_video(toy_video).seen
         assert len(seen.frames) == 2
         assert len(seen.clips) == len(seen.clip_spans) == 3
-        assert asker.encode_questions(["what acted at the end"])[0].shape == (1, 4)
+        assert predictor.encode_questions(["what acted at the end"])[0].shape == (1, 4)
 
     def test_more_clips_than_positions(self, toy_checkpoint):
         with pytest.raises(InputError, match="max_video_len=40 clips are more than the network's 32 positions; lower"):
-            Asker.open(toy_checkpoint, settings={"max_video_len": 40})
+            Predictor.open(toy_checkpoint, settings={"max_video_len": 40})
 
-    def test_a_text_longer_than_the_positions_is_cut(self, asker, toy_video):
-        asker.ask(asker.look(toy_video), ["what " * 600])
+    def test_a_text_longer_than_the_positions_is_cut(self, predictor, toy_video):
+        predictor.answer(predictor.encode_video(toy_video), ["what " * 600])
 
     def test_baseline_without_temporal_stream(self, toy_world, tmp_path, toy_video):
         run = toy_settings(toy_world, tmp_path, "task_finetune_anetqa_mean")
         assert run_command_line([*run, "exp_name=mean", "max_steps=1", "max_epoch=None", "warmup_steps=0"]) == 0
-        asker = Asker.open(tmp_path / "mean_seed0" / "version_0" / "checkpoints" / "last.ckpt")
-        (answer,) = asker.ask(asker.look(toy_video), ["what is below the sign"], with_maps=True)
+        predictor = Predictor.open(tmp_path / "mean_seed0" / "version_0" / "checkpoints" / "last.ckpt")
+        (answer,) = predictor.answer(predictor.encode_video(toy_video), ["what is below the sign"], with_maps=True)
         assert answer.maps.clips is None
-        assert asker.extractor is None
+        assert predictor.extractor is None
 
-    def test_published_file_takes_its_words_from_the_data(self, toy_world, toy_checkpoint, toy_video, tmp_path, asker):
+    def test_published_file_takes_its_words_from_the_data(
+        self, toy_world, toy_checkpoint, toy_video, tmp_path, predictor
+    ):
         """A checkpoint that holds weights alone, and features of a Video Swin checkpoint of known architecture."""
         path, swin = tmp_path / "weights.ckpt", tmp_path / "swin.pth"
         weights = torch.load(toy_checkpoint, weights_only=True)["state_dict"]
         torch.save(weights, path)
-        torch.save(asker.extractor.model.state_dict(), swin)
+        torch.save(predictor.extractor.model.state_dict(), swin)
         with pytest.raises(InputError, match=r"weights.ckpt was not saved here and holds no answers: add data_root="):
-            Asker.open(path, swin)
+            Predictor.open(path, swin)
         words = {"data_root": toy_world / "data" / "anetqa", "tokenizer": toy_world / "raw" / "tokenizer"}
         heads = {"vit_config": {"vit_heads": 4}, "bert_config": {"num_heads": 4}, "answer_config": {"answer_heads": 4}}
-        opened = Asker.open(path, swin, {**words, **heads, "nframe": 4, "max_video_len": 32})
+        opened = Predictor.open(path, swin, {**words, **heads, "nframe": 4, "max_video_len": 32})
         assert opened.clip_settings.arch == "toy"
         assert opened.clip_settings.windows.clip_len == 32  # as published
-        assert opened.vocabulary == asker.vocabulary
+        assert opened.vocabulary == predictor.vocabulary
         assert opened.notes == [
             f"nothing in {path} says what it was trained with; taken are nframe=4, trim=1, max_video_len=32, without "
             "published_quirks. A published checkpoint needs its recipe: add task_finetune_anetqa published_quirks=True"
         ]
-        opened.clip_settings = asker.clip_settings
+        opened.clip_settings = predictor.clip_settings
         question = ["what acted at the end"]
-        (one,), (other,) = (asking.ask(asking.look(toy_video), question) for asking in (opened, asker))
+        (one,), (other,) = (asking.answer(asking.encode_video(toy_video), question) for asking in (opened, predictor))
         torch.testing.assert_close(one.logits, other.logits)
 
     def test_published_file_is_asked_as_its_recipe_says(
-        self, toy_world, toy_checkpoint, toy_video, tmp_path, asker, monkeypatch, capsys
+        self, toy_world, toy_checkpoint, toy_video, tmp_path, predictor, monkeypatch, capsys
     ):
         path, swin = tmp_path / "weights.ckpt", tmp_path / "swin.pth"
         torch.save(torch.load(toy_checkpoint, weights_only=True)["state_dict"], path)
-        torch.save(asker.extractor.model.state_dict(), swin)
+        torch.save(predictor.extractor.model.state_dict(), swin)
         asked = []
-        original = Asker.look
-        monkeypatch.setattr(Asker, "look", lambda self, video: asked.append(self) or original(self, video))
+        original = Predictor.encode_video
+        monkeypatch.setattr(Predictor, "encode_video", lambda self, video: asked.append(self) or original(self, video))
         words = ["ask", "with", f"load_path={path}", f"swin_path={swin}", f"video={toy_video}", "question=what acted"]
         words += [f"tokenizer={toy_world / 'raw' / 'tokenizer'}", f"data_root={toy_world / 'data' / 'anetqa'}", "toy"]
         words += ["image_size=64", "nframe=16"]
         assert run_command_line([*words, "task_finetune_anetqa", "published_quirks=True"]) == 0
         (opened,) = asked
-        assert (opened.look_settings.trim, opened.look_settings.nframe) == (0.8, 16)
+        assert (opened.video_settings.trim, opened.video_settings.nframe) == (0.8, 16)
         assert opened.network.published_quirks
-        assert opened.look(toy_video).seen.frames.shape == (16, 3, 64, 64)
+        assert opened.encode_video(toy_video).seen.frames.shape == (16, 3, 64, 64)
         assert "says what it was trained with" not in capsys.readouterr().out
 
     def test_random_weights(self, toy_world, toy_video):
@@ -201,22 +203,22 @@ class TestSettings:
         sizes["bert_config"] = {"num_layers": 2, "num_text_layers": 1, "num_heads": 2, "vocab_size": 600}
         words = {"data_root": toy_world / "data" / "anetqa", "tokenizer": toy_world / "raw" / "tokenizer"}
         with pytest.raises(InputError, match="random weights know no answers: add data_root=FOLDER"):
-            Asker.open(None, settings=sizes)
+            Predictor.open(None, settings=sizes)
         with pytest.raises(
             InputError, match="Video Swin base gives features of 1024 numbers, and the network takes 128"
         ):
-            Asker.open(None, settings=sizes | words)
+            Predictor.open(None, settings=sizes | words)
         sizes |= {"input_video_embed_size": 1024, "temporal": False}
-        asker = Asker.open(None, settings=sizes | words)
-        assert asker.notes == ["no load_path: the weights are random, and so are the answers"]
-        (answer,) = asker.ask(asker.look(toy_video), ["what acted at the end"])
+        predictor = Predictor.open(None, settings=sizes | words)
+        assert predictor.notes == ["no load_path: the weights are random, and so are the answers"]
+        (answer,) = predictor.answer(predictor.encode_video(toy_video), ["what acted at the end"])
         assert len(answer.best) == 10
 
 
 @pytest.fixture(scope="module")
-def swin(asker, tmp_path_factory):
+def swin(predictor, tmp_path_factory):
     path = tmp_path_factory.mktemp("swin") / "swin.pth"
-    torch.save(asker.extractor.model.state_dict(), path)
+    torch.save(predictor.extractor.model.state_dict(), path)
     return path
 
 
@@ -237,27 +239,27 @@ class TestVideoSwin:
         with pytest.raises(
             InputError, match=r"need the Video Swin toy checkpoint that .* made with: add swin_path=FILE"
         ):
-            Asker.open(checkpoint)
+            Predictor.open(checkpoint)
 
-    def test_another_file(self, checkpoint, swin, asker, toy_video):
-        opened = Asker.open(checkpoint, swin)
+    def test_another_file(self, checkpoint, swin, predictor, toy_video):
+        opened = Predictor.open(checkpoint, swin)
         assert opened.notes == [f"{swin} is another file than the one that the training features were made with"]
-        assert np.array_equal(opened.look(toy_video).seen.clips, asker.look(toy_video).seen.clips)
+        assert np.array_equal(opened.encode_video(toy_video).seen.clips, predictor.encode_video(toy_video).seen.clips)
 
     def test_not_needed(self, toy_checkpoint, swin):
         with pytest.raises(InputError, match="were made by an untrained Video Swin; drop swin_path"):
-            Asker.open(toy_checkpoint, swin)
+            Predictor.open(toy_checkpoint, swin)
 
     def test_no_video_swin(self, checkpoint, toy_checkpoint):
         with pytest.raises(InputError, match="is no Video Swin toy checkpoint"):
-            Asker.open(checkpoint, toy_checkpoint)
+            Predictor.open(checkpoint, toy_checkpoint)
 
     def test_record_of_another_version(self, checkpoint, swin):
         content = torch.load(checkpoint, weights_only=True)
         del content["dest"]["preprocessing"]["clips"]["clip_len"]
         torch.save(content, checkpoint)
         with pytest.raises(InputError, match="record of its clip features lacks 'clip_len': it is another version's"):
-            Asker.open(checkpoint, swin)
+            Predictor.open(checkpoint, swin)
 
 
 class TestCommand:
@@ -359,7 +361,7 @@ class TestCommand:
 
 
 class TestFullMemory:
-    """Of the GPU or the machine: one line that says what to lower, and an asker that can be asked again."""
+    """Of the GPU or the machine: one line that says what to lower, and a predictor that can be asked again."""
 
     LOWER = r"lower nframe \(now 4\) or per_gpu_batchsize \(now \d+\), or set precision=bf16, or "
     GPU = rf"^the GPU's memory is full; {LOWER}set accelerator=cpu, or free some of it$"
@@ -372,24 +374,24 @@ class TestFullMemory:
     )
 
     @pytest.mark.parametrize(("error", "message"), ERRORS)
-    def test_while_looking_and_asking(self, asker, toy_video, monkeypatch, error, message):
-        look = asker.look(toy_video)
+    def test_while_looking_and_asking(self, predictor, toy_video, monkeypatch, error, message):
+        video = predictor.encode_video(toy_video)
         for method in ("encode_videos", "question_features"):
             with monkeypatch.context() as patch:
-                patch.setattr(asker.network, method, failing(error))
+                patch.setattr(predictor.network, method, failing(error))
                 with pytest.raises(InputError, match=message):
-                    asker.ask(asker.look(toy_video), ["what"])
-        assert len(asker.ask(look, ["what"])) == 1
+                    predictor.answer(predictor.encode_video(toy_video), ["what"])
+        assert len(predictor.answer(video, ["what"])) == 1
 
     def test_while_loading(self, toy_checkpoint, monkeypatch):
-        monkeypatch.setattr("modules.inference.predictor.load_weights", failing(self.ERRORS[0][0]))
+        monkeypatch.setattr("modules.checkpoints.network.load_weights", failing(self.ERRORS[0][0]))
         with pytest.raises(InputError, match=r"^the GPU's memory is full; set accelerator=cpu, or free some"):
-            Asker.open(toy_checkpoint)
+            Predictor.open(toy_checkpoint)
 
-    def test_another_error_comes_out_as_it_is(self, asker, toy_video, monkeypatch):
-        monkeypatch.setattr(asker.network, "encode_videos", failing(RuntimeError("a mistake")))
+    def test_another_error_comes_out_as_it_is(self, predictor, toy_video, monkeypatch):
+        monkeypatch.setattr(predictor.network, "encode_videos", failing(RuntimeError("a mistake")))
         with pytest.raises(RuntimeError, match="a mistake"):
-            asker.look(toy_video)
+            predictor.encode_video(toy_video)
 
 
 def failing(error):

@@ -13,8 +13,8 @@ import pytest
 
 from datasets.errors import InputError
 from datasets.video.ffmpeg import find_ffmpeg
-from modules.inference.predictor import Asker
-from modules.inference.web_demo import LOOKS_KEPT, WebDemo, find_examples
+from modules.inference.predictor import Predictor
+from modules.inference.web_demo import VIDEOS_KEPT, WebDemo, find_examples
 from tests.datasets.video.video_files import make_video
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -22,13 +22,13 @@ QUESTION = "what acted at the end"
 
 
 @pytest.fixture(scope="module")
-def asker(toy_checkpoint):
-    return Asker.open(toy_checkpoint)
+def predictor(toy_checkpoint):
+    return Predictor.open(toy_checkpoint)
 
 
 @pytest.fixture(scope="module")
-def expected(asker, toy_video):
-    (answer,) = asker.ask(asker.look(toy_video), [QUESTION])
+def expected(predictor, toy_video):
+    (answer,) = predictor.answer(predictor.encode_video(toy_video), [QUESTION])
     return answer
 
 
@@ -37,8 +37,8 @@ def shown_answers(page: str) -> list[tuple[str, str]]:
 
 
 class TestWebDemo:
-    def test_answers_frames_and_times(self, asker, toy_video, expected):
-        page = WebDemo(asker, 60).answer(str(toy_video), f" {QUESTION} ")
+    def test_answers_frames_and_times(self, predictor, toy_video, expected):
+        page = WebDemo(predictor, 60).answer(str(toy_video), f" {QUESTION} ")
         shares = [f"{100 * share:.1f} %" for share in expected.probabilities]
         assert shown_answers(page) == list(zip(expected.best, shares, strict=True))
         assert page.count('<img src="data:image/jpeg;base64,') == 4
@@ -46,16 +46,16 @@ class TestWebDemo:
         assert "5.0 s" in page
         assert "s in all" in page
 
-    def test_a_question_is_text_and_not_markup(self, asker, toy_video):
-        page = WebDemo(asker, 60).answer(str(toy_video), "<script>alert(1)</script>")
+    def test_a_question_is_text_and_not_markup(self, predictor, toy_video):
+        page = WebDemo(predictor, 60).answer(str(toy_video), "<script>alert(1)</script>")
         assert "<script" not in page
 
-    def test_a_few_videos_are_remembered(self, asker, toy_video, tmp_path, monkeypatch):
+    def test_a_few_videos_are_remembered(self, predictor, toy_video, tmp_path, monkeypatch):
         looked = []
-        original = asker.look
-        monkeypatch.setattr(asker, "look", lambda path: looked.append(Path(path).name) or original(path))
-        demo = WebDemo(asker, 60)
-        copies = [tmp_path / f"{index}.mp4" for index in range(LOOKS_KEPT + 1)]
+        original = predictor.encode_video
+        monkeypatch.setattr(predictor, "encode_video", lambda path: looked.append(Path(path).name) or original(path))
+        demo = WebDemo(predictor, 60)
+        copies = [tmp_path / f"{index}.mp4" for index in range(VIDEOS_KEPT + 1)]
         for copy in copies:
             copy.write_bytes(toy_video.read_bytes())
         for copy in [*copies[:2], copies[0], copies[2], copies[0], copies[1]]:
@@ -74,7 +74,7 @@ class TestWebDemo:
             ("long.mp4", QUESTION, "long.mp4 is 7 s long; videos of up to 6 s are taken."),
         ],
     )
-    def test_what_is_refused(self, asker, toy_video, tmp_path, video, question, said):
+    def test_what_is_refused(self, predictor, toy_video, tmp_path, video, question, said):
         make_video(tmp_path / "long.mp4", 70, rate=10)
         (tmp_path / "noise.mp4").write_bytes(b"noise" * 100)
         whole = make_video(tmp_path / "short.mp4", 10).read_bytes()
@@ -82,7 +82,7 @@ class TestWebDemo:
         (tmp_path / "cut.mp4").write_bytes(whole[: whole.index(b"mdat") - 4] + whole[whole.index(b"moov") - 4 :])
         path = {None: None, "toy": str(toy_video)}.get(video, str(tmp_path / str(video)))
         with pytest.raises(InputError) as caught:
-            WebDemo(asker, 6).answer(path, question)
+            WebDemo(predictor, 6).answer(path, question)
         assert str(caught.value).startswith(said)
         assert str(tmp_path) not in str(caught.value)
 
@@ -211,14 +211,14 @@ class TestPage:
         page.set_input_files("input[type=file]", tmp_path / "large.mp4")
         page.get_by_text("exceed").first.wait_for()
 
-    def test_two_users_at_once(self, user, asker, toy_video):
+    def test_two_users_at_once(self, user, predictor, toy_video):
         videos = sorted(toy_video.parent.glob("*_test_*.mp4"))[:2]
         questions = [QUESTION, "where does it happen"]
         pages = [user(), user()]
         for page, video, question in zip(pages, videos, questions, strict=True):
             ask(page, video, question)
         for page, video, question in zip(pages, videos, questions, strict=True):
-            (answer,) = asker.ask(asker.look(video), [question])
+            (answer,) = predictor.answer(predictor.encode_video(video), [question])
             assert first_answer(page) == answer.best[0]
             shown = shown_answers(page.locator("#found").inner_html())
             assert shown == [
@@ -226,13 +226,13 @@ class TestPage:
             ]
 
 
-def test_without_gradio(asker, monkeypatch):
+def test_without_gradio(predictor, monkeypatch):
     from modules.inference.web_demo import serve
 
     monkeypatch.setitem(sys.modules, "gradio", None)
     monkeypatch.setenv("GRADIO_TEMP_DIR", "")
     with pytest.raises(InputError, match=r"the web demo needs Gradio: pip install -r requirements-demo\.txt"):
-        serve(asker)
+        serve(predictor)
 
 
 @pytest.fixture
@@ -246,9 +246,9 @@ def stalled(tmp_path, monkeypatch):
     return make_video(tmp_path / "stalled.mp4", 10)
 
 
-def test_a_video_that_stalls_keeps_nobody_waiting(asker, toy_video, stalled, expected, monkeypatch):
+def test_a_video_that_stalls_keeps_nobody_waiting(predictor, toy_video, stalled, expected, monkeypatch):
     monkeypatch.setattr("datasets.video.ffmpeg.STALL_SECONDS", 6)
-    demo = WebDemo(asker, 60)
+    demo = WebDemo(predictor, 60)
     with ThreadPoolExecutor(4) as visitors:
         first = visitors.submit(demo.answer, str(stalled), QUESTION)
         others = [visitors.submit(demo.answer, str(toy_video), QUESTION) for _ in range(2)]
@@ -259,11 +259,11 @@ def test_a_video_that_stalls_keeps_nobody_waiting(asker, toy_video, stalled, exp
             first.result()
 
 
-def test_a_recording_without_a_length(asker):
+def test_a_recording_without_a_length(predictor):
     recording = ROOT / "tests" / "fixtures" / "videos" / "nodur.webm"
-    assert len(shown_answers(WebDemo(asker, 60).answer(str(recording), QUESTION))) == 10
+    assert len(shown_answers(WebDemo(predictor, 60).answer(str(recording), QUESTION))) == 10
     with pytest.raises(InputError, match=r"nodur\.webm is 1 s long; videos of up to 0\.5 s are taken"):
-        WebDemo(asker, 0.5).answer(str(recording), QUESTION)
+        WebDemo(predictor, 0.5).answer(str(recording), QUESTION)
 
 
 @pytest.mark.parametrize(

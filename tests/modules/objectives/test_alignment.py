@@ -11,7 +11,7 @@ from torch.nn import functional as F
 import modules  # noqa: F401  (declares torchvision's operators first)
 from modules.objectives.alignment import alignment_loss, count_on_all_ranks, gather_rows
 from modules.objectives.settings import OptimizerSettings
-from modules.objectives.temporal_referring import TemporalReferring
+from modules.objectives.temporal_referring import ReferringDeST, TemporalReferring
 from tests.modules.models.test_dest import SMALL, lively
 
 from .referring_batch import joined, make_referring_batch
@@ -66,7 +66,7 @@ def test_alone_nothing_is_gathered():
 
 def make_task() -> TemporalReferring:
     torch.manual_seed(0)
-    task = TemporalReferring(SMALL, OptimizerSettings(), drop_rate=0.0)
+    task = TemporalReferring(ReferringDeST(SMALL, drop_rate=0.0), OptimizerSettings())
     lively(task.model).train()
     task.log = lambda *_, **__: None
     return task

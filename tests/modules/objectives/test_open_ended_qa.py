@@ -5,6 +5,7 @@ import torch
 
 import modules  # noqa: F401
 from datasets.qa import IGNORE_INDEX
+from modules.models.dest import DeST
 from modules.objectives.open_ended_qa import OpenEndedQA
 from modules.objectives.settings import OptimizerSettings
 from tests.modules.models.test_dest import SMALL, lively, make_batch
@@ -19,7 +20,12 @@ def make_task(num_answers: int = 1) -> tuple[OpenEndedQA, dict]:
     for name in ("qids", "question_texts", "answer_texts"):
         batch[name] = [f"{name[0]}_{index}" for index in range(5)]
     task = OpenEndedQA(
-        SMALL, OptimizerSettings(), ANSWERS, batch["answer_ids"], batch["answer_mask"], num_answers, drop_rate=0.0
+        DeST(SMALL, drop_rate=0.0),
+        OptimizerSettings(),
+        ANSWERS,
+        batch["answer_ids"],
+        batch["answer_mask"],
+        num_answers,
     )
     lively(task.model)
     task.logged = {}
@@ -70,12 +76,12 @@ def test_records_of_all_ranks_are_put_in_order_and_judged():
     best = task.model(batch).topk(2).indices.tolist()
     batch["answer_texts"] = [ANSWERS[best[0][0]], ANSWERS[best[1][1]], "", ANSWERS[best[3][0]], "of no vocabulary"]
     task.on_predict_start()
-    records, report = task.judge(task.predict_step(batch, 0))
+    records, report = task.summarize(task.predict_step(batch, 0))
     assert [record["qid"] for record in records] == ["q_1", "q_3", "q_4", "q_0", "q_2"]
     assert records[0] == {"qid": "q_1", "answer": ANSWERS[best[1][0]], "answer10": [ANSWERS[i] for i in best[1]]}
     assert report == "5 questions, accuracy 40.00 %"
     with pytest.raises(AssertionError, match="each question exactly once"):
-        task.judge(task.predict_step(batch, 0)[:3])
+        task.summarize(task.predict_step(batch, 0)[:3])
 
 
 @torch.no_grad()
@@ -94,7 +100,7 @@ def test_a_single_answer_carries_no_list():
     task, batch = make_task(num_answers=1)
     task.on_predict_start()
     batch["indices"] = [0, 1, 2, 3, 4]
-    assert set(task.judge(task.predict_step(batch, 0))[0][0]) == {"qid", "answer"}
+    assert set(task.summarize(task.predict_step(batch, 0))[0][0]) == {"qid", "answer"}
 
 
 def test_small_vocabulary_gives_fewer_than_ten():

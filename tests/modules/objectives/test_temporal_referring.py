@@ -17,7 +17,7 @@ from .referring_batch import NUM_CLIPS, make_referring_batch
 @pytest.fixture
 def task() -> TemporalReferring:
     torch.manual_seed(0)
-    task = TemporalReferring(SMALL, OptimizerSettings(), freeze=["text_encoder.embeddings"], drop_rate=0.0)
+    task = TemporalReferring(ReferringDeST(SMALL, 0.0), OptimizerSettings(), freeze=["text_encoder.embeddings"])
     lively(task.model)
     task.logged = {}
     task.log = lambda name, value, **_: task.logged.__setitem__(name, value)
@@ -112,7 +112,7 @@ def test_predictions_and_their_count(task):
     batch["labels"][3] = (batch["labels"][3] + 1) % NUM_CLIPS
     records = task.predict_step(batch, 0)
     assert records[3] == {"qid": "toy/3/0", "type": 3, "correct": False}
-    counts, table = task.judge(records[:4])
+    counts, table = task.summarize(records[:4])
     assert counts["after"] == {"questions": 1, "correct": 0, "accuracy": 0.0}
     assert counts["before"] == {"questions": 0, "correct": 0, "accuracy": None}
     assert counts["all"] == {"questions": 4, "correct": 3, "accuracy": 0.75}

@@ -7,13 +7,13 @@ from datamodules.batch import Questions
 from modules.checkpoints.loading import load_weights
 from modules.models.settings import ModelSizes
 from modules.objectives.settings import OptimizerSettings
-from modules.objectives.temporal_referring import TemporalReferring
+from modules.objectives.temporal_referring import ReferringDeST, TemporalReferring
 from tests.modules.models.parity import arrays, rebuilt_file, rebuilt_weight, relative_error
 
 
 @pytest.fixture(scope="module")
 def task():
-    task = TemporalReferring(ModelSizes(head_width=384), OptimizerSettings())
+    task = TemporalReferring(ReferringDeST(ModelSizes(head_width=384)), OptimizerSettings())
     load_weights(task.model, rebuilt_file("trm"), verbose=False)
     rebuilt_weight.cache_clear()
     task.logged = {}

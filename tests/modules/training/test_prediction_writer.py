@@ -8,7 +8,7 @@ from modules.training.prediction_writer import PredictionWriter, check_free
 
 RECORDS = [{"qid": "q", "answer": "yes"}]
 TRAINER = SimpleNamespace(world_size=1, is_global_zero=True, fast_dev_run=False, datamodule=None)
-MODULE = SimpleNamespace(judge=lambda records: (records, "1 of 1 right"))
+MODULE = SimpleNamespace(summarize=lambda records: (records, "1 of 1 right"))
 
 
 def write(path, overwrite=False, meanwhile=lambda: None):

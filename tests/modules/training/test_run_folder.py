@@ -122,6 +122,7 @@ class TestNewestCheckpoint:
         def read(path):
             if path.read_text() != "whole":
                 raise InputError(f"{path} is damaged")
+            return path
 
         monkeypatch.setattr(run_folder, "_read_resumable", read)
         folder = tmp_path / "a_seed0/version_9/checkpoints"
