@@ -55,7 +55,7 @@ def test_asking_and_training_switch_first(tmp_path, monkeypatch):
         torch.backends.cudnn.allow_tf32 = True
         raise InputError("seen")
 
-    monkeypatch.setattr("modules.inference.predictor.Asker.open", stop)
+    monkeypatch.setattr("modules.inference.predictor.Predictor.open", stop)
     monkeypatch.setattr("pytorch_lightning.seed_everything", stop)
     file, data = tmp_path / "x.pt", make_small_world(tmp_path)
     file.touch()

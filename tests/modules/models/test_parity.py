@@ -6,7 +6,8 @@ from numpy.random import RandomState
 from torch.nn import functional as F
 
 from datamodules.batch import Questions
-from modules.checkpoints.loading import infer_sizes, load_weights
+from modules.checkpoints.loading import load_weights
+from modules.checkpoints.metadata import infer_sizes
 from modules.checkpoints.video_swin import from_published
 from modules.models.dest import DeST, VideoStates
 from modules.models.referring import ReferringDeST, mean_of_clips
