@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from .annotations import json_list_rows
 from .errors import InputError
-from .question_table import video_id_problem
+from .names import video_id_problem
 
 # Two captions that differ in these alone say the same; one must not be right where the other is wrong.
 ARTICLES = ("a", "an", "the")

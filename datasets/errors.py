@@ -26,6 +26,39 @@ class InputError(ValueError):
         super().__init__(text)
 
 
+@contextlib.contextmanager
+def explained(said: str, *kinds: type[Exception]) -> Iterator[None]:
+    """Within it, errors of these kinds (of none: OSError) become an `InputError`: what is said, and the reason."""
+    try:
+        yield
+    except InputError:
+        raise
+    except kinds or (OSError,) as error:  # noqa: B030
+        raise InputError(f"{said}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def refusing(find: Callable[..., Iterable[str]]) -> Callable[..., None]:
+    """Decorates a generator of what is wrong with its arguments: calling it raises InputError with the first."""
+
+    @functools.wraps(find)
+    def check(*args, **kwargs) -> None:
+        for problem in find(*args, **kwargs):
+            raise InputError(problem)
+
+    return check
+
+
+def problems_of(check: Callable[[str], object], names: Iterable[str]) -> dict[str, str]:
+    """Name -> the message, for those of the names for which `check` raises InputError."""
+    found = {}
+    for name in names:
+        try:
+            check(name)
+        except InputError as error:
+            found[name] = str(error)
+    return found
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """``" (did you mean 'x'?)"`` for the closest of the known words, or an empty string."""
     matches = get_close_matches(word, list(known), n=1)

@@ -20,7 +20,8 @@ from typing import Any
 
 from datasets.errors import InputError, run_cli
 from datasets.files import read_json
-from datasets.question_table import text_problem, video_id_problem
+from datasets.names import video_id_problem
+from datasets.question_table import text_problem
 from datasets.sources.anetqa import COLUMNS, QUESTION_TYPES, SOURCE
 from datasets.writing.staging import add_output_folder, staged
 from preproc.make_vocabulary import make_vocabulary

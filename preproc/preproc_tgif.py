@@ -24,7 +24,7 @@ from urllib.parse import unquote, urlsplit
 
 from datasets.captions import caption_problem
 from datasets.errors import InputError, run_cli
-from datasets.question_table import video_id_problem
+from datasets.names import video_id_problem
 from datasets.sources.tgif import SOURCE
 from preproc.captioned import parse_arguments, write_splits
 

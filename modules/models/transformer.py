@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from .attention import attend
 from .precision import rounded_once
 from .transfer import send_numbers
 
@@ -81,7 +80,7 @@ class Attention(nn.Module):
             ``[B, L, D]``.
         """
         dropout = self.dropout if self.training else 0.0
-        context = attend(query, *key_value, mask, dropout)
+        context = F.scaled_dot_product_attention(query, *key_value, attn_mask=mask, dropout_p=dropout)
         return context.transpose(1, 2).flatten(2)
 
     def forward(self, hidden: Tensor, mask: Tensor | None, num_queries: int | None = None) -> Tensor:
