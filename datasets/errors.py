@@ -29,11 +29,12 @@ class InputError(ValueError):
 @contextlib.contextmanager
 def explained(said: str, *kinds: type[Exception]) -> Iterator[None]:
     """Within it, errors of these kinds (of none: OSError) become an `InputError`: what is said, and the reason."""
+    kinds = kinds or (OSError,)
     try:
         yield
     except InputError:
         raise
-    except kinds or (OSError,) as error:  # noqa: B030
+    except kinds as error:
         raise InputError(f"{said}: {getattr(error, 'strerror', None) or error}") from error
 
 
@@ -46,6 +47,15 @@ def refusing(find: Callable[..., Iterable[str]]) -> Callable[..., None]:
             raise InputError(problem)
 
     return check
+
+
+@refusing
+def check_counts(options: object, *names: str) -> Iterator[str]:
+    """Checks that these attributes, of a command line or of settings, are at least 1 where they are given."""
+    for name in names:
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            yield f"--{name.replace('_', '-')} {value} must be at least 1"
 
 
 def problems_of(check: Callable[[str], object], names: Iterable[str]) -> dict[str, str]:

@@ -7,21 +7,19 @@ becomes val.json with all of its questions. The vocabulary is every answer of tr
 on the draw. Of a record, what training and evaluation read is kept; --full keeps programs and groundings, too.
 """
 
-if __package__ in {None, ""}:  # run as a file: our own `datasets` must be found, from the repository's root
-    import sys
-    from pathlib import Path
-
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 import argparse
 import hashlib
 import json
+import sys
 import tempfile
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+if not __package__:  # run as a file: our own `datasets` lies beside this folder
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from tqdm import tqdm
 

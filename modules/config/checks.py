@@ -86,7 +86,7 @@ def check_values(config: Mapping[str, Any], schema: type, found_in: str | os.Pat
 
     Args:
         config: key -> value.
-        schema: a dataclass with a field for each key; its annotations are the types, `annotated_types` in `Annotated` the range.
+        schema: a dataclass with a field for each key; its annotations are the types, `annotated_types` the ranges.
         found_in: the checkpoint that some of the values come from, for messages.
 
     Returns:

@@ -133,7 +133,7 @@ def test_problems_found_without_reading(file, tmp_path):
         assert words in problem
 
 
-@pytest.mark.parametrize("video_id", ["c", "a/b", "..", "../x", "\0", "a" * 500, "ü"])
+@pytest.mark.parametrize("video_id", ["c", "a/b", "..", "../x", "\0", "a" * 200, "ü"])
 def test_no_such_video(file, video_id):
     with pytest.raises(InputError, match=r"x\.h5, .*no features of this video; preproc/check_data\.py lists"):
         ClipFeatures(file, 4).read(video_id)
@@ -162,7 +162,7 @@ def test_shards_that_are_joined_by_links_are_read(file, tmp_path):
     assert list(clips.problems([*videos, "gone"])) == ["gone"]
     assert {name: len(pickle.loads(pickle.dumps(clips)).read(name)) for name in videos} == videos
     assert clips.read("virtual")[:, 1].tolist() == [0, 1, 2, 3, 4, 5, 0, 1]
-    with h5py.File(tmp_path / "joined.h5") as joined:
+    with h5py.File(tmp_path / "joined.h5", locking=False) as joined:
         assert set(dataset_names(joined)) == set(videos)
 
 

@@ -259,16 +259,6 @@ def test_other_errors_of_the_network_are_not_taken_for_it(videos, tmp_path, monk
         run(videos, tmp_path / "a.h5")
 
 
-@pytest.mark.parametrize(("index", "count"), [("x", "2"), ("0", ""), ("-1", "2"), ("2", "2")])
-@pytest.mark.parametrize("names", [("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS")])
-def test_a_shard_of_the_environment_that_is_none(videos, tmp_path, monkeypatch, capsys, names, index, count):
-    for name, value in zip(names, (index, count), strict=True):
-        monkeypatch.setenv(name, value)
-    assert run(videos, tmp_path / "a.h5") == 2
-    message = f"{names[0]}={index!r}, {names[1]}={count!r} in the environment are no shard: give --shard i/n"
-    assert message in capsys.readouterr().err
-
-
 def test_a_gpu_of_the_environment_that_is_none(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setenv("LOCAL_RANK", "first")
