@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -95,7 +96,8 @@ def read_caption_records(path: str | Path, id_field: str, caption_field: str) ->
     """
     captions: dict[str, list[str]] = {}
     for where, record in json_list_rows(Path(path)):
-        video_id, own = record.get(id_field), record.get(caption_field)
+        video_id: Any = record.get(id_field)
+        own: Any = record.get(caption_field)
         own = [own] if isinstance(own, str) else own
         if problem := text_problem(record, [id_field]) or video_id_problem(video_id) or _captions_problem(own):
             raise InputError(f"{path}, {where}: {problem}")
@@ -107,7 +109,7 @@ def read_caption_records(path: str | Path, id_field: str, caption_field: str) ->
 
 def _captions_problem(captions: object) -> str | None:
     if not isinstance(captions, list) or not captions:
-        return f"{captions!r} is not a caption or a list of captions"
+        return f"the captions are {captions!r}, not a caption or a list of captions"
     return next(filter(None, map(caption_problem, captions)), None)
 
 

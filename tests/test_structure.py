@@ -42,7 +42,6 @@ KNOWN_IMPORTS = {
 KNOWN_SIZES = {  # file or file:function, or "nesting of file:function" -> how large it may be
     "modules/checkpoints/loading.py:load_weights": 61,
     "modules/checkpoints/metadata.py:infer_sizes": 71,
-    "nesting of modules/checkpoints/reader.py:_verify_zip": 5,
     "modules/inference/predictor.py:open": 85,
     "preproc/toy/composed.py:ask": 62,
     "run.py:main": 128,

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ def read_splits(source: QASource, root: Path, splits: Iterable[str]) -> tuple[di
     tables = {}
     for split in splits:
         path = root / source.split_files[split]
-        table = check.attempt(split, lambda path=path: source.read_questions(path))
+        table = check.attempt(split, partial(source.read_questions, path))
         if table is not None:
             tables[split] = table
     check.summary = ", ".join(

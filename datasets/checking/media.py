@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -39,7 +40,7 @@ def check_frames(root: Path, directories: Sequence[str], quick: bool, jobs: int 
             problems.append((directory, f"{len(names)} frames, and {expected} were extracted; extract them again"))
         elif numbering := numbering_problem(names):
             gaps.problems.append((directory, numbering))
-        places = range(len(names))
+        places: Iterable[int] = range(len(names))
         if quick:
             places = sorted(set(np.linspace(0, len(names) - 1, FRAMES_IF_QUICK).astype(int)))
         for place in places:
@@ -77,7 +78,7 @@ def numbering_problem(names: Sequence[str]) -> str | None:
 
 
 def _number(name: str) -> int:
-    return int(re.search(r"\d+(?=\.\w+$)", name)[0])
+    return int(re.findall(r"\d+", Path(name).stem)[-1])
 
 
 def check_features(path: Path, key: str, video_ids: Sequence[str], width: int, max_len: int) -> tuple[Check, Check]:
@@ -92,7 +93,7 @@ def check_features(path: Path, key: str, video_ids: Sequence[str], width: int, m
         if video_id in missing:
             check.problems.append((video_id, f"no features in {path}"))
             continue
-        features = check.attempt(video_id, lambda video_id=video_id: clips.read(video_id))
+        features = check.attempt(video_id, partial(clips.read, video_id))
         if features is not None:
             lengths.append(len(features))
     clips.close()

@@ -1,6 +1,7 @@
 """All checks of a data set's folder."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from datasets.errors import InputError, did_you_mean
@@ -52,7 +53,7 @@ def check_captions(name: str, root: Path, width: int = 1024, max_len: int = 100)
     readable, shared = Check(f"{name}: annotations"), Check(f"{name}: videos in two splits", fatal=False)
     videos: dict[str, str] = {}
     for split, file in source.split_files.items():
-        table = readable.attempt(split, lambda file=file: source.read_captions(root / file))
+        table = readable.attempt(split, partial(source.read_captions, root / file))
         if table is None:
             continue
         texts = int(table.starts[-1])

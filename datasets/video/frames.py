@@ -29,15 +29,18 @@ class FrameSettings:
     quality: int = 95  # of jpg, 1..100
     short_side: int | None = None  # pixels; None: as it is. Smaller frames are never enlarged
 
+    def __post_init__(self) -> None:
+        self._check()
+        check_counts(self, "short_side")
+
     @refusing
-    def __post_init__(self) -> Iterator[str]:
+    def _check(self) -> Iterator[str]:
         if self.fps is not None and not self.fps > 0:
             yield f"--fps {self.fps} must be above 0; frames a second, 3 by default"
         if self.format not in {"png", "jpg"}:
             yield f"--format {self.format!r} must be png or jpg"
         if not 1 <= self.quality <= 100:
             yield f"--quality {self.quality} must be between 1 and 100"
-        check_counts(self, "short_side")
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> "FrameSettings":

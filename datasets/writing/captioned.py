@@ -4,6 +4,7 @@ import argparse
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 
@@ -13,7 +14,7 @@ from datasets.errors import InputError, explained
 from datasets.names import spelt_alike
 from datasets.writing.staging import add_output_folder, staged
 
-Record = Mapping[str, object]
+Record = Mapping[str, Any]
 
 
 def parse_arguments(arguments: Sequence[str] | None, description: str, output_dir: Path) -> argparse.Namespace:
