@@ -136,6 +136,8 @@ class ClipFeatures:
         """Says why these cannot be the features of a video, if so."""
         if not isinstance(dataset, h5py.Dataset):
             return "not a dataset of features but a group"
+        if dataset.external:  # raw bytes of a file that is no HDF5; zeros where it is too short
+            return "keeps its numbers in another kind of file, which is not read"
         if dataset.is_virtual and (missing := _missing_source(dataset)):
             return f"takes features from {missing}, which is not there"
         if dataset.dtype.kind != "f" or len(dataset.shape or ()) != 2 or dataset.shape[1] != self.width:

@@ -178,6 +178,13 @@ def test_a_virtual_dataset_without_its_source_is_no_row_of_zeros(file, tmp_path,
     assert list(clips.problems(["v"])) == ["v"]
 
 
+def test_raw_bytes_of_another_file_are_not_read(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_dataset("raw", (2, 4), np.float32, external=[("/etc/passwd", 0, 32)])
+    with pytest.raises(InputError, match="'raw': keeps its numbers in another kind of file, which is not read"):
+        ClipFeatures(tmp_path / "x.h5", 4).read("raw")
+
+
 def test_damaged_data(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file.create_dataset("a", data=np.random.default_rng(0).random((50, 4)), compression="gzip", fletcher32=True)
