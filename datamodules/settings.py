@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from datasets.settings import Amount, Count, Range, Tie, Tokens, setting
+from annotated_types import Ge, Interval
+
+from datasets.settings import Amount, Count, Tie, Tokens, setting
 
 
 @dataclass(frozen=True)
@@ -13,17 +15,21 @@ class DataSettings:
         None, "trm: shares of the questions in training; None: by number of videos", Tie.COURSE
     )
     data_root: str | None = setting(None, "qa: folder of the dataset; trm: folder that holds one folder per dataset")
-    num_workers: Annotated[int, Range(0, 256)] = setting(8, "loader processes per GPU; 0: load in the main process")
-    nframe: Annotated[int, Range(1, 4096)] = setting(16, "frames per video, spatial stream", Tie.INFERENCE)
-    trim: Annotated[float, Range(0, 1, low_is_allowed=False)] = setting(
+    num_workers: Annotated[int, Interval(ge=0, le=256)] = setting(
+        8, "loader processes per GPU; 0: load in the main process"
+    )
+    nframe: Annotated[int, Interval(ge=1, le=4096)] = setting(16, "frames per video, spatial stream", Tie.INFERENCE)
+    trim: Annotated[float, Interval(gt=0, le=1)] = setting(
         1.0, "share of the video's frames kept, at its centre", Tie.INFERENCE
     )
-    image_size: Annotated[int, Range(1, 4096)] = setting(384, "pixels, side of the square frame", Tie.INFERENCE)
+    image_size: Annotated[int, Interval(ge=1, le=4096)] = setting(
+        384, "pixels, side of the square frame", Tie.INFERENCE
+    )
     max_video_len: Count = setting(100, "clip features per video at most; more are subsampled", Tie.INFERENCE)
     max_text_len: Tokens | None = setting(
         None, "tokens per text at most (trm: +5 for questions and captions); None: not cut", Tie.INFERENCE
     )
-    num_clips: Annotated[int, Range(2)] = setting(
+    num_clips: Annotated[int, Ge(2)] = setting(
         8, "trm: captioned clips joined to one video, and choices per question", Tie.INFERENCE
     )
     val_questions: Count = setting(5000, "trm: questions per dataset in validation and test", Tie.COURSE)

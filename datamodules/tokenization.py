@@ -10,8 +10,8 @@ from tokenizers import Tokenizer
 from tokenizers.implementations import BertWordPieceTokenizer
 from torch import Tensor
 
-from datasets.errors import InputError
-from datasets.files import read_json
+from datasets.errors import InputError, explained
+from datasets.files import read_json, reading
 
 MAX_POSITIONS = 512  # of BERT; longer texts are cut
 _SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
@@ -93,21 +93,14 @@ def load_tokenizer(source: str | os.PathLike | Sequence[str]) -> TextTokenizer:
 def _from_folder(folder: Path) -> TextTokenizer:
     file, vocabulary, settings = folder / "tokenizer.json", folder / "vocab.txt", folder / "tokenizer_config.json"
     if file.is_file():
-        try:
-            tokenizer = Tokenizer.from_file(str(file))
-        except Exception as error:  # the Rust library raises plain Exception
-            raise InputError(f"{file} is not a tokenizer ({error})") from error
-        return TextTokenizer(tokenizer, str(file))
-    try:
+        with explained(f"{file} is not a tokenizer", Exception):  # the Rust library raises no other
+            return TextTokenizer(Tokenizer.from_file(str(file)), str(file))
+    if not vocabulary.exists():
+        raise InputError(f"{folder} holds neither tokenizer.json nor vocab.txt")
+    with reading(vocabulary):
         # Not splitlines(): some vocabularies have a Unicode line separator for a token.
         tokens = vocabulary.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-    except FileNotFoundError:
-        raise InputError(f"{folder} holds neither tokenizer.json nor vocab.txt") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read {vocabulary}: {error}") from error
     config = read_json(settings) if settings.is_file() else {}
-    if not isinstance(config, dict):
-        raise InputError(f"{settings} is not a JSON object")
     return _from_vocabulary(tokens, str(vocabulary), lowercase=bool(config.get("do_lower_case", True)))
 
 

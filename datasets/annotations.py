@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .breakdowns import Breakdown
-from .errors import InputError
-from .files import open_regular, read_json
+from .errors import InputError, explained
+from .files import read_json, reading
 from .json_stream import iterate_json_object
 from .question_table import QuestionTable, Row, read_table
 
@@ -53,21 +53,16 @@ def read_vocabulary(path: str | os.PathLike) -> list[str]:
         InputError: the file cannot be read, is no such object or empty; an index is missing, repeated or not an int.
     """
     vocabulary = read_json(path)
-    if not isinstance(vocabulary, dict):
+    if not isinstance(vocabulary, dict) or not vocabulary:
         raise InputError(f"{path} is not a JSON object of answer -> index")
-    if not vocabulary:
-        raise InputError(f"{path} has no answers")
-    answers: dict[int, str] = {}
-    for answer, index in vocabulary.items():
-        if type(index) is not int or not 0 <= index < len(vocabulary):
-            raise InputError(
-                f"{path}: the index of {answer!r} is {index!r}; "
-                f"{len(vocabulary)} answers have the indices 0 to {len(vocabulary) - 1}"
-            )
-        if index in answers:
-            raise InputError(f"{path}: {answers[index]!r} and {answer!r} both have the index {index}")
-        answers[index] = answer
-    return [answers[index] for index in range(len(answers))]
+    places = range(len(vocabulary))
+    answers = {index: answer for answer, index in vocabulary.items() if type(index) is int and index in places}
+    if missing := [place for place in places if place not in answers]:
+        raise InputError(
+            f"{path}: no answer has the index {missing[0]}; "
+            f"{len(vocabulary)} answers have the indices 0 to {len(vocabulary) - 1}, each once"
+        )
+    return [answers[place] for place in places]
 
 
 def csv_rows(path: Path, columns: Iterable[str]) -> Iterator[Row]:
@@ -76,36 +71,27 @@ def csv_rows(path: Path, columns: Iterable[str]) -> Iterator[Row]:
     Raises:
         InputError: not UTF-8, not CSV, a column missing, a row that is longer or shorter than the header.
     """
-    try:
-        with open_regular(path, encoding="utf-8-sig", newline="") as file:
-            lines = csv.reader(file, strict=True)
-            header = next(lines, None)
-            if header is None:
-                raise InputError(f"{path} is empty")
-            missing = [column for column in columns if column not in header]
-            if missing:
-                raise InputError(
-                    f"{path} has no column {', '.join(map(repr, missing))} (it has {', '.join(header)[:200]!r}); "
-                    "is it of another data set?"
-                )
+    with reading(path), path.open(encoding="utf-8-sig", newline="") as file, explained(f"{path} is no CSV", csv.Error):
+        lines = csv.reader(file, strict=True)
+        header = next(lines, [])
+        missing = [column for column in columns if column not in header]
+        if missing:
+            raise InputError(
+                f"{path} has no column {', '.join(map(repr, missing))} (it has {', '.join(header)[:200]!r}); "
+                "is it of another data set?"
+            )
+        start = lines.line_num + 1
+        for values in lines:
+            where = f"line {start}"
             start = lines.line_num + 1
-            for values in lines:
-                where = f"line {start}"
-                start = lines.line_num + 1
-                if len(values) != len(header):
-                    raise InputError(f"{path}, {where}: {len(values)} fields instead of {len(header)}")
-                yield where, dict(zip(header, values, strict=True))
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text: {error.reason}") from None
-    except csv.Error as error:
-        raise InputError(f"{path} is not valid CSV: {error} (near line {lines.line_num})") from None
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+            if len(values) != len(header):
+                raise InputError(f"{path}, {where}: {len(values)} fields instead of {len(header)}")
+            yield where, dict(zip(header, values, strict=True))
 
 
 def json_object_rows(path: Path) -> Iterator[Row]:
     """The records of `{qid: {…}, …}`, each with its qid, read piece by piece."""
-    for qid, record, _ in iterate_json_object(path):
+    for qid, record in iterate_json_object(path):
         record["qid"] = qid
         yield f"record {qid!r}", record
 

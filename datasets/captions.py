@@ -7,13 +7,15 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from .annotations import json_list_rows
 from .errors import InputError
-from .question_table import video_id_problem
+from .names import video_id_problem
+from .question_table import text_problem
 
 # Two captions that differ in these alone say the same; one must not be right where the other is wrong.
 ARTICLES = ("a", "an", "the")
@@ -94,23 +96,21 @@ def read_caption_records(path: str | Path, id_field: str, caption_field: str) ->
     """
     captions: dict[str, list[str]] = {}
     for where, record in json_list_rows(Path(path)):
-        for field in (id_field, caption_field):
-            if field not in record:
-                raise InputError(f"{path}, {where}: no {field!r}")
-        video_id, own = record[id_field], record[caption_field]
-        if not isinstance(video_id, str) or not video_id:
-            raise InputError(f"{path}, {where}: {id_field!r} is {video_id!r}, not the id of a video")
-        if problem := video_id_problem(video_id):
-            raise InputError(f"{path}, {where}: {problem}")
+        video_id: Any = record.get(id_field)
+        own: Any = record.get(caption_field)
         own = [own] if isinstance(own, str) else own
-        if not isinstance(own, list) or not own:
-            raise InputError(f"{path}, {where}: {caption_field!r} is {own!r}, not a caption or a list of captions")
-        if problem := next(filter(None, map(caption_problem, own)), None):
+        if problem := text_problem(record, [id_field]) or video_id_problem(video_id) or _captions_problem(own):
             raise InputError(f"{path}, {where}: {problem}")
         captions.setdefault(video_id, []).extend(text.strip() for text in own)
     if not captions:
         raise InputError(f"{path} has no captions")
     return CaptionTable(captions)
+
+
+def _captions_problem(captions: object) -> str | None:
+    if not isinstance(captions, list) or not captions:
+        return f"the captions are {captions!r}, not a caption or a list of captions"
+    return next(filter(None, map(caption_problem, captions)), None)
 
 
 def caption_problem(text: object) -> str | None:

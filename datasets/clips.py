@@ -1,5 +1,6 @@
 """The clip features of a video, from an HDF5 file."""
 
+import contextlib
 import json
 import os
 from collections.abc import Iterable
@@ -8,7 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from .errors import InputError
+from .errors import InputError, explained, problems_of
 from .names import spelt_alike
 from .sampling import sample_features
 
@@ -56,12 +57,10 @@ class ClipFeatures:
             InputError: no such video, no clips, another width, not numbers, NaN or infinite; names file and key.
         """
         dataset = self._dataset(video_id)
-        where = f"{self.path}, {dataset.name!r}"
-        try:
-            with np.errstate(over="ignore"):  # becomes infinite, which is found below
-                features = dataset[()].astype(np.float32, copy=False)
-        except (*_H5_ERRORS, MemoryError) as error:
-            raise InputError(f"{where}: cannot be read ({error}); extract its features again") from error
+        where = f"{self.path}, {self._key(video_id)!r}"
+        # What is too large for float32 becomes infinite, which is found below.
+        with explained(f"{where}: cannot be read", *_H5_ERRORS, MemoryError), np.errstate(over="ignore"):
+            features = dataset[()].astype(np.float32, copy=False)
         if self.max_len is not None:
             features = features[sample_features(len(features), self.max_len, random)]
         if not np.isfinite(features).all():
@@ -73,13 +72,9 @@ class ClipFeatures:
 
         Raises InputError if the file cannot be opened or is damaged.
         """
-        try:
+        with explained(f"{self.path} is damaged", KeyError, RuntimeError), contextlib.closing(self):
             file = self._open()
             return [video_id for video_id in video_ids if self._spelt(self._key(video_id), file) not in file]
-        except (KeyError, RuntimeError) as error:
-            raise InputError(f"{self.path} is damaged ({error}); extract the features again") from error
-        finally:
-            self.close()
 
     def problems(self, video_ids: Iterable[str]) -> dict[str, str]:
         """Video id -> what is wrong with the kind, shape or type of its dataset, for those of which something is.
@@ -88,29 +83,17 @@ class ClipFeatures:
         opened.
         """
         self._open()
-        found = {}
-        try:
-            for video_id in video_ids:
-                try:
-                    self._dataset(video_id)
-                except InputError as error:
-                    found[video_id] = str(error)
-        finally:
-            self.close()
-        return found
+        with contextlib.closing(self):
+            return problems_of(self._dataset, video_ids)
 
     def settings(self) -> dict | None:
         """Reads what preproc/extract_features.py made the features with; None for features from elsewhere.
 
         Leaves the file closed, so that workers can fork. A file that is missing or damaged is for a reading to tell.
         """
-        try:
-            settings = {name: json.loads(value) for name, value in self._open().attrs.items()}
-        except (InputError, *_H5_ERRORS):
-            return None
-        finally:
-            self.close()
-        return settings or None
+        with contextlib.suppress(InputError, *_H5_ERRORS), contextlib.closing(self):
+            return {name: json.loads(value) for name, value in self._open().attrs.items()} or None
+        return None
 
     def close(self) -> None:
         """Closes the file; the next reading opens it again."""
@@ -133,39 +116,30 @@ class ClipFeatures:
         if self._file is None or self._pid != os.getpid():
             if not self.path.exists():
                 raise InputError(f"{self.path} does not exist; preproc/extract_features.py makes it")
-            if not self.path.is_file() and not self.path.is_dir():  # of a folder HDF5 itself tells
-                raise InputError(f"{self.path} is not a regular file")
-            try:
+            with explained(f"{self.path} is not an HDF5 file that can be read"):
                 # Nobody writes while we read, and network file systems often cannot lock.
                 self._file = h5py.File(self.path, "r", locking=False)
-            except OSError as error:
-                raise InputError(f"{self.path} is not an HDF5 file that can be read ({error})") from error
             self._pid = os.getpid()
         return self._file
 
     def _dataset(self, video_id: str) -> h5py.Dataset:
         file, key = self._open(), self._key(video_id)
         where = f"{self.path}, {key!r}"
-        try:
+        with explained(f"{where}: no features of this video; preproc/check_data.py lists what is missing", *_H5_ERRORS):
             dataset = file[self._spelt(key, file)]
-            problem = self._problem(dataset, file)
-        except KeyError:
-            raise InputError(
-                f"{where}: no features of this video; preproc/check_data.py lists what is missing"
-            ) from None
-        except _H5_ERRORS as error:
-            raise InputError(f"{where}: cannot be read ({error}); extract its features again") from error
+            problem = self._problem(dataset)
         if problem:
             raise InputError(f"{where}: {problem}")
         return dataset
 
-    def _problem(self, dataset: h5py.Dataset | h5py.Group, file: h5py.File) -> str | None:
+    def _problem(self, dataset: h5py.Dataset | h5py.Group) -> str | None:
         """Says why these cannot be the features of a video, if so."""
         if not isinstance(dataset, h5py.Dataset):
             return "not a dataset of features but a group"
-        # HDF5 can point at other files, and would read whatever a file from elsewhere names.
-        if dataset.file.filename != file.filename or dataset.external or dataset.is_virtual:
-            return "leads to another file, which is not followed"
+        if dataset.external:  # raw bytes of a file that is no HDF5; zeros where it is too short
+            return "keeps its numbers in another kind of file, which is not read"
+        if dataset.is_virtual and (missing := _missing_source(dataset)):
+            return f"takes features from {missing}, which is not there"
         if dataset.dtype.kind != "f" or len(dataset.shape or ()) != 2 or dataset.shape[1] != self.width:
             return (
                 f"{dataset.dtype} of shape {dataset.shape} instead of float [clips, {self.width}] "
@@ -175,7 +149,34 @@ class ClipFeatures:
 
 
 def dataset_names(file: h5py.File) -> list[str]:
-    """The names of all datasets of a file, those in groups included."""
+    """The names of all datasets of a file, those in groups and behind links to other files included."""
     names: list[str] = []
-    file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+    groups: list[tuple[str, h5py.Group]] = [("", file)]
+    seen = set()  # groups: links may lead in a circle
+    while groups:
+        above, group = groups.pop()
+        info = h5py.h5o.get_info(group.id)
+        if (info.fileno, info.addr) not in seen:
+            seen.add((info.fileno, info.addr))
+            for name in group:
+                item = group.get(name)  # None for a link to nothing
+                if isinstance(item, h5py.Dataset):
+                    names.append(above + name)
+                elif isinstance(item, h5py.Group):
+                    groups.append((f"{above}{name}/", item))
     return names
+
+
+def _missing_source(dataset: h5py.Dataset) -> str | None:
+    """The first dataset that a virtual one is joined of and that is not there; HDF5 would read zeros in its place."""
+    folder = Path(dataset.file.filename).parent
+    for source in dataset.virtual_sources():
+        path = dataset.file.filename if source.file_name == "." else folder / source.file_name
+        try:
+            with h5py.File(path, "r", locking=False) as file:
+                if source.dset_name in file:
+                    continue
+        except OSError:
+            pass
+        return f"{source.dset_name!r} of {path}"
+    return None

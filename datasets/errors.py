@@ -27,6 +27,49 @@ class InputError(ValueError):
         super().__init__(text)
 
 
+@contextlib.contextmanager
+def explained(said: str, *kinds: type[Exception]) -> Iterator[None]:
+    """Within it, errors of these kinds (of none: OSError) become an `InputError`: what is said, and the reason."""
+    kinds = kinds or (OSError,)
+    try:
+        yield
+    except InputError:
+        raise
+    except kinds as error:
+        raise InputError(f"{said}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def refusing(find: Callable[..., Iterable[str]]) -> Callable[..., None]:
+    """Decorates a generator of what is wrong with its arguments: calling it raises InputError with the first."""
+
+    @functools.wraps(find)
+    def check(*args, **kwargs) -> None:
+        for problem in find(*args, **kwargs):
+            raise InputError(problem)
+
+    return check
+
+
+@refusing
+def check_counts(options: object, *names: str) -> Iterator[str]:
+    """Checks that these attributes, of a command line or of settings, are at least 1 where they are given."""
+    for name in names:
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            yield f"--{name.replace('_', '-')} {value} must be at least 1"
+
+
+def problems_of(check: Callable[[str], object], names: Iterable[str]) -> dict[str, str]:
+    """Name -> the message, for those of the names for which `check` raises InputError."""
+    found = {}
+    for name in names:
+        try:
+            check(name)
+        except InputError as error:
+            found[name] = str(error)
+    return found
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """``" (did you mean 'x'?)"`` for the closest of the known words, or an empty string."""
     matches = get_close_matches(word, list(known), n=1)

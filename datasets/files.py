@@ -3,13 +3,12 @@
 import contextlib
 import json
 import os
-import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from .errors import InputError
+from .errors import InputError, explained
 
 FRAME_SETTINGS = ".extract_frames.json"  # in a folder of frames: what preproc/extract_frames.py made them with
 FRAME_COUNTS = "counts"  # in it, beside the settings: directory -> how many frames it made
@@ -23,25 +22,19 @@ def atomic_write(path: str | os.PathLike, mode: str = "w") -> Iterator[IO]:
         InputError: the folder cannot be written or the disk is full; what stood at `path` before is untouched.
     """
     path = Path(path)
-    temporary = None
-    try:
+    with explained(f"cannot write {path}"), contextlib.ExitStack() as cleanup:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        temporary = Path(name)
+        cleanup.callback(temporary.unlink, missing_ok=True)
         encoding = None if "b" in mode else "utf-8"
         with os.fdopen(descriptor, mode, encoding=encoding, newline=None if "b" in mode else "") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(path)
-        temporary = None
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
         sync_folder(path.parent)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()
 
 
 def sync_folder(folder: str | os.PathLike) -> None:
@@ -72,23 +65,17 @@ def _umask() -> int:
     return mask
 
 
-def open_regular(path: str | os.PathLike, mode: str = "r", **options: Any) -> IO:
-    """Opens a file for reading as `open` does, but no pipe or device, which would be waited for.
-
-    Raises:
-        InputError: not a regular file.
-        OSError: as `open`.
-    """
-    return open(path, mode, opener=_open_regular, **options)
-
-
-def _open_regular(path: str, flags: int) -> int:
-    descriptor = os.open(path, flags | os.O_NONBLOCK)
-    kind = os.fstat(descriptor).st_mode
-    if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):  # of a folder `open` itself tells
-        os.close(descriptor)
-        raise InputError(f"{path} is not a regular file")
-    return descriptor
+@contextlib.contextmanager
+def reading(path: str | os.PathLike) -> Iterator[None]:
+    """Within it, a file that is missing, cannot be read or is no UTF-8 text is an InputError that names it."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist") from None
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}") from None
 
 
 def write_json(path: str | os.PathLike, value: Any, **options: Any) -> None:
@@ -103,17 +90,7 @@ def read_json(path: str | os.PathLike) -> Any:
     Raises:
         InputError: the file is missing, unreadable, not UTF-8 or not JSON; the message names it.
     """
-    path = Path(path)
-    try:
-        with open_regular(path, encoding="utf-8") as file:
-            return json.load(file)
-    except InputError:
-        raise
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist") from None
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}") from None
-    except (ValueError, RecursionError) as error:  # JSONDecodeError, or an integer of too many digits
-        raise InputError(f"{path} is not valid JSON: {error}") from None
+    with reading(path):
+        text = Path(path).read_text(encoding="utf-8")
+    with explained(f"{path} is not valid JSON", ValueError, RecursionError):  # or an integer of too many digits
+        return json.loads(text)

@@ -12,20 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .errors import InputError
-from .files import FRAME_COUNTS, FRAME_SETTINGS, open_regular, read_json
-from .names import other_spellings
+from .errors import InputError, explained, problems_of
+from .files import FRAME_COUNTS, FRAME_SETTINGS, read_json
+from .names import other_spellings, video_id_problem
 from .sampling import sample_frames
 
 _FRAME_NAME = re.compile(r"(?!\.)(?:.*\D)?(\d+)\.(?:png|jpe?g)", re.IGNORECASE)
-_MAX_PIXELS = 1 << 27  # no frame is that large: the header is damaged, or a trap that would fill the memory
-
-_END_OF_JPG = b"\xff\xd9"  # nowhere else after the frame header; OpenCV 4 decodes a jpg without it, part of it grey
-_DECODE = cv2.IMREAD_IGNORE_ORIENTATION  # as Pillow: the pixels as stored, whatever an EXIF tag says
-_REDUCED_DECODE = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
-# A jpg may be decoded at 1/2, 1/4 or 1/8 of its size if that is still this many times what is wanted. Measured on hard
-# edges: pixels differ from those of a full decode by up to 12/255 at 1, 4/255 at 3 to 4, 2/255 from 5 on.
-_REDUCING_GAP = 5
+# OpenCV decodes a jpg that was cut off, part of it grey; whole ones end so, but for what some programs append.
+_END_OF_JPG, _TRAILER = b"\xff\xd9", 1024
 
 
 class FrameReader:
@@ -74,10 +68,7 @@ class FrameReader:
             if i > 0 and index == chosen[i - 1]:  # doubled in place
                 frames[i] = frames[i - 1]
                 continue
-            path = folder / names[index]
-            if path.is_symlink():
-                check_inside(path, self.root)
-            read_square(path, self.image_size, frames[i])
+            read_square(folder / names[index], self.image_size, frames[i])
         return frames
 
     def folder(self, directory: str) -> Path:
@@ -96,24 +87,14 @@ class FrameReader:
         A name on disk may spell accents otherwise (NFD, NFC). Raises InputError if the root itself cannot be listed.
         """
         directories = list(directories)
-        try:
+        with explained(f"cannot list the frames in {self.root} (preproc/extract_frames.py makes them)"):
             present = {path.name for path in self.root.iterdir()}
-        except OSError as error:
-            raise InputError(
-                f"cannot list the frames in {self.root}: {error.strerror}; preproc/extract_frames.py makes them"
-            ) from error
         self._spelt |= other_spellings(directories, present)
         return [directory for directory in directories if directory not in present and directory not in self._spelt]
 
     def problems(self, directories: Iterable[str]) -> dict[str, str]:
         """Directory -> why it has no frames that can be listed, for those of `directories` of which that is so."""
-        found = {}
-        for directory in directories:
-            try:
-                self.names(directory)
-            except InputError as error:
-                found[directory] = str(error)
-        return found
+        return problems_of(self.names, directories)
 
     def settings(self) -> dict | None:
         """Reads what preproc/extract_frames.py made the frames with; None for frames from elsewhere."""
@@ -132,7 +113,8 @@ class FrameReader:
 
     def _list(self, directory: str) -> list[str]:
         folder = self.folder(directory)
-        check_inside(folder, self.root)
+        if problem := video_id_problem(directory):  # links lead wherever their maker wanted, ids stay in `root`
+            raise InputError(f"no frames in {self.root}: {problem}")
         try:
             found = [path.name for path in folder.iterdir()]
         except OSError as error:
@@ -152,22 +134,12 @@ class FrameReader:
         return [numbered[number] for number in sorted(numbered)]
 
 
-def check_inside(path: Path, root: Path) -> None:
-    """Raises InputError if `path` is not below `root`, once `..` and symbolic links are followed."""
-    try:
-        if root.resolve() in path.resolve().parents:
-            return
-    except (OSError, ValueError, RuntimeError) as error:  # too long; a NUL character; a loop of links
-        raise InputError(f"{str(path)!r} is no usable path: {error}") from None
-    raise InputError(f"{path} leads out of {root}: ids and links must stay inside it")
-
-
 def read_square(path: str | os.PathLike, size: int, out: np.ndarray | None = None) -> np.ndarray:
     """Reads one image, its short side resized to `size`, the centre cropped.
 
     Same as Pillow's bicubic `Image.resize` followed by a crop (the long side truncated, the crop's offset rounded), to
-    2/255. Jpgs several times larger than wanted are decoded at reduced size: within 3/255, 0.3/255 on average. A png
-    that is damaged anywhere is refused; a jpg has no checksum, and may show what happened to it.
+    2/255, of the pixels as they are stored, whatever an EXIF tag says. A png that is damaged anywhere is refused; a jpg
+    has no checksum, and may show what happened to it.
 
     Args:
         path: png or jpg; any number of channels, 8 or 16 bits.
@@ -180,19 +152,14 @@ def read_square(path: str | os.PathLike, size: int, out: np.ndarray | None = Non
     Raises:
         InputError: the file cannot be read or is no whole image.
     """
-    try:
-        with open_regular(path, "rb") as file:
-            data = file.read()
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
-    if out is None:
-        out = np.empty((3, size, size), np.uint8)
-    height, width = _declared_size(data) or (0, 0)
-    if height * width > _MAX_PIXELS:
-        raise InputError(f"{path} claims to be of {width} x {height} pixels: damaged; extract the frames again")
-    image = _decode(data, height, width, size) if height and width else None
+    with explained(f"cannot read {path}"):
+        data = Path(path).read_bytes()
+    image = _decode(data)
     if image is None:
         raise InputError(f"{path} is not a whole png or jpg image; extract the frames of this video again")
+    if out is None:
+        out = np.empty((3, size, size), np.uint8)
+    height, width = image.shape[:2]
     short = min(height, width)
     if short != size:
         new = [size if side == short else int(size * side / short) for side in (height, width)]
@@ -223,33 +190,11 @@ def _crop_offset(side: int, size: int) -> int:
     return round((side - size) / 2)
 
 
-def _decode(data: bytes, height: int, width: int, size: int) -> np.ndarray | None:
-    """BGR uint8 [height, width, 3], smaller for a large jpg; None if `data` is no whole image."""
-    flag = cv2.IMREAD_COLOR
-    if data[:2] == b"\xff\xd8":
-        for factor, reduced in _REDUCED_DECODE.items():
-            # Sides that the factor does not divide would be rounded up, and the picture shifted.
-            divides = height % factor == 0 and width % factor == 0
-            if divides and min(height, width) >= _REDUCING_GAP * factor * size:
-                flag = reduced
+def _decode(data: bytes) -> np.ndarray | None:
+    """BGR uint8 [height, width, 3]; None if `data` is no whole image."""
+    if data.startswith(b"\xff\xd8") and _END_OF_JPG not in data[-_TRAILER:]:
+        return None
     try:
-        return cv2.imdecode(np.frombuffer(data, np.uint8), flag | _DECODE)
+        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error:  # empty, or larger than OpenCV allows
         return None
-
-
-def _declared_size(data: bytes) -> tuple[int, int] | None:
-    """Height and width from the header of a png or a jpg that has an end, without decoding it; else None."""
-    if data[:8] == b"\x89PNG\r\n\x1a\n":
-        return int.from_bytes(data[20:24]), int.from_bytes(data[16:20])
-    if data[:2] != b"\xff\xd8":
-        return None
-    at = 2
-    while at + 9 < len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # a frame header, of whatever coding
-            if data.find(_END_OF_JPG, at) < 0:
-                return None
-            return int.from_bytes(data[at + 5 : at + 7]), int.from_bytes(data[at + 7 : at + 9])
-        at += 1 if marker == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4])
-    return None

@@ -1,4 +1,4 @@
-"""Names that file systems give: the same in two spellings, and those of the systems' own entries."""
+"""Names of files: the same in two spellings, the systems' own entries, and what may become one."""
 
 import re
 import unicodedata
@@ -15,6 +15,10 @@ _SYSTEM_ENTRY = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
+
+# Ways out of a folder, also on other systems; control characters; halves of surrogate pairs, which stand for bytes that
+# are no text. Whatever else is invisible (spaces of all widths, joiners, soft hyphens) occurs in the names of files.
+_NO_FILE_NAME = re.compile(r"[/\\:\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def is_system_entry(name: str) -> bool:
@@ -34,3 +38,10 @@ def other_spellings(wanted: Iterable[str], present: Collection[str]) -> dict[str
         return {}
     spelt = {spelt_alike(name): name for name in present if not name.isascii()}
     return {name: spelt[spelt_alike(name)] for name in absent if spelt_alike(name) in spelt}
+
+
+def video_id_problem(video_id: str) -> str | None:
+    """What is wrong unless the id is a plain file name, so that no path made of it leaves the data folder."""
+    if video_id in ("", ".", "..") or _NO_FILE_NAME.search(video_id):
+        return f"the video id {video_id!r} cannot be a file name (no '/', '\\', ':', control character nor '..')"
+    return None

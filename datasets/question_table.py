@@ -1,31 +1,26 @@
 """The questions of one split as a table: by column, checked, and shared by processes."""
 
 import os
-import re
-import zlib
 from array import array
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .errors import InputError
-from .files import atomic_write
+from .errors import InputError, explained
+from .files import atomic_write, reading
+from .names import video_id_problem
 
 # A row and where it stands in its file ("line 7", "record 'x'"), for messages.
 Row = tuple[str, dict[str, Any]]
 
-_CACHE_FORMAT = b"2"  # changes with what a copy holds, so that older ones are made again
-_CHECKSUM_BYTES = 4
+_CACHE_FORMAT = b"3"  # changes with what a copy holds, so that older ones are made again
 _ROWS_PER_CHUNK = 1 << 12
 _TEXT_COLUMNS = ("qid", "question", "answer", "video_id")
-# Ways out of a folder, also on other systems; control characters; halves of surrogate pairs, which stand for bytes that
-# are no text. Whatever else is invisible (spaces of all widths, joiners, soft hyphens) occurs in the names of files.
-_NO_FILE_NAME = re.compile(r"[/\\:\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class QuestionTable:
@@ -108,11 +103,8 @@ def read_table(
             question or video id; a video id that cannot be a file name; a repeated qid.
     """
     path = Path(path)
-    try:
+    with reading(path):
         status = path.stat()
-    except OSError as error:
-        reason = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
-        raise InputError(f"{path} {reason}") from None
     key = {
         b"format": _CACHE_FORMAT,
         b"reader": reader.encode(),
@@ -144,65 +136,24 @@ def text_problem(row: Mapping[str, Any], names: Iterable[str], may_be_empty: str
     return None
 
 
-def video_id_problem(video_id: str) -> str | None:
-    """What is wrong unless the id is a plain file name, so that no path made of it leaves the data folder."""
-    if video_id in ("", ".", "..") or _NO_FILE_NAME.search(video_id):
-        return f"the video id {video_id!r} cannot be a file name (no '/', '\\', ':', control character nor '..')"
-    return None
-
-
-class _Summed:
-    """A file that is written, and the checksum of all that was."""
-
-    def __init__(self, file: IO[bytes]):
-        self._file = file
-        self.checksum = 0
-        self.closed = False
-
-    def write(self, data: bytes) -> int:
-        self.checksum = zlib.crc32(data, self.checksum)
-        return self._file.write(data)
-
-    def flush(self) -> None:
-        self._file.flush()
-
-    def close(self) -> None:
-        self.closed = True
-
-
 def _write_copy(file: Path, table: pa.Table) -> None:
-    """An Arrow file, and after it its checksum, which Arrow files do not have."""
-    with atomic_write(file, "wb") as content:
-        summed = _Summed(content)
-        with pa.ipc.new_file(summed, table.schema) as writer:
-            writer.write_table(table)
-        content.write(summed.checksum.to_bytes(_CHECKSUM_BYTES, "little"))
+    with atomic_write(file, "wb") as content, pa.ipc.new_file(content, table.schema) as writer:
+        writer.write_table(table)
 
 
-def _open_copy(file: Path, key: Mapping[bytes, bytes], verify: bool = True) -> QuestionTable:
-    """Maps a copy into memory. Raises OSError or ArrowException if it is missing, damaged or of another key."""
-    if not file.is_file():  # a pipe would be waited for
-        raise FileNotFoundError(f"{file} is no file")
+def _open_copy(file: Path, key: Mapping[bytes, bytes]) -> QuestionTable:
+    """Maps a copy into memory. Raises OSError or ArrowException if it is missing, cut short or of another key."""
     with pa.memory_map(str(file)) as mapped:
-        whole = mapped.read_buffer()
-    if whole.size <= _CHECKSUM_BYTES:
-        raise pa.ArrowInvalid("cut short")
-    content, checksum = whole.slice(0, whole.size - _CHECKSUM_BYTES), whole.slice(whole.size - _CHECKSUM_BYTES)
-    if verify and zlib.crc32(content) != int.from_bytes(checksum.to_pybytes(), "little"):
-        raise pa.ArrowInvalid("damaged")
-    table = pa.ipc.open_file(content).read_all()
+        table = pa.ipc.open_file(mapped.read_buffer()).read_all()
     if dict(table.schema.metadata or {}) != dict(key):
         raise pa.ArrowInvalid("made of another file")
-    if verify:
-        table.validate(full=True)  # codes and offsets outside their arrays would be read as whatever lies there
+    table.validate(full=True)  # codes and offsets outside their arrays would be read as whatever lies there
     return QuestionTable(table, file)
 
 
 def _reopen(file: Path, key: Mapping[bytes, bytes]) -> QuestionTable:
-    try:
-        return _open_copy(file, key, verify=False)  # the process that sent it has
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{file} has changed since it was opened ({error}); start again") from error
+    with explained(f"{file} has changed since it was opened; start again", OSError, pa.ArrowException):
+        return _open_copy(file, key)
 
 
 def _single_chunk(column: pa.ChunkedArray) -> pa.Array:
@@ -223,7 +174,9 @@ def _build_table(
     def pack() -> None:
         layouts = {tuple(row) for _, row in pending}
         flags = dict.fromkeys((name for layout in layouts for name in layout if is_flag(name)), pa.bool_())
-        columns = {name: _arrow_column(path, name, kind, pending) for name, kind in {**types, **flags}.items()}
+        columns = {
+            name: pa.array([row.get(name) for _, row in pending], kind) for name, kind in {**types, **flags}.items()
+        }
         chunks.append(pa.table(columns))
         pending.clear()
 
@@ -252,18 +205,6 @@ def _build_table(
             position = table.column_names.index(name)
             table = table.set_column(position, name, table.column(name).dictionary_encode())
     return table.unify_dictionaries().combine_chunks()
-
-
-def _arrow_column(path: Path, name: str, kind: pa.DataType, rows: list[Row]) -> pa.Array:
-    try:
-        return pa.array([row.get(name) for _, row in rows], kind)
-    except (pa.ArrowException, TypeError, UnicodeEncodeError):
-        for where, row in rows:  # find the first one that does not fit
-            try:
-                pa.array([row.get(name)], kind)
-            except (pa.ArrowException, TypeError, UnicodeEncodeError):
-                raise InputError(f"{path}, {where}: {name!r} is {row[name]!r}, not of type {kind}") from None
-        raise
 
 
 def _check_unique(path: Path, qids: pa.ChunkedArray) -> None:

@@ -1,6 +1,6 @@
 """Declarations of settings: a dataclass per part of the code, each field with its type, range, default and meaning.
 
-    nframe: Annotated[int, Range(1, 4096)] = setting(16, "frames per video, spatial stream", Tie.INFERENCE)
+    nframe: Annotated[int, Interval(ge=1, le=4096)] = setting(16, "frames per video, spatial stream", Tie.INFERENCE)
 
 They stand in a `settings.py` beside what they configure; `config.py` composes them to the keys of the command line.
 A default is stated there alone: constructors that want it write ``nframe: int = DataSettings.nframe``.
@@ -8,10 +8,10 @@ A default is stated there alone: constructors that want it write ``nframe: int =
 
 import copy
 import dataclasses
-import math
-from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, Any
+
+from annotated_types import Ge, Gt
 
 
 class Tie(Enum):
@@ -25,32 +25,11 @@ class Tie(Enum):
     COURSE = "may change in a resumed run, which says so"
 
 
-@dataclass(frozen=True)
-class Range:
-    """The numbers that a setting may take; the type of a setting carries one in `Annotated`."""
-
-    low: float
-    high: float = math.inf
-    low_is_allowed: bool = True
-    high_is_allowed: bool = True
-
-    def __contains__(self, value: float) -> bool:
-        above = self.low <= value if self.low_is_allowed else self.low < value
-        below = value <= self.high if self.high_is_allowed else value < self.high
-        return above and below and math.isfinite(value)
-
-    def __str__(self) -> str:
-        low = f"{'≥' if self.low_is_allowed else '>'} {self.low:g}"
-        if self.high == math.inf:
-            return low
-        return f"{low} and {'≤' if self.high_is_allowed else '<'} {self.high:g}"
-
-
-Count = Annotated[int, Range(1)]
-Whole = Annotated[int, Range(0)]
-Amount = Annotated[float, Range(0)]
-Positive = Annotated[float, Range(0, low_is_allowed=False)]
-Tokens = Annotated[int, Range(3)]  # [CLS], a word, [SEP]
+Count = Annotated[int, Ge(1)]
+Whole = Annotated[int, Ge(0)]
+Amount = Annotated[float, Ge(0)]
+Positive = Annotated[float, Gt(0)]
+Tokens = Annotated[int, Ge(3)]  # [CLS], a word, [SEP]
 
 
 def setting(default: Any, meaning: str, tie: Tie = Tie.NONE) -> Any:

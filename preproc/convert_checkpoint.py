@@ -8,15 +8,13 @@ Weights keep their names and their bits. What a checkpoint saved here was made w
 along; what belongs to its training (optimizer, schedule) does not: resume from the original. No code in a file is run.
 """
 
-if __package__ in {None, ""}:  # run as a file: our own `datasets` must be found, from the repository's root
-    import sys
-    from pathlib import Path
-
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 import argparse
 import json
+import sys
 from pathlib import Path
+
+if not __package__:  # run as a file: our own `datasets` lies beside this folder
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import torch
 from safetensors.torch import save

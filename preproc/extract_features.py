@@ -11,20 +11,18 @@ Several GPUs or machines: start the command once for each (torchrun or srun set 
 once more with --merge.
 """
 
-if __package__ in {None, ""}:  # run as a file: our own `datasets` must be found, from the repository's root
-    import sys
-    from pathlib import Path
-
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 import argparse
 import os
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
+if not __package__:  # run as a file: our own `datasets` lies beside this folder
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
 import torch
 
-from datasets.errors import InputError, run_cli
+from datasets.errors import InputError, check_counts, run_cli
 from datasets.video.library import DATASETS, Problem, Video, find_ffmpeg, get_naming, list_videos, report_problems
 from datasets.video.windows import WindowSettings
 from datasets.writing.feature_store import FeatureStore
@@ -40,37 +38,24 @@ def default_shard() -> tuple[int, int]:
     """This process and the number of processes, as torchrun or srun say; (0, 1) without them."""
     for rank, count in (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS")):
         if rank in os.environ and count in os.environ:
-            index, total = os.environ[rank], os.environ[count]
-            if not _is_shard(index, total):
-                raise InputError(
-                    f"{rank}={index!r}, {count}={total!r} in the environment are no shard: give --shard i/n"
-                )
-            return int(index), int(total)
+            return int(os.environ[rank]), int(os.environ[count])
     return 0, 1
 
 
 def parse_shard(text: str) -> tuple[int, int]:
     """``"i/n"`` with 0 <= i < n, as two numbers."""
     index, _, count = text.partition("/")
-    if not _is_shard(index, count):
+    if not (index.isdecimal() and count.isdecimal() and int(index) < int(count)):
         raise InputError(f"--shard {text!r} must be i/n with i from 0 to n - 1, e.g. 0/8 … 7/8")
     return int(index), int(count)
-
-
-def _is_shard(index: str, count: str) -> bool:
-    return index.isdecimal() and count.isdecimal() and int(index) < int(count)
 
 
 def default_device() -> str:
     """The GPU that torchrun or srun give this process, the first one without them, or the CPU."""
     if not torch.cuda.is_available():
         return "cpu"
-    local = os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", "0"))
-    if not local.isdecimal():
-        raise InputError(
-            f"LOCAL_RANK or SLURM_LOCALID is {local!r} in the environment, no number: give --device cuda:i"
-        )
-    return f"cuda:{int(local) % torch.cuda.device_count()}"
+    local = int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", "0")))
+    return f"cuda:{local % torch.cuda.device_count()}"
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -108,9 +93,7 @@ def make_parser() -> argparse.ArgumentParser:
 @run_cli
 def main(arguments: list[str] | None = None) -> int:
     options = make_parser().parse_args(arguments)
-    for name in ("batch_size", "decoders"):
-        if getattr(options, name) < 1:
-            raise InputError(f"--{name.replace('_', '-')} {getattr(options, name)} must be at least 1")
+    check_counts(options, "batch_size", "decoders")
     if options.compile and not options.merge:
         on_gpu = (options.device or default_device()).startswith("cuda")
         check_compiler(on_gpu, os.environ, "--compile", "leave out --compile")

@@ -6,23 +6,21 @@ Stop it whenever you like and run the same command again: a video's directory ap
 what is complete is not done again. A video that cannot be read is skipped, listed at the end and in OUT.failed.csv.
 """
 
-if __package__ in {None, ""}:  # run as a file: our own `datasets` must be found, from the repository's root
-    import sys
-    from pathlib import Path
-
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 import argparse
 import os
 import shutil
+import sys
 from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
 
+if not __package__:  # run as a file: our own `datasets` lies beside this folder
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
 from tqdm import tqdm
 
-from datasets.errors import InputError, run_cli
+from datasets.errors import InputError, check_counts, explained, run_cli
 from datasets.files import FRAME_COUNTS, FRAME_SETTINGS, write_json
 from datasets.names import is_system_entry, other_spellings
 from datasets.video.ffmpeg import VideoError, find_ffmpeg
@@ -51,10 +49,7 @@ def _keep_settings(out: Path, settings: FrameSettings) -> None:
         InputError: there are frames that were made with other settings, or that nothing is known about.
     """
     note = out / FRAME_SETTINGS
-    try:
-        others = [path for path in out.iterdir() if not path.name.startswith(".") and not is_system_entry(path.name)]
-    except OSError as error:
-        raise InputError(f"cannot list the folder {out}: {error.strerror}") from error
+    others = [path for path in out.iterdir() if not path.name.startswith(".") and not is_system_entry(path.name)]
     made = next(filter(Path.is_dir, others), None)
     if made is None:  # whatever the note says, of a run that decoded nothing, is about nothing
         write_json(note, asdict(settings), indent=1)
@@ -111,10 +106,8 @@ def extract_frames(
     find_ffmpeg()  # one that cannot be used is found before anything is made
     naming = get_naming(dataset)
     videos, problems = list_videos(videos_folder, naming)
-    try:
+    with explained(f"cannot make the folder {out}"):
         out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot make the folder {out}: {error.strerror}") from error
     with sole_writer(out / LOCK, out) as alone:
         _keep_settings(out, settings)
         done = _extract_missing(videos, problems, out, naming, settings, jobs, alone)
@@ -193,8 +186,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--short-side", type=int, help="shrink to this many pixels; training needs 384")
     parser.add_argument("--jobs", type=int, help="videos at a time (default: the number of processors)")
     options = parser.parse_args(arguments)
-    if options.jobs is not None and options.jobs < 1:
-        raise InputError(f"--jobs {options.jobs} must be at least 1")
+    check_counts(options, "jobs")
     settings = FrameSettings(options.fps, options.format, options.quality, options.short_side)
     try:
         extract_frames(options.videos, options.out, options.dataset, settings, options.jobs)

@@ -3,18 +3,16 @@
 python preproc/make_vocabulary.py msrvttqa data/msrvttqa --max-size 1500
 """
 
-if __package__ in {None, ""}:  # run as a file: our own `datasets` must be found, from the repository's root
-    import sys
-    from pathlib import Path
-
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 import argparse
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from datasets.errors import InputError, run_cli
+if not __package__:  # run as a file: our own `datasets` lies beside this folder
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from datasets.errors import InputError, check_counts, run_cli
 from datasets.files import write_json
 from datasets.sources import get_qa_source
 
@@ -55,10 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--min-count", type=int, default=1, help="leave out rarer answers (default: %(default)s)")
     parser.add_argument("--max-size", type=int, help="keep this many of the most frequent (default: all)")
     options = parser.parse_args(arguments)
-    for name in ("min_count", "max_size"):
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            raise InputError(f"--{name.replace('_', '-')} is {value}; it must be at least 1")
+    check_counts(options, "min_count", "max_size")
     count = write_vocabulary(options.dataset, options.data_root, options.min_count, options.max_size)
     print(f"{options.data_root / 'vocab.json'}: {count:,} answers")
 

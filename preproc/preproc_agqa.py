@@ -7,27 +7,26 @@ becomes val.json with all of its questions. The vocabulary is every answer of tr
 on the draw. Of a record, what training and evaluation read is kept; --full keeps programs and groundings, too.
 """
 
-if __package__ in {None, ""}:  # run as a file: our own `datasets` must be found, from the repository's root
-    import sys
-    from pathlib import Path
-
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 import argparse
 import hashlib
 import json
+import sys
 import tempfile
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+if not __package__:  # run as a file: our own `datasets` lies beside this folder
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from tqdm import tqdm
 
 from datasets.errors import InputError, run_cli
 from datasets.json_stream import iterate_json_object
-from datasets.question_table import text_problem, video_id_problem
+from datasets.names import video_id_problem
+from datasets.question_table import text_problem
 from datasets.sources.agqa import FIELDS, SOURCE, flags_among, record_problem
 from datasets.writing.staging import add_output_folder, staged
 from preproc.make_vocabulary import make_vocabulary
@@ -61,11 +60,10 @@ def preprocess(
         raise InputError(f"the share of validation videos is {val_fraction}; it must be above 0 and below 1")
     if not test_file.exists():  # not after an hour of reading the other one
         raise InputError(f"{test_file} does not exist")
-    shorten = _whole if full else _slim
     counts: dict[str, int] = {}
     with staged(output_dir) as folder, tempfile.TemporaryFile(dir=folder) as spool:
         sizes, video_of, videos, answers = array("I"), array("I"), {}, Counter()
-        for entry, record in _entries(train_file, shorten):
+        for entry, record in _entries(train_file, full):
             sizes.append(spool.write(entry))
             video_of.append(videos.setdefault(record["video_id"], len(videos)))
             answers[record["answer"]] += 1
@@ -83,7 +81,7 @@ def preprocess(
                 (val if is_val else train).write(spool.read(size))
             counts["train"], counts["val"] = train.count, val.count
         with _ObjectWriter(folder / SOURCE.split_files["test"]) as test:
-            for entry, _ in _entries(test_file, shorten):
+            for entry, _ in _entries(test_file, full):
                 test.write(entry)
             counts["test"] = test.count
 
@@ -125,12 +123,12 @@ class _ObjectWriter:
             self.file.write(b"\n}\n" if self.count else b"{}\n")
 
 
-def _entries(path: Path, shorten: Callable[[dict, str], str]) -> Iterator[tuple[bytes, dict[str, Any]]]:
+def _entries(path: Path, full: bool) -> Iterator[tuple[bytes, dict[str, Any]]]:
     """Yields every record of a file, checked, with its entry for the output. Shows a progress bar on a terminal."""
     seen: set[str] = set()
     size = path.stat().st_size if path.exists() else None
     with tqdm(total=size, desc=path.name, unit="B", unit_scale=True, disable=None) as bar:
-        for qid, record, text in iterate_json_object(path, bar.update):
+        for qid, record in iterate_json_object(path, bar.update):
             problem = text_problem({"question id": qid}, ("question id",)) or record_problem(record)
             problem = problem or video_id_problem(record["video_id"])
             if problem is None and qid in seen:
@@ -138,17 +136,10 @@ def _entries(path: Path, shorten: Callable[[dict, str], str]) -> Iterator[tuple[
             if problem is not None:
                 raise InputError(f"{path}, record {qid!r}: {problem}")
             seen.add(qid)
-            yield f"{json.dumps(qid)}: {shorten(record, text)}".encode(), record
+            kept = record if full else {name: record[name] for name in (*FIELDS, *flags_among(tuple(record)))}
+            yield f"{json.dumps(qid)}: {json.dumps(kept)}".encode(), record
     if not seen:
         raise InputError(f"{path} has no questions")
-
-
-def _slim(record: dict[str, Any], text: str) -> str:
-    return json.dumps({name: record[name] for name in (*FIELDS, *flags_among(tuple(record)))})
-
-
-def _whole(record: dict[str, Any], text: str) -> str:
-    return text
 
 
 @run_cli

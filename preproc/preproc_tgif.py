@@ -12,21 +12,20 @@ are one GIF: its captions come together, in the first split that lists it. With 
 without features are left out.
 """
 
-if __package__ in {None, ""}:  # run as a file: our own `datasets` must be found, from the repository's root
-    import sys
-    from pathlib import Path
-
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
+import sys
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
+if not __package__:  # run as a file: our own `datasets` lies beside this folder
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
 from datasets.captions import caption_problem
-from datasets.errors import InputError, run_cli
-from datasets.question_table import video_id_problem
+from datasets.errors import InputError, explained, run_cli
+from datasets.files import reading
+from datasets.names import video_id_problem
 from datasets.sources.tgif import SOURCE
-from preproc.captioned import parse_arguments, write_splits
+from datasets.writing.captioned import parse_arguments, write_splits
 
 CAPTIONS_FILE = "tgif-v1.0.tsv"
 LIST_FILES = {"train": "train.txt", "val": "val.txt"}
@@ -69,12 +68,8 @@ def preprocess(input_dir: Path, output_dir: Path, features: Path | None = None) 
 
 def video_id_of(url: str, where: str) -> str:
     """The name of a GIF's file without its suffix. Raises InputError, beginning with `where`, when there is none."""
-    try:
+    with explained(f"{where}: {url!r} is not a url", ValueError):
         video_id = PurePosixPath(unquote(urlsplit(url).path)).stem
-    except ValueError as error:
-        raise InputError(f"{where}: {url!r} is not a url: {error}") from None
-    if not video_id:
-        raise InputError(f"{where}: {url!r} names no file")
     if problem := video_id_problem(video_id):
         raise InputError(f"{where}: {problem}")
     return video_id
@@ -88,12 +83,11 @@ def read_captions_by_url(path: Path) -> dict[str, list[str]]:
     """
     captions: dict[str, list[str]] = {}
     for where, line in _lines(path):
-        fields = line.split("\t")
-        if len(fields) != 2 or not fields[0].strip():
-            raise InputError(f"{path}, {where}: {line[:80]!r} is not a url, a tab and a caption")
-        if problem := caption_problem(fields[1]):
+        url, tab, caption = line.partition("\t")
+        problem = caption_problem(caption) if tab else f"{line[:80]!r} is not a url, a tab and a caption"
+        if problem:
             raise InputError(f"{path}, {where}: {problem}")
-        captions.setdefault(fields[0].strip(), []).append(fields[1].strip())
+        captions.setdefault(url.strip(), []).append(caption.strip())
     if not captions:
         raise InputError(f"{path} has no captions")
     return captions
@@ -101,14 +95,8 @@ def read_captions_by_url(path: Path) -> dict[str, list[str]]:
 
 def _lines(path: Path) -> list[tuple[str, str]]:
     """The lines that are not blank, each with its place in the file."""
-    try:
+    with reading(path):
         text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}") from None
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     # Not splitlines(): it would break a caption at a form feed or a Unicode line separator.
     lines = ((f"line {number}", line.strip("\r ")) for number, line in enumerate(text.split("\n"), start=1))
     return [(where, line) for where, line in lines if line]

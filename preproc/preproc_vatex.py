@@ -6,18 +6,16 @@ INPUT_DIR holds vatex_training_v1.0.json and vatex_validation_v1.0.json, as publ
 online: with --features data/vatex/vatex.h5, those without features are left out.
 """
 
-if __package__ in {None, ""}:  # run as a file: our own `datasets` must be found, from the repository's root
-    import sys
-    from pathlib import Path
-
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+if not __package__:  # run as a file: our own `datasets` lies beside this folder
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
 from datasets.errors import run_cli
 from datasets.sources.vatex import SOURCE, read_captions
-from preproc.captioned import parse_arguments, write_splits
+from datasets.writing.captioned import parse_arguments, write_splits
 
 RAW_FILES = {"train": "vatex_training_v1.0.json", "val": "vatex_validation_v1.0.json"}
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ORDER = (
     ("datasets",),
     ("datasets.sources", "datasets.trm"),
-    ("datasets.video",),
+    ("datasets.video", "datasets.checking"),
     ("datasets.writing",),
     ("datamodules",),
     ("modules.config",),

@@ -4,12 +4,12 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from datasets.errors import InputError
+from datasets.errors import check_counts, explained, refusing
 
 from . import ffmpeg
 from .ffmpeg import VideoError, find_damage, run_ffmpeg
@@ -29,25 +29,24 @@ class FrameSettings:
     quality: int = 95  # of jpg, 1..100
     short_side: int | None = None  # pixels; None: as it is. Smaller frames are never enlarged
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
+        self._check()
+        check_counts(self, "short_side")
+
+    @refusing
+    def _check(self) -> Iterator[str]:
         if self.fps is not None and not self.fps > 0:
-            raise InputError(f"--fps {self.fps} must be above 0; frames a second, 3 by default")
+            yield f"--fps {self.fps} must be above 0; frames a second, 3 by default"
         if self.format not in {"png", "jpg"}:
-            raise InputError(f"--format {self.format!r} must be png or jpg")
+            yield f"--format {self.format!r} must be png or jpg"
         if not 1 <= self.quality <= 100:
-            raise InputError(f"--quality {self.quality} must be between 1 and 100")
-        if self.short_side is not None and self.short_side < 1:
-            raise InputError(f"--short-side {self.short_side} must be at least 1 pixel")
+            yield f"--quality {self.quality} must be between 1 and 100"
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> "FrameSettings":
         """From the note in a folder of frames. Raises InputError when it is another version's."""
-        try:
+        with explained("the checkpoint's record of its frames is another version's", KeyError, TypeError):
             return cls(**{name: record[name] for name in cls.__dataclass_fields__})
-        except KeyError as error:
-            raise InputError(f"the checkpoint's record of its frames lacks {error}: it is another version's") from None
-        except TypeError:  # a list, or words for numbers
-            raise InputError("the checkpoint's record of its frames cannot be read: it is another version's") from None
 
     @property
     def stall_seconds(self) -> float:
@@ -88,7 +87,7 @@ def extract_video(video: Video, directory: Path, settings: FrameSettings) -> tup
             program stands where the directory belongs.
         InputError: the frames cannot be written.
     """
-    try:
+    with explained(f"cannot write {directory}"):
         partial = Path(tempfile.mkdtemp(prefix=f".{hashed_name(video.video_id)}.", dir=directory.parent))
         try:
             for output in (settings.ffmpeg_output(), [*replace(settings, fps=None).ffmpeg_output(), "-frames:v", "1"]):
@@ -110,8 +109,6 @@ def extract_video(video: Video, directory: Path, settings: FrameSettings) -> tup
             return count, damage
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-    except OSError as error:
-        raise InputError(f"cannot write {directory}: {error.strerror or error}") from error
 
 
 def _rename(partial: Path, directory: Path) -> None:

@@ -17,8 +17,7 @@ import numpy as np
 
 from datasets.errors import InputError, did_you_mean
 from datasets.files import atomic_write, read_json, write_json
-from datasets.names import is_system_entry, spelt_alike
-from datasets.question_table import video_id_problem
+from datasets.names import is_system_entry, spelt_alike, video_id_problem
 from datasets.sources import CAPTION_SOURCES, QA_SOURCES
 from datasets.video import ffmpeg
 

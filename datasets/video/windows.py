@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from datasets.errors import InputError
+from datasets.errors import check_counts
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,7 @@ class WindowSettings:
     size: int = 224  # pixels of a side
 
     def __post_init__(self):
-        for name in ("clip_len", "frame_interval", "window_interval", "size"):
-            if getattr(self, name) < 1:
-                raise InputError(f"--{name.replace('_', '-')} {getattr(self, name)} must be at least 1")
+        check_counts(self, "clip_len", "frame_interval", "window_interval", "size")
 
     def indices(self, num_frames: int) -> np.ndarray:
         """The frames of every window of a video, int64 [B, T].

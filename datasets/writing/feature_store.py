@@ -16,7 +16,7 @@ from typing import IO, Any
 import h5py
 import numpy as np
 
-from datasets.errors import InputError
+from datasets.errors import explained
 from datasets.files import atomic_write
 from datasets.names import is_system_entry
 from datasets.video.library import hashed_name, hold_to_settings, keep_settings
@@ -55,14 +55,13 @@ class FeatureStore:
             if isinstance(item, h5py.Dataset):
                 notes[key] = item.attrs.get(NOTE)
 
-        try:
-            with h5py.File(self.path, "r", locking=False) as file:  # network file systems often cannot lock
-                kept = {name: json.loads(value) for name, value in file.attrs.items() if name in self.settings}
-                file.visititems(add)
-                if FAILED in file:
-                    failed = dict(file[FAILED].attrs)
-        except (OSError, json.JSONDecodeError) as error:
-            raise InputError(f"{self.path} cannot be read ({error}); move it away, or name another output") from None
+        unusable = f"{self.path} cannot be read (move it away, or name another output)"
+        # Network file systems often cannot lock.
+        with explained(unusable, OSError, json.JSONDecodeError), h5py.File(self.path, "r", locking=False) as file:
+            kept = {name: json.loads(value) for name, value in file.attrs.items() if name in self.settings}
+            file.visititems(add)
+            if FAILED in file:
+                failed = dict(file[FAILED].attrs)
         hold_to_settings(kept, self.settings, f"the features in {self.path}")
         return notes, failed
 
@@ -73,10 +72,8 @@ class FeatureStore:
         Raises:
             InputError: another run writes, or as `start`.
         """
-        try:
+        with explained(f"cannot write {self.path}"):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"cannot write {self.path}: {error.strerror}") from None
         with sole_writer(self.path.with_name(f".{self.path.name}.lock"), self.path, shard):
             self.refresh()
             self.start()
@@ -88,10 +85,8 @@ class FeatureStore:
 
     def start(self) -> None:
         """Makes the folder of parts. Raises InputError when it cannot, or they were made with other settings."""
-        try:
+        with explained(f"cannot write {self.parts}"):
             self.parts.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"cannot write {self.parts}: {error.strerror}") from None
         keep_settings(self.parts / "settings.json", self.settings, f"the features in {self.parts}")
 
     def _part(self, key: str) -> Path:

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from datasets.errors import InputError
+from datasets.errors import InputError, explained
 from datasets.names import is_system_entry
 from datasets.writing.locks import sole_writer
 
@@ -31,26 +31,23 @@ def staged(output_dir: str | os.PathLike) -> Iterator[Path]:
         InputError: `output_dir` cannot be written, another process is writing it so, or the disk is full.
     """
     output_dir = Path(output_dir)
-    try:
-        with contextlib.ExitStack() as cleanup:
-            for folder in _missing_folders(output_dir):  # outermost first; on the way out innermost first
-                folder.mkdir()
-                cleanup.callback(_remove_if_empty, folder)
-            # Beside the results, so that moving them is a rename on the same file system.
-            staging = Path(tempfile.mkdtemp(prefix=".staged-", dir=output_dir))
-            cleanup.callback(shutil.rmtree, staging, ignore_errors=True)
-            cleanup.enter_context(sole_writer(output_dir / ".preproc.lock", output_dir))
-            yield staging
-            files = sorted(path for path in staging.iterdir() if not is_system_entry(path.name))
-            for file in files:
-                if (output_dir / file.name).is_dir():
-                    raise InputError(f"cannot write {output_dir / file.name}: it is a folder")
-            for file in files:
-                _flush_to_disk(file)
-            for file in files:
-                file.replace(output_dir / file.name)
-    except OSError as error:
-        raise InputError(f"cannot write to {output_dir}: {error.strerror or error}") from error
+    with explained(f"cannot write to {output_dir}"), contextlib.ExitStack() as cleanup:
+        for folder in _missing_folders(output_dir):  # outermost first; on the way out innermost first
+            folder.mkdir()
+            cleanup.callback(_remove_if_empty, folder)
+        # Beside the results, so that moving them is a rename on the same file system.
+        staging = Path(tempfile.mkdtemp(prefix=".staged-", dir=output_dir))
+        cleanup.callback(shutil.rmtree, staging, ignore_errors=True)
+        cleanup.enter_context(sole_writer(output_dir / ".preproc.lock", output_dir))
+        yield staging
+        files = sorted(path for path in staging.iterdir() if not is_system_entry(path.name))
+        for file in files:
+            if (output_dir / file.name).is_dir():
+                raise InputError(f"cannot write {output_dir / file.name}: it is a folder")
+        for file in files:
+            _flush_to_disk(file)
+        for file in files:
+            file.replace(output_dir / file.name)
 
 
 def _missing_folders(folder: Path) -> list[Path]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from einops import rearrange
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -73,9 +74,9 @@ def fit_positions(name: str, table: Tensor, shape: torch.Size) -> Tensor:
         old, new = math.isqrt(table.shape[1] - 1), math.isqrt(shape[1] - 1)
         if 1 + old * old != table.shape[1] or 1 + new * new != shape[1]:
             return table
-        grid = table[:, 1:].float().unflatten(1, (old, old)).permute(0, 3, 1, 2)  # [1, D, n, n]
+        grid = rearrange(table[:, 1:].float(), "1 (h w) d -> 1 d h w", h=old)
         grid = F.interpolate(grid, size=(new, new), mode="bicubic", align_corners=False)
-        return torch.cat([table[:, :1].float(), grid.flatten(2).transpose(1, 2)], dim=1)
+        return torch.cat([table[:, :1].float(), rearrange(grid, "1 d h w -> 1 (h w) d")], dim=1)
     if name.endswith(("position_embeddings.weight", "frame_pos_embed.weight")):
         return table[: shape[0]]
     return table

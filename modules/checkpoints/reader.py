@@ -9,27 +9,25 @@ stand-in; nothing is imported for it. Any other name is refused.
 """
 
 import argparse
-import contextlib
 import json
 import pickle
-import pickletools
+import re
 import struct
 import warnings
 import zipfile
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from datasets.errors import InputError
+from datasets.errors import InputError, explained
+from datasets.files import reading
 
 METADATA_KEY = "dest"  # where checkpoints saved here keep what they were made with
-METADATA_TYPES = {"sizes": dict, "config": dict, "vocabulary": list, "tokenizer_vocabulary": list, "versions": dict}
 LAYOUTS = ("state_dict", "model", "module")  # the keys under which others keep the weights
 
 
@@ -136,76 +134,49 @@ def read_checkpoint(path: str | Path) -> CheckpointFile:
             something that is not on the list; one line that names the file and, in the last case, the class.
     """
     path = Path(path)
-    head = _head_of(path)
-    try:
-        if head.startswith(b"PK"):
-            _verify_zip(path)
-            content, kind = _torch_load(path, mmap=True), "zip"
-        elif _is_safetensors(head, path.stat().st_size):
-            return _read_safetensors(path)
-        elif head[:1] == pickle.PROTO or head.startswith(_OLD_LEGACY):
-            content, kind = _torch_load(path, mmap=False), "legacy"
-        else:
-            _refuse_code(path)
-            raise InputError(f"{path} is not a checkpoint: {_describe_foreign(head)}")
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    return _pick_layout(path, kind, content)
-
-
-def _head_of(path: Path) -> bytes:
-    try:
+    with reading(path):
         with path.open("rb") as file:
             head = file.read(512)
-    except FileNotFoundError:
-        raise InputError(f"checkpoint {path} does not exist") from None
-    except IsADirectoryError:
-        raise InputError(f"{path} is a directory; give the checkpoint file inside it") from None
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    if not head:
-        raise InputError(f"{path} is empty; its download or copy did not finish")
-    return head
+        if head.startswith(b"PK"):
+            return _pick_layout(path, "zip", _torch_load(path, mmap=_verify_zip(path)))
+        if _is_safetensors(head, path.stat().st_size):
+            return _read_safetensors(path)
+        if head[:1] == pickle.PROTO or head.startswith(_OLD_LEGACY):
+            return _pick_layout(path, "legacy", _torch_load(path, mmap=False))
+    raise InputError(f"{path} is not a checkpoint: {_describe_foreign(head)}")
 
 
 def _describe_foreign(head: bytes) -> str:
     text = head.lstrip().lower()
+    if not head:
+        return "it is empty; its download or copy did not finish"
     if text.startswith((b"<!doctype", b"<html", b"<?xml")):
         return "it is a web page that was saved in its place; download the file itself"
     if text.startswith(b"version https://git-lfs"):
         return "it is a Git LFS pointer; fetch the file itself (git lfs pull)"
-    if all(byte in b"\t\n\r\f\x1b" or byte >= 32 for byte in head):
-        return "it is a text file"
     return "it is neither a file written by torch.save nor .safetensors"
 
 
-def _damaged(path: Path, what: str) -> InputError:
-    return InputError(f"{path} is truncated or damaged ({what}); copy or download it again")
+def _damaged(path: Path, reason: object) -> InputError:
+    return InputError(f"{path} is truncated or damaged, or no file of weights ({reason}); copy or download it again")
 
 
-def _verify_zip(path: Path) -> None:
-    """Compares every record with its checksum: a memory-mapped read would not notice a changed byte."""
+def _verify_zip(path: Path) -> bool:
+    """Compares every record with its checksum, as a memory-mapped read would not notice a changed byte.
+
+    Returns:
+        whether the file can be memory-mapped: nobody has compressed it after torch.save wrote it.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
-            if not any(Path(info.filename).name == "data.pkl" for info in archive.infolist()):
-                raise InputError(f"{path} is a zip file, but not one written by torch.save")
-            if any(Path(info.filename).name == "constants.pkl" for info in archive.infolist()):
-                raise InputError(
-                    f"{path} is a TorchScript program, not weights; save what it holds: "
-                    "torch.save(torch.jit.load(FILE).state_dict(), NEW_FILE)"
-                )
+            records = archive.infolist()
             # torch.serialization.set_crc32_options(False) leaves zeros
-            has_checksums = any(info.CRC for info in archive.infolist())
-            for info in archive.infolist():
-                if info.compress_type != zipfile.ZIP_STORED:
-                    raise InputError(f"{path} was compressed after torch.save wrote it; unpack it and zip it with -0")
-                if not has_checksums:
-                    continue
-                with archive.open(info) as record:
-                    while record.read(1 << 20):
-                        pass
+            wrong = archive.testzip() if any(record.CRC for record in records) else None
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, struct.error, UnicodeDecodeError) as error:
-        raise _damaged(path, str(error) or "it ends early") from None
+        raise _damaged(path, error) from None
+    if wrong is not None:
+        raise _damaged(path, f"the checksum of {wrong} differs")
+    return all(record.compress_type == zipfile.ZIP_STORED for record in records)
 
 
 def _torch_load(path: Path, mmap: bool) -> Any:
@@ -215,101 +186,15 @@ def _torch_load(path: Path, mmap: bool) -> Any:
             warnings.catch_warnings(action="ignore"),  # on pickle protocols and TorchScript; the error says it better
         ):
             return torch.load(path.resolve(), map_location="cpu", weights_only=True, mmap=mmap)
-    except (OSError, MemoryError) as error:
-        raise _damaged(path, str(error) or "it asks for more memory than there is") from error
     except Exception as error:  # torch raises whatever the broken part of the file leads to
-        _refuse_code(path)
-        _refuse_other_pickles(path)
+        if asked := re.search(r"(?:GLOBAL|class) (\S+) (?:was not|whose module)", str(error)):
+            raise InputError(
+                f"{path} is refused: it asks for {asked[1]}, which is not among the names that weights need, and could "
+                "run code; if you trust its source, save its state_dict alone with torch.save"
+            ) from error
         # torch's last line is the reason, unless it points to torch's documentation
-        reasons = [line for line in str(error).strip().splitlines() if "http" not in line]
+        reasons = [line for line in str(error).strip().splitlines() if "http" not in line and line.strip()]
         raise _damaged(path, reasons[-1] if reasons else "it ends early") from error
-
-
-def _refuse_code(path: Path) -> None:
-    """Raises InputError if a pickle in the file names anything that is not on the list."""
-    foreign = next((name for name in _names_in_pickle(path) if not _is_allowed(name)), None)
-    if foreign is not None:
-        raise InputError(
-            f"{path} is refused: it asks for {foreign}, which is not among the names that weights need, and could "
-            "run code; if you trust its source, save its state_dict alone with torch.save"
-        ) from None
-
-
-def _is_allowed(name: str) -> bool:
-    return name in STAND_INS or name in torch._weights_only_unpickler._get_allowed_globals()
-
-
-def _names_in_pickle(path: Path) -> Iterator[str]:
-    """The classes and functions that a torch file's pickles name, in order; parsed, never executed."""
-    try:
-        with _open_pickle(path) as file:
-            # Legacy files: magic number, protocol, system information, content, storage keys; one pickle each.
-            for _ in range(5):
-                yield from _names_in_stream(file)
-    except (ValueError, OSError, MemoryError, zipfile.BadZipFile):  # a length that is none, up to 4 GiB
-        return
-
-
-def _refuse_other_pickles(path: Path) -> None:
-    """Raises InputError if the file is a pickle of another library, or of a protocol that torch's safe reader lacks."""
-    with _open_pickle(path) as file:
-        head = file.read(2)
-    protocol = head[1] if len(head) == 2 and head[:1] == pickle.PROTO else "0 or 1"
-    try:
-        with _open_pickle(path) as file:
-            from_torch = zipfile.is_zipfile(path) or any(
-                argument == torch.serialization.MAGIC_NUMBER for _, argument, _ in pickletools.genops(file)
-            )
-    except (ValueError, MemoryError):  # it is damaged
-        from_torch = True
-    if not from_torch:
-        raise InputError(f"{path} is a pickle, but not one that torch.save wrote") from None
-    if protocol not in (2, 3):
-        raise InputError(
-            f"{path} was saved with pickle protocol {protocol}, which torch reads only in part without running code; "
-            "if you trust its source, load it by torch.load with weights_only=False, and save it again by torch.save"
-        ) from None
-
-
-@contextlib.contextmanager
-def _open_pickle(path: Path) -> Iterator[IO[bytes]]:
-    """Opens what a torch file says beside the numbers of its tensors."""
-    if not zipfile.is_zipfile(path):
-        with path.open("rb") as file:
-            yield file
-        return
-    with zipfile.ZipFile(path) as archive:
-        names = [name for name in archive.namelist() if Path(name).name == "data.pkl"]
-        with archive.open(names[0]) as file:
-            yield file
-
-
-def _names_in_stream(file: IO[bytes]) -> Iterator[str]:
-    """The names in one pickle, if it is whole: other files, too, may begin like one."""
-    names: list[str] = []
-    strings: list[str | None] = []  # what was pushed, in order; None for all that is no string
-    memo: dict[int, str | None] = {}
-    for operation, argument, _ in pickletools.genops(file):
-        if operation.name in ("GLOBAL", "INST"):
-            names.append(_modern_name(*argument.split(" ", 1)))
-        elif operation.name == "STACK_GLOBAL" and len(strings) >= 2 and None not in strings[-2:]:
-            names.append(_modern_name(*strings[-2:]))
-        if operation.name == "MEMOIZE":
-            memo[len(memo)] = strings[-1] if strings else None
-        elif operation.name.endswith("PUT"):
-            memo[argument] = strings[-1] if strings else None
-        elif operation.name.endswith("GET"):
-            strings.append(memo.get(argument))
-        else:
-            strings.append(argument if isinstance(argument, str) else None)
-    yield from names
-
-
-def _modern_name(module: str, name: str) -> str:
-    """Under protocol 2 Python still writes the names of Python 2 (``__builtin__``)."""
-    read = torch._weights_only_unpickler
-    module, name = read.NAME_MAPPING.get((module, name), (read.IMPORT_MAPPING.get(module, module), name))
-    return f"{module}.{name}"
 
 
 def _is_safetensors(head: bytes, size: int) -> bool:
@@ -318,25 +203,18 @@ def _is_safetensors(head: bytes, size: int) -> bool:
 
 
 def _read_safetensors(path: Path) -> CheckpointFile:
-    try:
+    with explained(f"{path} is truncated or damaged", SafetensorError, ValueError):  # JSONDecodeError, too
         with safe_open(path, framework="pt", device="cpu") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
             notes = file.metadata() or {}
-    except SafetensorError as error:
-        raise _damaged(path, str(error)) from None
-    metadata = None
-    if METADATA_KEY in notes:
-        try:
-            metadata = json.loads(notes[METADATA_KEY])
-        except (ValueError, RecursionError) as error:
-            raise _damaged(path, f"its metadata is not JSON: {error}") from None
-    return CheckpointFile(path, "safetensors", "", _named_tensors(path, tensors), _checked_metadata(path, metadata))
+        metadata = json.loads(notes[METADATA_KEY]) if METADATA_KEY in notes else None
+    return CheckpointFile(path, "safetensors", "", _named_tensors(path, tensors), metadata)
 
 
 def _pick_layout(path: Path, kind: str, content: Any) -> CheckpointFile:
     if not isinstance(content, Mapping):
         raise InputError(f"{path} holds one {type(content).__name__}, not weights with names")
-    metadata = _checked_metadata(path, content.get(METADATA_KEY))
+    metadata = content.get(METADATA_KEY)
     for layout in LAYOUTS:
         weights = content.get(layout)
         if isinstance(weights, Mapping) and any(isinstance(value, Tensor) for value in weights.values()):
@@ -346,34 +224,8 @@ def _pick_layout(path: Path, kind: str, content: Any) -> CheckpointFile:
     return CheckpointFile(path, kind, "", _named_tensors(path, content), metadata, others)
 
 
-def _checked_metadata(path: Path, metadata: Any) -> dict[str, Any] | None:
-    """The record of a checkpoint saved here, of the form that `checkpoint_metadata.make_metadata` gives it."""
-    if metadata is None:
-        return None
-    if not isinstance(metadata, dict):
-        raise InputError(f"{path}: its entry {METADATA_KEY!r} is a {type(metadata).__name__}, not a dict")
-    for key, kind in METADATA_TYPES.items():
-        value = metadata.get(key)
-        if value is not None and not isinstance(value, kind):
-            raise InputError(
-                f"{path}: its entry {METADATA_KEY}.{key} is a {type(value).__name__}, not a {kind.__name__}"
-            )
-        if isinstance(value, list) and not all(isinstance(word, str) for word in value):
-            raise InputError(f"{path}: its entry {METADATA_KEY}.{key} holds something that is not text")
-        if isinstance(value, list) and len(set(value)) != len(value):
-            twice = next(word for word, count in Counter(value).items() if count > 1)
-            raise InputError(f"{path}: its entry {METADATA_KEY}.{key} lists {twice!r} twice")
-    return metadata
-
-
 def _named_tensors(path: Path, weights: Mapping) -> dict[str, Tensor]:
-    tensors = {}
-    for name, value in weights.items():
-        if not isinstance(value, Tensor):
-            continue
-        if value.layout is not torch.strided or value.is_quantized or value.device.type != "cpu":
-            raise InputError(f"{path}: {name} is not a plain tensor ({value.layout}, {value.dtype}, {value.device})")
-        tensors[str(name)] = value.detach()
+    tensors = {str(name): value.detach() for name, value in weights.items() if isinstance(value, Tensor)}
     if not tensors:
         entries = ", ".join(map(str, list(weights)[:5])) or "none"
         raise InputError(f"{path} holds no weights (its entries: {entries})")

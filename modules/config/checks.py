@@ -9,19 +9,25 @@ import os
 import re
 import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Annotated, Any, Literal
 
-from datasets.errors import InputError, did_you_mean
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from datasets.errors import InputError, did_you_mean, refusing
 
 from .settings_files import is_settings_file
+
+LIMITS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}  # attributes of `annotated_types`, and their signs
 
 # --- the words of the command line -----------------------------------------------------------------------------------
 
 
+@refusing
 def check_words(
     words: Sequence[str], defaults: Mapping[str, Any], recipes: Iterable[str], commands: Iterable[str]
-) -> None:
+) -> Iterator[str]:
     """Checks ``[COMMAND] [with RECIPE key=value …]`` (what follows ``run.py``) for names that do not exist."""
     recipes, commands = list(recipes), list(commands)
     before = list(words[: words.index("with")]) if "with" in words else list(words)
@@ -29,9 +35,9 @@ def check_words(
         if word.startswith("-"):
             break  # an option of Sacred's; it knows whether a value follows
         if "=" in word or word in recipes:
-            raise InputError(f"write `with` before the settings: python run.py with {word} …")
+            yield f"write `with` before the settings: python run.py with {word} …"
         if word not in commands and word != "help":
-            raise InputError(
+            yield (
                 f"no command or recipe is called {word!r}{did_you_mean(word, [*commands, *recipes])}; "
                 f"commands: {', '.join(sorted(commands))}"
             )
@@ -43,9 +49,9 @@ def check_words(
         if is_setting:
             _check_key(key.strip(), defaults)
         elif word in defaults:
-            raise InputError(f"{word} is a setting and needs a value: {word}={defaults[word]!r}")
+            yield f"{word} is a setting and needs a value: {word}={defaults[word]!r}"
         elif word not in recipes:
-            raise InputError(
+            yield (
                 f"no recipe is called {word!r}{did_you_mean(word, recipes)}; recipes: {', '.join(sorted(recipes))}; "
                 "a setting is written key=value, without spaces, and a file of settings ends in .json or .yaml"
             )
@@ -56,24 +62,20 @@ def until_option(words: Sequence[str]) -> list[str]:
     return list(itertools.takewhile(lambda word: not word.startswith("-"), words))
 
 
-def _check_key(key: str, defaults: Mapping[str, Any]) -> None:
+@refusing
+def _check_key(key: str, defaults: Mapping[str, Any]) -> Iterator[str]:
     name, *inner = key.split(".")
     if name not in defaults:
-        raise InputError(
-            f"no setting is called {name!r}{did_you_mean(name, defaults)}; `python run.py print_config` lists all"
-        )
+        yield (f"no setting is called {name!r}{did_you_mean(name, defaults)}; `python run.py print_config` lists all")
     if not inner:
         return
     inside = defaults[name]
     if not isinstance(inside, Mapping):
-        raise InputError(f"{name} has no parts; write {name}=VALUE")
+        yield f"{name} has no parts; write {name}=VALUE"
     if len(inner) > 1 or inner[0] not in inside:
-        raise InputError(
+        yield (
             f"{name} has no part called {'.'.join(inner)!r}{did_you_mean(inner[0], inside)}; parts: {', '.join(inside)}"
         )
-
-
-LARGEST_WHOLE_NUMBER = 2**32 - 1  # of a seed; for anything else, far beyond what there is a use for
 
 
 # --- one value -------------------------------------------------------------------------------------------------------
@@ -84,7 +86,7 @@ def check_values(config: Mapping[str, Any], schema: type, found_in: str | os.Pat
 
     Args:
         config: key -> value.
-        schema: a dataclass with a field for each key; its annotations are the types, `Range` in `Annotated` the range.
+        schema: a dataclass with a field for each key; its annotations are the types, `annotated_types` the ranges.
         found_in: the checkpoint that some of the values come from, for messages.
 
     Returns:
@@ -123,67 +125,50 @@ def check_updates(
 
 def _check_value(key: str, value: Any, hint: Any, found_in: str | os.PathLike | None = None) -> Any:
     """The value as exactly the type that the hint says."""
-    accepted, fitted = _fit(value, hint)
-    if not accepted:
+    if isinstance(value, str) and typing.get_origin(hint) is list:
+        value = [value]
+    try:
+        return _adapter(hint).validate_python(value)
+    except ValidationError:
         where = "" if found_in is None else f" (as {found_in} has it, unless the command line does)"
-        raise InputError(f"{key} must be {describe_type(hint)}; got {key}={value!r}{_meant(key, value, hint)}{where}")
-    return fitted
+        meant = f"{key}={value!r}{_meant(key, value, hint)}{where}"
+        raise InputError(f"{key} must be {describe_type(hint)}; got {meant}") from None
 
 
 def _meant(key: str, value: Any, hint: Any) -> str:
     """What may have been meant, where it can be told."""
-    if isinstance(value, int) and abs(value) > LARGEST_WHOLE_NUMBER:
-        return f" (whole numbers go up to {LARGEST_WHOLE_NUMBER:,})"
     if isinstance(value, str) and value.lower() in {"true", "false", "none", "null"}:
         word = {"true": "True", "false": "False"}.get(value.lower(), "None")
         return f" (write {key}={word})"
-    if isinstance(value, int | float) and not isinstance(value, bool) and _fit(str(value), hint)[0]:
+    if isinstance(value, int | float) and not isinstance(value, bool) and _fits(str(value), hint):
         return " (text that looks like a number needs quotes)"
     return ""
 
 
-def _fit(value: Any, hint: Any) -> tuple[bool, Any]:
-    """Whether the value is of that type, and the value as exactly that type."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Annotated:
-        accepted, value = _fit(value, arguments[0])
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        return accepted and (not number or all(value in limits for limits in arguments[1:])), value
-    if origin in (typing.Union, types.UnionType):
-        # An exact match first: 1 is an int where int and float mean different units.
-        for exact in (True, False):
-            for part in arguments:
-                accepted, fitted = _fit(value, part)
-                if accepted and (not exact or type(fitted) is type(value)):
-                    return True, fitted
-        return False, value
-    if origin is Literal:
-        return any(value == choice and type(value) is type(choice) for choice in arguments), value
-    if origin is list:
-        items = [value] if isinstance(value, str) else value
-        if not isinstance(items, list | tuple):
-            return False, value
-        fits = [_fit(item, arguments[0]) for item in items]
-        return all(accepted for accepted, _ in fits), [fitted for _, fitted in fits]
-    if origin is dict:
-        if not isinstance(value, Mapping):
-            return False, value
-        fits = {name: _fit(item, arguments[1]) for name, item in value.items()}
-        return all(accepted for accepted, _ in fits.values()), {name: fitted for name, (_, fitted) in fits.items()}
-    if hint is type(None) or hint is None:
-        return value is None, value
-    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return True, float(value)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST_WHOLE_NUMBER, value
-    return isinstance(value, hint), value
+@cache
+def _adapter(hint: Any) -> TypeAdapter:
+    return TypeAdapter(hint, config=ConfigDict(strict=True, allow_inf_nan=False))
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    try:
+        _adapter(hint).validate_python(value)
+    except ValidationError:
+        return False
+    return True
 
 
 def describe_type(hint: Any) -> str:
     """In words: ``a whole number ≥ 1, or None``."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
-        return " ".join([describe_type(arguments[0]), *map(str, arguments[1:])])
+        limits = [
+            f"{sign} {getattr(limit, name):g}"
+            for limit in arguments[1:]
+            for name, sign in LIMITS.items()
+            if getattr(limit, name, None) is not None
+        ]
+        return f"{describe_type(arguments[0])} {' and '.join(limits)}"
     if origin in (typing.Union, types.UnionType):
         return ", or ".join(map(describe_type, arguments))
     if origin is Literal:
@@ -205,50 +190,41 @@ def check_combinations(config: Mapping[str, Any]) -> None:
         check(config)
 
 
-def _check_run(config: Mapping[str, Any]) -> None:
+@refusing
+def _check_run(config: Mapping[str, Any]) -> Iterator[str]:
     if not re.fullmatch(r"[\w.+-]*\w[\w.+-]*", config["exp_name"]):
-        raise InputError(f"exp_name={config['exp_name']!r} names a folder; use letters, digits, and any of . _ - +")
+        yield f"exp_name={config['exp_name']!r} names a folder; use letters, digits, and any of . _ - +"
     if not config["datasets"]:
-        raise InputError("datasets is empty; name one, as in datasets='[\"anetqa\"]'")
+        yield "datasets is empty; name one, as in datasets='[\"anetqa\"]'"
     if config["objective"] == "qa" and len(config["datasets"]) > 1:
-        raise InputError(
-            f"datasets={config['datasets']}: question answering has one vocabulary, thus one data set; name one"
-        )
+        yield (f"datasets={config['datasets']}: question answering has one vocabulary, thus one data set; name one")
     if config["test_only"] and config["resume_from"] is not None:
-        raise InputError("resume_from continues a training run; with test_only=True give load_path=CHECKPOINT instead")
+        yield "resume_from continues a training run; with test_only=True give load_path=CHECKPOINT instead"
     if config["test_only"] and config["load_path"] is None:
-        raise InputError("test_only=True needs a checkpoint to test: add load_path=CHECKPOINT")
+        yield "test_only=True needs a checkpoint to test: add load_path=CHECKPOINT"
     if config["published_quirks"] and not config["test_only"]:
-        raise InputError(
-            "published_quirks=True is for testing the published checkpoints; add test_only=True or drop it"
-        )
+        yield ("published_quirks=True is for testing the published checkpoints; add test_only=True or drop it")
 
 
-LAYERS = (("vit_config", "vit_depth"), ("bert_config", "num_layers"), ("answer_config", "answer_layers"))
-MOST_LAYERS = 256  # no network has as many; without a limit, one would be built until the memory is full
-
-
-def _check_sizes(config: Mapping[str, Any]) -> None:
+@refusing
+def _check_sizes(config: Mapping[str, Any]) -> Iterator[str]:
     image_size, patch_size, width = config["image_size"], config["patch_size"], config["hidden_size"]
     if image_size % patch_size:
         nearest = max(1, round(image_size / patch_size)) * patch_size
-        raise InputError(
+        yield (
             f"image_size={image_size} is not a multiple of patch_size={patch_size}; for example image_size={nearest}"
         )
     for group, name in (("vit_config", "vit_heads"), ("bert_config", "num_heads"), ("answer_config", "answer_heads")):
         heads = config[group].get(name)
         if heads and width % heads:
             fitting = next(number for number in range(min(heads, width), 0, -1) if width % number == 0)
-            raise InputError(
+            yield (
                 f"hidden_size={width} cannot be split into {group}.{name}={heads} heads; "
                 f"for example {group}.{name}={fitting}"
             )
-    for group, name in LAYERS:
-        if config[group].get(name, 0) > MOST_LAYERS:
-            raise InputError(f"{group}.{name}={config[group][name]} layers are more than {MOST_LAYERS}; write fewer")
     layers, text_layers = config["bert_config"]["num_layers"], config["bert_config"]["num_text_layers"]
     if text_layers >= layers:
-        raise InputError(
+        yield (
             f"bert_config.num_text_layers={text_layers} leaves no fusion layer of bert_config.num_layers={layers}; "
             f"lower it to at most {layers - 1}"
             if layers > 1
@@ -256,33 +232,35 @@ def _check_sizes(config: Mapping[str, Any]) -> None:
         )
 
 
-def _check_lengths(config: Mapping[str, Any]) -> None:
+@refusing
+def _check_lengths(config: Mapping[str, Any]) -> Iterator[str]:
     if config["temporal"] and config["max_video_len"] > config["max_pos_len"]:
-        raise InputError(
+        yield (
             f"max_video_len={config['max_video_len']} clips are more than the max_pos_len={config['max_pos_len']} "
             f"positions; lower it to max_video_len={config['max_pos_len']}"
         )
     if config["objective"] == "trm" and config["num_clips"] > config["max_video_len"]:
-        raise InputError(
+        yield (
             f"num_clips={config['num_clips']} clips do not fit into max_video_len={config['max_video_len']} features, "
             f"one each at least; lower it to num_clips={config['max_video_len']} or raise max_video_len"
         )
     positions = config["bert_config"].get("max_text_positions")
     extra = 5 if config["objective"] == "trm" else 0  # TRM's questions and captions are cut five tokens later
     if positions and config["max_text_len"] is not None and config["max_text_len"] + extra > positions:
-        raise InputError(
+        yield (
             f"max_text_len={config['max_text_len']} tokens are more than the text encoder's {positions} positions; "
             f"lower it to at most {positions - extra}"
         )
     if config["objective"] == "trm" and config["max_text_len"] is None:
-        raise InputError("max_text_len=None: captions are of any length, set the tokens to keep, as in max_text_len=40")
+        yield "max_text_len=None: captions are of any length, set the tokens to keep, as in max_text_len=40"
 
 
-def _check_training(config: Mapping[str, Any]) -> None:
+@refusing
+def _check_training(config: Mapping[str, Any]) -> Iterator[str]:
     if config["test_only"]:
         return
     if config["max_epoch"] is None and config["max_steps"] is None:
-        raise InputError("the run has no end: set max_epoch=N or max_steps=N, or use a recipe, as task_finetune_anetqa")
+        yield "the run has no end: set max_epoch=N or max_steps=N, or use a recipe, as task_finetune_anetqa"
     batch_size, per_gpu = config["batch_size"], config["per_gpu_batchsize"]
     devices = config["num_gpus"] * config["num_nodes"]
     if batch_size % (per_gpu * devices):
@@ -292,46 +270,47 @@ def _check_training(config: Mapping[str, Any]) -> None:
         )
         if batch_size % devices:
             nearest = max(1, round(batch_size / (per_gpu * devices))) * per_gpu * devices
-            raise InputError(f"{said}; {devices} GPUs need a batch_size that they divide, as batch_size={nearest}")
+            yield f"{said}; {devices} GPUs need a batch_size that they divide, as batch_size={nearest}"
         share = batch_size // devices
         fitting = next(number for number in range(min(per_gpu, share), 0, -1) if share % number == 0)
-        raise InputError(f"{said} do not divide it; for example per_gpu_batchsize={fitting}")
+        yield f"{said} do not divide it; for example per_gpu_batchsize={fitting}"
     if config["questions_per_video"] > per_gpu:
-        raise InputError(
+        yield (
             f"questions_per_video={config['questions_per_video']} do not fit into per_gpu_batchsize={per_gpu}; "
             f"lower it to at most {per_gpu}"
         )
     if config["end_lr"] >= config["learning_rate"]:
-        raise InputError(
+        yield (
             f"end_lr={config['end_lr']:g} is not below learning_rate={config['learning_rate']:g}, from which the rate "
             "comes down to it; lower end_lr"
         )
     warmup, steps = config["warmup_steps"], config["max_steps"]
     if isinstance(warmup, float) and warmup > 1:
-        raise InputError(
+        yield (
             f"warmup_steps={warmup} is a float, thus a share of the run, and above 1; "
             f"for steps write warmup_steps={warmup:.0f}"
         )
     if isinstance(warmup, int) and steps is not None and warmup >= steps:
-        raise InputError(
+        yield (
             f"warmup_steps={warmup} is not below max_steps={steps}: the rate would never come down; "
             f"for example warmup_steps={steps // 10}"
         )
     interval = config["val_check_interval"]
     if isinstance(interval, float) and not 0 < interval <= 1:
-        raise InputError(
+        yield (
             f"val_check_interval={interval} is a float, thus a share of an epoch (above 0, at most 1); "
             f"for optimizer steps write a whole number, as val_check_interval={max(1, round(interval))}"
         )
     if isinstance(interval, int) and interval < 1:
-        raise InputError(f"val_check_interval={interval}: optimizer steps are at least 1; 1.0 means once an epoch")
+        yield f"val_check_interval={interval}: optimizer steps are at least 1; 1.0 means once an epoch"
 
 
-def check_tokenizer(num_tokens: int, config: Mapping[str, Any]) -> None:
+@refusing
+def check_tokenizer(num_tokens: int, config: Mapping[str, Any]) -> Iterator[str]:
     """Checks that the text encoder has an embedding for each of the tokenizer's tokens."""
     rows = config["bert_config"]["vocab_size"]
     if num_tokens > rows:
-        raise InputError(
+        yield (
             f"the tokenizer has {num_tokens} tokens, more than bert_config.vocab_size={rows} embeddings; "
             "give the tokenizer that the checkpoint was trained with"
         )

@@ -3,16 +3,17 @@
 import os
 import shutil
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from datasets.errors import InputError
+from datasets.errors import refusing
 
 # Names of a job in whose shell commands are typed by hand; Lightning takes such a job for a plain machine.
 INTERACTIVE = ("bash", "interactive")
 
 
-def check_machine(config: Mapping[str, Any], num_gpus_here: int, environment: Mapping[str, str]) -> None:
+@refusing
+def check_machine(config: Mapping[str, Any], num_gpus_here: int, environment: Mapping[str, str]) -> Iterator[str]:
     """Checks the settings of the machine against it.
 
     Args:
@@ -31,19 +32,17 @@ def check_machine(config: Mapping[str, Any], num_gpus_here: int, environment: Ma
     accelerator, wanted = config["accelerator"], config["num_gpus"]
     on_gpu = accelerator == "gpu" or (accelerator == "auto" and num_gpus_here > 0)
     if accelerator == "gpu" and num_gpus_here == 0:
-        raise InputError("accelerator=gpu, but PyTorch finds no GPU here; write accelerator=cpu precision=32")
+        yield "accelerator=gpu, but PyTorch finds no GPU here; write accelerator=cpu precision=32"
     if on_gpu and wanted > num_gpus_here and by_slurm:
-        raise InputError(
+        yield (
             f"num_gpus={wanted}, but each SLURM task sees only {num_gpus_here} of its machine's GPUs; ask for "
             f"--gpus-per-node={wanted} instead of --gpus-per-task or --gpu-bind: every task must see all of them"
         )
     if on_gpu and wanted > num_gpus_here:
-        raise InputError(f"num_gpus={wanted}, but this machine has {num_gpus_here}; write num_gpus={num_gpus_here}")
+        yield f"num_gpus={wanted}, but this machine has {num_gpus_here}; write num_gpus={num_gpus_here}"
     if not on_gpu and config["precision"] in (16, "tf32"):
         reason = "accelerator=cpu" if accelerator == "cpu" else "there is no GPU here"
-        raise InputError(
-            f"precision={config['precision']} needs a GPU, and {reason}; write precision=32 (or precision=bf16)"
-        )
+        yield f"precision={config['precision']} needs a GPU, and {reason}; write precision=32 (or precision=bf16)"
     if config["compile"]:
         check_compiler(on_gpu, environment, "compile=True", "write compile=False")
 
@@ -57,7 +56,8 @@ def choose_precision(config: Mapping[str, Any], given: Collection[str], num_gpus
     return "cuda" if on_gpu else "cpu", precision
 
 
-def check_compiler(on_gpu: bool, environment: Mapping[str, str], asked: str, instead: str) -> None:
+@refusing
+def check_compiler(on_gpu: bool, environment: Mapping[str, str], asked: str, instead: str) -> Iterator[str]:
     """Checks that torch.compile finds the compiler that it calls: C++, or on a GPU the C of Triton.
 
     Args:
@@ -72,7 +72,7 @@ def check_compiler(on_gpu: bool, environment: Mapping[str, str], asked: str, ins
     if any(shutil.which(name, path=environment.get("PATH")) for name in ([chosen] if chosen else names)):
         return
     missing = f"{variable}={chosen} is no program" if chosen else f"there is no {' or '.join(names)} on the path"
-    raise InputError(
+    yield (
         f"{asked} needs a {language} compiler, and {missing}: install one (Debian and Ubuntu: apt install g++), "
         f"set {variable} to one, or {instead}"
     )
@@ -95,31 +95,34 @@ def takes_slurm_for_a_machine(environment: Mapping[str, str] = os.environ) -> bo
     return "SLURM_NTASKS" in environment and "SLURM_PROCID" not in environment
 
 
-def _check_torchrun(config: Mapping[str, Any], environment: Mapping[str, str]) -> None:
+@refusing
+def _check_torchrun(config: Mapping[str, Any], environment: Mapping[str, str]) -> Iterator[str]:
     processes = config["num_gpus"] * config["num_nodes"]
     if int(environment["WORLD_SIZE"]) != processes:
-        raise InputError(
+        yield (
             f"torchrun started {environment['WORLD_SIZE']} processes, but num_gpus={config['num_gpus']} × "
             f"num_nodes={config['num_nodes']} = {processes}; "
             "make --nproc-per-node equal to num_gpus, and --nnodes to num_nodes"
         )
 
 
-def _check_plain(config: Mapping[str, Any], environment: Mapping[str, str]) -> None:
+@refusing
+def _check_plain(config: Mapping[str, Any], environment: Mapping[str, str]) -> Iterator[str]:
     if int(environment.get("SLURM_STEP_NUM_TASKS", 1)) > 1 and environment.get("SLURM_JOB_NAME") in INTERACTIVE:
-        raise InputError(
+        yield (
             f"srun started {environment['SLURM_STEP_NUM_TASKS']} processes in an interactive job, and each would take "
             f"itself for a whole run; start it without srun, or with a job name of its own: SLURM_JOB_NAME=dest srun "
             f"--ntasks-per-node={config['num_gpus']} …"
         )
     if config["num_nodes"] > 1 and not {"NODE_RANK", "MASTER_ADDR"} & set(environment):
-        raise InputError(
+        yield (
             f"num_nodes={config['num_nodes']}: start the same command on every node by torchrun or srun "
             "(see the README), or write num_nodes=1"
         )
 
 
-def _check_slurm(config: Mapping[str, Any], environment: Mapping[str, str]) -> None:
+@refusing
+def _check_slurm(config: Mapping[str, Any], environment: Mapping[str, str]) -> Iterator[str]:
     wanted, num_nodes = config["num_gpus"], config["num_nodes"]
     tasks = int(environment["SLURM_NTASKS"])
     per_node = environment.get("SLURM_NTASKS_PER_NODE")
@@ -131,9 +134,9 @@ def _check_slurm(config: Mapping[str, Any], environment: Mapping[str, str]) -> N
     if num_nodes == 1:
         ways += ", or write SLURM_JOB_NAME=bash before python, without srun, and the run starts them itself"
     if tasks != wanted * num_nodes or int(per_node or wanted) != wanted or int(nodes) != num_nodes:
-        raise InputError(f"{started}, on {nodes} node{'s' * (nodes != '1')}, but {settings} are set; {ways}")
+        yield f"{started}, on {nodes} node{'s' * (nodes != '1')}, but {settings} are set; {ways}"
     if per_node is None and tasks > 1:
-        raise InputError(f"{started}, but not how many a node; {ways}")
+        yield f"{started}, but not how many a node; {ways}"
     in_script = environment.get("ENVIRONMENT") == "BATCH" and "SLURM_STEP_ID" not in environment
     if in_script and tasks > 1:
-        raise InputError(f"{started}, but this process was started without srun, and would wait for the others; {ways}")
+        yield f"{started}, but this process was started without srun, and would wait for the others; {ways}"

@@ -1,13 +1,13 @@
 """Learning curves, from the CSV log of a run."""
 
-import csv
 import math
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasets.errors import InputError, did_you_mean
+import numpy as np
+
+from datasets.errors import InputError, did_you_mean, explained
 
 LOG = "metrics.csv"
 MOST_POINTS = 200  # a curve
@@ -32,18 +32,20 @@ def read_run(path: Path) -> Run:
     Raises:
         InputError: there is none, or it is no log of a run; of an experiment's folder, the runs in it are named.
     """
+    import pandas as pd  # half a second, which the table of scores need not wait for
+
     file = path / LOG if path.is_dir() else path
     if not file.is_file():
         raise _no_log(path)
-    metrics: dict[str, dict[int, float]] = {}
-    for row in _rows(file):
-        if not re.fullmatch(r"[0-9]{1,18}", row["step"] or ""):
-            continue  # cut short when the run was killed
-        for name, value in row.items():
-            number = _number(value)
-            if name not in (None, "step", "epoch") and number is not None:
-                metrics.setdefault(name, {})[int(row["step"]) + 1] = number
-    return Run(_names(file.resolve()), {name: sorted(values.items()) for name, values in sorted(metrics.items())})
+    with explained(f"{file} is not a CSV file", OSError, ValueError):  # pandas' errors are ValueErrors
+        log = pd.read_csv(file).apply(pd.to_numeric, errors="coerce")
+    if "step" not in log:
+        raise InputError(f"{file} has no column 'step'; it is not the log of a run")
+    log = log[log["step"].notna()]  # the last row is cut short when the run was killed
+    log.index = log["step"].astype(int) + 1
+    finite = {name: log.loc[np.isfinite(log[name]), name] for name in sorted(set(log) - {"step", "epoch"})}
+    metrics = {name: list(values.groupby(level=0).last().items()) for name, values in finite.items() if len(values)}
+    return Run(_names(file.resolve()), metrics)
 
 
 def run_names(runs: Sequence[Run]) -> list[str]:
@@ -71,27 +73,6 @@ def _no_log(path: Path) -> InputError:
         neighbours = [found.name for found in path.parent.iterdir()] if path.parent.is_dir() else []
         reason, hint = "does not exist", did_you_mean(path.name, neighbours)
     return InputError(f"{path} {reason}{hint}; give the folder of a run, such as result/anetqa_seed0/version_0")
-
-
-def _rows(file: Path) -> Iterator[dict[str, str]]:
-    try:
-        with file.open(newline="", encoding="utf-8") as lines:
-            reader = csv.DictReader(lines)
-            if "step" not in (reader.fieldnames or ()):
-                raise InputError(f"{file} has no column 'step'; it is not the log of a run")
-            yield from reader
-    except OSError as error:
-        raise InputError(f"cannot read {file}: {error.strerror}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{file} is not a CSV file: {error}") from None
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        value = float(text or "")
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
 
 
 def _names(file: Path) -> tuple[str, ...]:

@@ -11,7 +11,6 @@ import numpy as np
 
 from datasets.annotations import QASource
 from datasets.errors import InputError
-from datasets.files import FRAME_SETTINGS
 from datasets.question_table import QuestionTable
 
 from .answers import Answers
@@ -126,20 +125,10 @@ def _no_frames(source: QASource, table: QuestionTable, folder: Path) -> InputErr
 
 
 def frames_a_second(folder: Path) -> float | None:
-    """As preproc/extract_frames.py noted it (None: all of a video's frames); as published for frames from elsewhere.
-
-    Raises InputError when the note is damaged.
-    """
+    """As preproc/extract_frames.py noted it (None: all of a video's frames); as published for frames from elsewhere."""
     from datasets.frames import FrameReader
 
-    settings = FrameReader(folder, FRAMES_A_VIDEO).settings()
-    if settings is None:
-        return PUBLISHED_FPS
-    fps = settings.get("fps", 0) if isinstance(settings, dict) else 0
-    if fps is None or (isinstance(fps, int | float) and fps > 0):
-        return fps
-    note = folder / FRAME_SETTINGS
-    raise InputError(f"{note} does not say how many frames a second there are; extract the frames again")
+    return (FrameReader(folder, FRAMES_A_VIDEO).settings() or {}).get("fps", PUBLISHED_FPS)
 
 
 def look_at_videos(source: QASource, table: QuestionTable, folder: Path, wanted: Iterable[int]) -> Videos:
@@ -158,29 +147,26 @@ def look_at_videos(source: QASource, table: QuestionTable, folder: Path, wanted:
         InputError: not one video has frames there.
     """
     import cv2
+    from einops import rearrange
 
     from datasets.frames import FrameReader
 
     directories = find_videos(source, table, folder)
     reader = FrameReader(folder, FRAMES_A_VIDEO, image_size=FRAME_SIZE)
-    num_frames = {}
-    for video_id, directory in directories.items():
-        try:
-            num_frames[video_id] = len(reader.names(directory))
-        except InputError:
-            continue
+    unusable = reader.problems(directories.values())
+    usable = {video_id: directory for video_id, directory in directories.items() if directory not in unusable}
+    num_frames = {video_id: len(reader.names(directory)) for video_id, directory in usable.items()}
     if not num_frames:
         raise _no_frames(source, table, folder)
 
     def draw(video_id: str) -> tuple[str, str] | None:
         try:
-            frames = reader.read(directories[video_id])  # [F, 3, S, S]
+            frames = reader.read(directories[video_id])
         except InputError:
             return None
         frames = np.pad(frames, ((0, 0), (0, 0), (0, _GAP), (0, _GAP)), constant_values=_GAP_SHADE)
-        rows = [np.concatenate(list(row), axis=2) for row in np.split(frames, 2)]  # [3, S, 3 S] each
-        picture = np.concatenate(rows, axis=1)[::-1, :-_GAP, :-_GAP].transpose(1, 2, 0)  # [2 S, 3 S, 3], BGR
-        _, jpg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _JPG_QUALITY])
+        picture = rearrange(frames[:, ::-1], "(rows columns) bgr h w -> (rows h) (columns w) bgr", rows=2)
+        jpg = cv2.imencode(".jpg", picture[:-_GAP, :-_GAP], [cv2.IMWRITE_JPEG_QUALITY, _JPG_QUALITY])[1]
         return video_id, "data:image/jpeg;base64," + base64.b64encode(jpg.tobytes()).decode()
 
     video_ids = [table.video_ids[video] for video in dict.fromkeys(wanted)]

@@ -4,11 +4,10 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
-from datasets.errors import InputError
+from datasets.errors import InputError, explained
 from datasets.files import read_json
 
 _TEXT, _TEXTS = pa.string(), pa.list_(pa.string())
@@ -68,20 +67,10 @@ def short_names(names: Sequence[str]) -> list[str]:
 
 
 def _column(path: Path, records: list[dict], key: str, kind: pa.DataType) -> pa.Array:
-    fits, wanted = (_is_text_list, "a list of texts") if kind == _TEXTS else (_is_text, "text")
     for index, record in enumerate(records):
-        if not fits(record.get(key)):
-            problem = f"{key!r} is {record[key]!r}, not {wanted}" if key in record else f"no {key!r}"
-            raise InputError(f"{path}, prediction {index}: {problem}")
-    try:
+        value = record.get(key)
+        texts, wanted = ([value], "text") if kind == _TEXT else (value, "a list of texts")
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise InputError(f"{path}, prediction {index}: {key!r} is {value!r}, not {wanted}")
+    with explained(f"{path}: a value of {key!r} is not Unicode text", UnicodeEncodeError):
         return pa.array([record[key] for record in records], kind)
-    except UnicodeEncodeError:
-        raise InputError(f"{path}: a value of {key!r} is not Unicode text") from None
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _is_text_list(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(text, str) for text in value)

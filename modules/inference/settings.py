@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from datasets.settings import Count, Range, setting
+from annotated_types import Interval
+
+from datasets.settings import Count, setting
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class AskSettings:
 @dataclass(frozen=True)
 class WebSettings:
     host: str = setting("127.0.0.1", "address to serve on; 0.0.0.0: all of this machine, for everyone who reaches it")
-    port: Annotated[int, Range(1, 65535)] = setting(7860, "of that address")
+    port: Annotated[int, Interval(ge=1, le=65535)] = setting(7860, "of that address")
     examples: list[str] = setting([], "videos to offer: files, or folders; questions: `question`")
     upload_seconds: Count = setting(180, "longest video to take")
     upload_megabytes: Count = setting(100, "largest video to take")

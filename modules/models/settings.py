@@ -4,7 +4,9 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from datasets.settings import Count, Range, Tie, setting
+from annotated_types import Interval
+
+from datasets.settings import Count, Tie, setting
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class ModelSettings:
         _published("answer_layers", "answer_heads", "answer_intermediate_size"), "DistilBERT", Tie.WEIGHTS
     )
     answer_encoder: str = setting("distilbert-base-uncased", "name, or folder, its weights start from; empty: random")
-    drop_rate: Annotated[float, Range(0, 1, high_is_allowed=False)] = setting(0.1, "dropout", Tie.COURSE)
+    drop_rate: Annotated[float, Interval(ge=0, lt=1)] = setting(0.1, "dropout", Tie.COURSE)
     freeze: list[str] = setting(
         ["visual_encoder", "text_encoder.embeddings", "ans_encoder.lm.embeddings"],
         "name prefixes of the parameters that are not trained",

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import cast
 
 import torch
+from einops import rearrange, repeat
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
@@ -201,8 +202,8 @@ class MemoryRows:
             return x
         if self.question is not None:
             return x[self.question]
-        num_videos, num_memories, count = self.sizes
-        return x.view(num_videos, 1, count, *x.shape[1:]).expand(-1, num_memories, *[-1] * x.ndim).flatten(0, 2)
+        num_videos, num_memories, _ = self.sizes
+        return repeat(x, "(v q) ... -> (v m q) ...", v=num_videos, m=num_memories)
 
     def by_question(self, x: Tensor) -> Tensor:
         """``[M·Q, ...]`` -> ``[Q, M, ...]``."""
@@ -210,7 +211,8 @@ class MemoryRows:
             return x[:, None]
         if self.question is not None:
             return x[self.row]
-        return x.unflatten(0, self.sizes).transpose(1, 2).flatten(0, 1)
+        num_videos, num_memories, _ = self.sizes
+        return rearrange(x, "(v m q) ... -> (v q) m ...", v=num_videos, m=num_memories)
 
 
 class TransformerStack(nn.Module):

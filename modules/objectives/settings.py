@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from datasets.settings import Amount, Positive, Range, Tie, setting
+from annotated_types import Ge
+
+from datasets.settings import Amount, Positive, Tie, setting
 
 
 @dataclass(frozen=True)
@@ -16,7 +18,7 @@ class OptimizerSettings:
     lr_mult_ans: Amount = setting(1.0, "of the answer encoder: × this", Tie.OPTIMIZER)
     lr_time: Amount = setting(10.0, "of the temporal stream: × this", Tie.OPTIMIZER)
     weight_decay: Amount = setting(0.01, "none on biases and norms", Tie.OPTIMIZER)
-    warmup_steps: Annotated[int | float, Range(0)] = setting(
+    warmup_steps: Annotated[int | float, Ge(0)] = setting(
         0.1, "optimizer steps (int) or share of the run (float)", Tie.COURSE
     )
     decay_power: Positive = setting(1.0, "of the decay after warm-up; 1: linear", Tie.COURSE)

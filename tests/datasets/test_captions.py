@@ -46,7 +46,7 @@ def test_table_survives_pickling():
         ({}, "not a JSON list"),
         ([], "has no captions"),
         ([1], "item 0: not an object"),
-        ([{"vid": "a"}], "item 0: no 'cap'"),
+        ([{"vid": "a"}], "item 0: the captions are None"),
         ([{"cap": "x"}], "item 0: no 'vid'"),
         ([{"vid": 3, "cap": "x"}], "'vid' is 3"),
         ([{"vid": "../a", "cap": "x"}], "cannot be a file name"),

@@ -61,26 +61,6 @@ def test_as_pillow_for_any_size(tmp_path, height, width, suffix):
     assert difference.mean() <= 0.3
 
 
-@pytest.mark.parametrize(("height", "width"), [(960, 1280), (1440, 1920), (2304, 3072)])
-def test_large_jpg_is_decoded_at_reduced_size_within_the_bounds(tmp_path, monkeypatch, height, width):
-    path = tmp_path / "1.jpg"
-    Image.fromarray(scene(height, width)).save(path, quality=95)
-    decoded = []
-
-    def imdecode(data, flag):
-        image = decode(data, flag)
-        decoded.append(image.shape)
-        return image
-
-    decode = cv2.imdecode
-    monkeypatch.setattr(cv2, "imdecode", imdecode)
-    difference = np.abs(read_square(path, 96).astype(int) - pillow_square(path, 96))
-    assert decoded[0][0] < height
-    assert decoded[0][0] >= 5 * 96
-    assert difference.max() <= 3
-    assert difference.mean() <= 0.3
-
-
 def test_right_sized_frame_is_not_touched(tmp_path, monkeypatch):
     picture = scene(64, 64)
     Image.fromarray(picture).save(tmp_path / "1.png")
@@ -165,16 +145,14 @@ def test_missing_or_empty_folder(tmp_path):
 def test_problems_of_folders(tmp_path):
     root = tmp_path / "frames"
     write_frames(root / "whole", ["1.png"])
-    write_frames(tmp_path / "outside", ["1.png"])
     (root / "empty").mkdir()
     (root / "file").write_text("")
-    (root / "link").symlink_to(tmp_path / "outside")
-    (root / "link_inside").symlink_to("whole")
-    problems = FrameReader(root, 1).problems(["whole", "empty", "file", "link", "link_inside"])
+    (root / "link").symlink_to(tmp_path / "nowhere")
+    problems = FrameReader(root, 1).problems(["whole", "empty", "file", "link"])
     assert list(problems) == ["empty", "file", "link"]
     assert "no frames (*.png or *.jpg)" in problems["empty"]
     assert "Not a directory" in problems["file"]
-    assert "leads out of" in problems["link"]
+    assert "No such file" in problems["link"]
 
 
 def test_a_frame_number_that_occurs_twice(tmp_path):
@@ -229,42 +207,40 @@ def test_damaged_anywhere(tmp_path, suffix):
     assert refused == 200 if suffix == "png" else refused > 0
 
 
-@pytest.mark.parametrize("suffix", ["png", "jpg"])
-def test_size_that_would_fill_the_memory(tmp_path, suffix):
-    path = tmp_path / f"1.{suffix}"
-    Image.fromarray(scene(77, 99)).save(path)
-    width = 4 if suffix == "png" else 2
-    sides = b"".join(side.to_bytes(width) for side in ((99, 77) if suffix == "png" else (77, 99)))
-    assert path.read_bytes().count(sides) == 1
-    path.write_bytes(path.read_bytes().replace(sides, (60000).to_bytes(width) * 2))
-    with pytest.raises(InputError, match=r"claims to be of 60000 x 60000 pixels"):
-        read_square(path, 64)
-
-
 @pytest.mark.parametrize("directory", ["../secret", "..", ".", "", "a/../../secret", "v\0"])
 def test_ids_stay_inside_the_root(tmp_path, directory):
     write_frames(tmp_path / "secret", ["1.png"])
     write_frames(tmp_path / "frames" / "a", ["1.png"])
     for name in (directory, str(tmp_path / "secret")):
-        with pytest.raises(InputError, match=r"leads out of|no usable path"):
+        with pytest.raises(InputError, match=r"no frames in .*frames: the video id .* cannot be a file name"):
             FrameReader(tmp_path / "frames", 1, image_size=8).read(name)
 
 
-def test_links_stay_inside_the_root(tmp_path):
-    write_frames(tmp_path / "secret", ["1.png"])
-    write_frames(tmp_path / "frames" / "a", ["1.png"])
-    reader = FrameReader(tmp_path / "frames", 1, image_size=8)
-    (tmp_path / "frames" / "link").symlink_to(tmp_path / "secret")
-    with pytest.raises(InputError, match=r"link leads out of"):
-        reader.read("link")
-    (tmp_path / "frames" / "b").mkdir()
-    (tmp_path / "frames" / "b" / "1.png").symlink_to(tmp_path / "secret" / "1.png")
-    with pytest.raises(InputError, match=r"1\.png leads out of"):
-        reader.read("b")
-    (tmp_path / "frames" / "same").symlink_to("a")
-    assert (reader.read("same") == reader.read("a")).all()
-    (tmp_path / "elsewhere").symlink_to(tmp_path / "frames")  # the root itself may be a link
-    assert (FrameReader(tmp_path / "elsewhere", 1, image_size=8).read("a") == reader.read("a")).all()
+def test_links_are_followed(tmp_path):
+    """Large data sets lie on several disks: links to a video's folder, to a frame, to the root."""
+    write_frames(tmp_path / "other disk" / "a", ["1.png"])
+    (tmp_path / "frames" / "b").mkdir(parents=True)
+    (tmp_path / "frames" / "a").symlink_to(tmp_path / "other disk" / "a")
+    (tmp_path / "frames" / "b" / "0001.png").symlink_to(tmp_path / "other disk" / "a" / "1.png")
+    (tmp_path / "elsewhere").symlink_to(tmp_path / "frames")
+    expected = FrameReader(tmp_path / "other disk", 1, image_size=8).read("a")
+    for root in ("frames", "elsewhere"):
+        reader = FrameReader(tmp_path / root, 1, image_size=8)
+        assert reader.missing(["a", "b"]) == []
+        assert reader.problems(["a", "b"]) == {}
+        assert (reader.read("a") == expected).all()
+        assert (reader.read("b") == expected).all()
+
+
+@pytest.mark.parametrize(
+    "names", [["%04d.jpg"], ["frame_%d.png"], ["img%05d.jpeg"], ["video 1 - %d.PNG"]], ids=lambda names: names[0]
+)
+def test_frames_of_other_programs_with_gaps(tmp_path, names):
+    numbers = [2, 3, 7, 11, 200]
+    write_frames(tmp_path / "v", [names[0] % number for number in numbers])
+    reader = FrameReader(tmp_path, 5, image_size=8)
+    assert reader.names("v") == [names[0] % number for number in numbers]
+    assert reader.read("v").shape == (5, 3, 8, 8)
 
 
 @pytest.mark.parametrize(("asked", "there"), [("NFC", "NFD"), ("NFD", "NFC")])

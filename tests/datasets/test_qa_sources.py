@@ -36,7 +36,7 @@ class TestActivityNet:
         with pytest.raises(InputError, match=rf"test\.csv, line 2: the type is {kind!r}; there are 0 to 8"):
             anetqa.read_questions(path)
 
-    @pytest.mark.parametrize(("content", "message"), [("", "is empty"), (HEADER, "has no questions")])
+    @pytest.mark.parametrize(("content", "message"), [("", "has no column"), (HEADER, "has no questions")])
     def test_an_empty_file_is_an_error(self, tmp_path, content, message):
         path = tmp_path / "test.csv"
         path.write_text(content)

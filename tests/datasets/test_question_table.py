@@ -85,7 +85,7 @@ def test_a_damaged_copy_is_made_again(source, damage):
 def test_a_copy_with_codes_out_of_range_is_made_again(source):
     rows = contents(read(source))
     copy = source.with_name(".a.txt.arrow")
-    table = _open_copy(copy, key := _key_of(copy))._table
+    table = _open_copy(copy, key := pa.ipc.open_file(copy.read_bytes()).schema.metadata)._table
     answer = table.column("answer").chunk(0)
     codes = pa.array([0, 1, 2, 1 << 20], pa.int32())
     wrong = pa.DictionaryArray.from_arrays(codes, answer.dictionary, safe=False)
@@ -94,17 +94,6 @@ def test_a_copy_with_codes_out_of_range_is_made_again(source):
         _open_copy(copy, key)
     assert contents(read(source)) == rows
     assert contents(_open_copy(copy, key)) == rows
-
-
-def _key_of(copy):
-    return pa.ipc.open_file(copy.read_bytes()[:-4]).schema.metadata
-
-
-def test_a_pipe_in_place_of_the_copy_is_replaced(source):
-    copy = source.with_name(".a.txt.arrow")
-    os.mkfifo(copy)
-    assert len(read(source)) == len(ROWS)
-    assert copy.is_file()
 
 
 def test_where_no_copy_can_be_made_the_table_is_in_memory(source):
@@ -133,7 +122,7 @@ def test_a_copy_that_was_replaced_is_an_error_in_the_worker(source):
     message = pickle.dumps(read(source))
     os.utime(source, ns=(1, 1))
     read(source, ROWS[:1])
-    with pytest.raises(InputError, match=r"\.a\.txt\.arrow has changed since it was opened .*; start again"):
+    with pytest.raises(InputError, match=r"\.a\.txt\.arrow has changed since it was opened; start again"):
         pickle.loads(message)
 
 
@@ -167,7 +156,6 @@ def test_further_columns(source):
         ({"video_id": "C:x"}, "cannot be a file name"),
         ({"video_id": "a\nb"}, "cannot be a file name"),
         ({"qid": "q1"}, r"a\.txt: 1 question id\(s\) occur more than once: 'q1'"),
-        ({"kind": 3}, "line 2: 'kind' is 3, not of type string"),
     ],
 )
 def test_a_wrong_value_is_named(source, change, message):

@@ -210,10 +210,10 @@ def test_frames_from_elsewhere_are_not_claimed(tmp_path):
 def test_settings_of_a_record():
     record = {"fps": 5.0, "format": "jpg", "quality": 90, "short_side": 64}
     assert FrameSettings.of_record(record | {"later": 1}) == FrameSettings(5.0, "jpg", 90, 64)
-    with pytest.raises(InputError, match="record of its frames lacks 'quality': it is another version's"):
+    with pytest.raises(InputError, match="record of its frames is another version's: 'quality'"):
         FrameSettings.of_record({"fps": 5.0, "format": "jpg"})
     for other in ([3.0], record | {"fps": "3"}):
-        with pytest.raises(InputError, match="record of its frames cannot be read: it is another version's"):
+        with pytest.raises(InputError, match="record of its frames is another version's"):
             FrameSettings.of_record(other)
 
 
@@ -223,7 +223,7 @@ def test_settings_of_a_record():
         (["--fps", "0"], "--fps 0.0 must be above 0; frames a second, 3 by default"),
         (["--format", "bmp"], "--format 'bmp' must be png or jpg"),
         (["--quality", "101"], "--quality 101 must be between 1 and 100"),
-        (["--short-side", "0"], "--short-side 0 must be at least 1 pixel"),
+        (["--short-side", "0"], "--short-side 0 must be at least 1"),
         (["--jobs", "0"], "--jobs 0 must be at least 1"),
         (["--dataset", "agq"], "did you mean 'agqa'?"),
     ],

@@ -36,8 +36,8 @@ def test_command(tmp_path, capsys):
     ("options", "message"),
     [
         (["--min-count", "5"], "train_qa.json: no answer occurs 5 times"),
-        (["--max-size", "0"], "--max-size is 0; it must be at least 1"),
-        (["--min-count", "-1"], "--min-count is -1; it must be at least 1"),
+        (["--max-size", "0"], "--max-size 0 must be at least 1"),
+        (["--min-count", "-1"], "--min-count -1 must be at least 1"),
     ],
 )
 def test_errors(tmp_path, capsys, options, message):

@@ -87,7 +87,7 @@ def test_videos_without_features_are_left_out(vatex, tmp_path, capsys):
         ("vatex_training_v1.0.json", "[", "not valid JSON"),
         ("vatex_training_v1.0.json", "[]", "has no captions"),
         ("vatex_validation_v1.0.json", '[{"videoID": "v0", "enCap": ["x"]}]', "'v0' is in both train and val"),
-        ("vatex_validation_v1.0.json", '[{"videoID": "w"}]', "item 0: no 'enCap'"),
+        ("vatex_validation_v1.0.json", '[{"videoID": "w"}]', "item 0: the captions are None"),
     ],
 )
 def test_bad_vatex_is_one_line_and_writes_nothing(vatex, tmp_path, capsys, name, text, message):

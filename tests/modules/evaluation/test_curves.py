@@ -54,7 +54,7 @@ def test_no_log(run, tmp_path):
     [
         (b"a,b\n1,2\n", "has no column 'step'; it is not the log"),
         (b"step\n\xff\n", "is not a CSV file"),
-        (b"", "has no column"),
+        (b"", "is not a CSV file"),
     ],
 )
 def test_other_files(tmp_path, content, message):

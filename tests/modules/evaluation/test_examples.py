@@ -77,13 +77,6 @@ def test_frames_a_second(table, frames, note, fps):
     assert look_at_videos(anetqa.SOURCE, table, frames, []).fps == fps
 
 
-@pytest.mark.parametrize("note", ["{}", "[3]", '{"fps": "3"}', '{"fps": 0}'])
-def test_a_damaged_note_of_frames_a_second(table, frames, note):
-    (frames / ".extract_frames.json").write_text(note)
-    with pytest.raises(InputError, match="does not say how many frames a second there are; extract the frames again"):
-        look_at_videos(anetqa.SOURCE, table, frames, [])
-
-
 def test_as_many_as_there_is_room_for(table, frames, monkeypatch):
     monkeypatch.setattr(examples, "MOST_VIDEOS", 1)
     assert list(look_at_videos(anetqa.SOURCE, table, frames, [1, 0]).pictures) == ["video1"]

@@ -178,8 +178,8 @@ def test_allow_missing_does_not_allow_other_mismatches(anet, tmp_path):
         ({}, r'is not a list of {"qid", "answer"} records; is it a file of predictions\?'),
         ([1], "is not a list of"),
         ([], "has no predictions"),
-        ([{"qid": "a"}], "prediction 0: no 'answer'"),
-        ([{"answer": "a"}], "prediction 0: no 'qid'"),
+        ([{"qid": "a"}], "prediction 0: 'answer' is None"),
+        ([{"answer": "a"}], "prediction 0: 'qid' is None"),
         ([{"qid": "a", "answer": "b"}, {"qid": "c", "answer": None}], "prediction 1: 'answer' is None, not text"),
         ([{"qid": 3, "answer": "b"}], "prediction 0: 'qid' is 3, not text"),
         ([{"qid": "a", "answer": "\ud800"}], "a value of 'answer' is not Unicode text"),
@@ -187,7 +187,7 @@ def test_allow_missing_does_not_allow_other_mismatches(anet, tmp_path):
         ([{"qid": "a", "answer": "b", "answer10": [1]}], r"prediction 0: 'answer10' is \[1\], not a list of texts"),
         (
             [{"qid": "a", "answer": "b", "answer10": ["c"]}, {"qid": "b", "answer": "b"}],
-            "prediction 1: no 'answer10'",
+            "prediction 1: 'answer10' is None",
         ),
     ],
 )

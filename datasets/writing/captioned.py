@@ -4,16 +4,17 @@ import argparse
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 
 from datasets.captions import CaptionSource
 from datasets.clips import dataset_names
-from datasets.errors import InputError
+from datasets.errors import InputError, explained
 from datasets.names import spelt_alike
 from datasets.writing.staging import add_output_folder, staged
 
-Record = Mapping[str, object]
+Record = Mapping[str, Any]
 
 
 def parse_arguments(arguments: Sequence[str] | None, description: str, output_dir: Path) -> argparse.Namespace:
@@ -79,10 +80,6 @@ def write_splits(
 
 
 def _feature_keys(path: Path) -> set[str]:
-    if not path.is_file():
-        raise InputError(f"{path} does not exist; make it with preproc/extract_features.py or leave --features out")
-    try:
-        with h5py.File(path, "r", locking=False) as file:  # network file systems often cannot lock
-            return set(map(spelt_alike, dataset_names(file)))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read as HDF5: {error}") from None
+    # Network file systems often cannot lock.
+    with explained(f"cannot read the features in {path}"), h5py.File(path, "r", locking=False) as file:
+        return set(map(spelt_alike, dataset_names(file)))

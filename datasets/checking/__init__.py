@@ -1,0 +1,1 @@
+"""Checks of whole data roots, and the report of what they find."""
