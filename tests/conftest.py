@@ -43,8 +43,7 @@ def toy_checkpoint(toy_world, tmp_path_factory) -> Path:
     """Of both streams, after three steps on the toy world: its answers differ from video to video."""
     import run  # noqa: F401  (brings the commands)
     from config import run_command_line
-
-    from .toy_run import toy_settings
+    from tests.kit.toy_run import toy_settings
 
     folder = tmp_path_factory.mktemp("toy_run")
     words = toy_settings(toy_world, folder)

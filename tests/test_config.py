@@ -37,8 +37,8 @@ from modules.objectives.settings import OptimizerSettings
 from modules.training.checkpointing import Checkpoints
 from modules.training.run_folder import find_checkpoint, new_run_folder, predictions_path
 from modules.training.validation_schedule import ValidationSchedule
+from tests.kit.paths import ROOT
 
-ROOT = Path(run.__file__).parent
 DEFAULTS = asdict(Config())
 RECIPES = [name for name in ex.named_configs if name.startswith("task_")]
 CONSTRUCTED = [

@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from tests.small_world import make_small_world
+from tests.kit.small_world import make_small_world
 
 from .broken_media import h5_cases, jpg_cases, mp4_cases, png_cases
 from .broken_runs import checkpoint_cases, word_cases

@@ -3,7 +3,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import psutil
 import pytest
@@ -11,8 +10,7 @@ import torch
 from pytorch_lightning.strategies.launchers import subprocess_script
 
 from modules.training.stopping import LossWatch, StopAtOnce, StoppedError, StopSignals, watch_ranks
-
-ROOT = Path(__file__).parents[3]
+from tests.kit.paths import ROOT
 
 
 class TestLossWatch:
