@@ -1,6 +1,6 @@
 """Hundreds of broken inputs: each is refused in one clear line, or read as what it says, or listed as broken.
 
-bash scripts/test.sh tests/faults/test_broken_inputs.py -m slow -s     prints the table of docs/robustness.md
+bash scripts/test.sh tests/faults/test_broken_inputs.py -m slow -s -n 0     prints the table of docs/robustness.md
 """
 
 from collections import Counter

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.paths import ROOT
-from tests.kit.toy_run import toy_settings
+from tests.kit.toy_world import toy_settings
 
 STARTS = {
     "train_trm.sh": "ckpt/vqa.pth",

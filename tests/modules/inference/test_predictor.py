@@ -14,7 +14,7 @@ from datasets.frames import FrameReader
 from modules.inference.predictor import Asker, read_questions
 from modules.objectives.open_ended_qa import OpenEndedQA
 from tests.datasets.video.video_files import make_video
-from tests.kit.toy_run import toy_settings
+from tests.kit.toy_world import toy_settings
 
 
 @pytest.fixture(scope="module")
