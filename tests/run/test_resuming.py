@@ -55,7 +55,7 @@ class TestKilled:
 
     def test_damaged_newest_falls_back(self, world, trained, monkeypatch, capsys):
         arguments = settings(world, "exp_name=damaged", "checkpoint_steps=1")
-        killed_run(arguments, monkeypatch, OpenEndedQA, 9, "training_step")
+        killed_run(arguments, monkeypatch, OpenEndedQA, 11, "training_step")
         folder = run_folder(world, "damaged") / "checkpoints"
         newest = folder / "last.ckpt"
         newest.write_bytes(newest.read_bytes()[:-1000])
@@ -66,7 +66,7 @@ class TestKilled:
         said = rf"^warning: {re.escape(str(newest))} is truncated or damaged.*; going back to the checkpoint before it$"
         assert re.search(said, capsys.readouterr().out, re.MULTILINE)
         assert (folder / "previous.ckpt").read_bytes() == whole
-        assert load(newest)["global_step"] == 4
+        assert load(newest)["global_step"] == 5
         assert run_command_line([*arguments, "resume_from=last"]) == 0
         assert "warning" not in capsys.readouterr().out
         assert_same_run(newest, trained / "last.ckpt")
