@@ -21,7 +21,7 @@ from tests.kit.small_world import make_small_world, settings
 pytestmark = pytest.mark.slow
 
 KILLS = 20
-MOST_OPERATIONS = 40  # on files, between two kills; the runs have more than 20 times as many
+MOST_OPERATIONS = 40  # on files, from a start to a kill; half as many on average, 20 times: less than the runs have
 
 
 class Life:
