@@ -1,10 +1,15 @@
 """What tests of every folder share."""
 
+import os
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
+
+from tests.kit.toy_world import make_toy_checkpoint, make_toy_world
 
 
 @pytest.fixture
@@ -15,40 +20,33 @@ def heeds_ctrl_c():
     signal.signal(signal.SIGINT, before)
 
 
+def made_once(tmp_path_factory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that the first worker of pytest-xdist to ask for it fills, for all of them."""
+    temporary = tmp_path_factory.getbasetemp()
+    root = temporary.parent if "PYTEST_XDIST_WORKER" in os.environ else temporary
+    folder, done = root / name, root / f"{name}.done"
+    with FileLock(root / f"{name}.lock"):
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of a worker that failed
+            folder.mkdir()
+            make(folder)
+            done.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def toy_world(tmp_path_factory) -> Path:
     """A tiny toy world, as scripts/demo.sh makes it: ``raw/``, and ``data/`` with frames and clip features.
 
     ``data/anetqa`` is whole; of ``data/vatex`` and ``data/tgif`` there are captions and features. Four videos a split.
     """
-    # Imported here: most test runs have no need of it.
-    from preproc import extract_features, preproc_anetqa, preproc_tgif, preproc_vatex
-    from preproc.extract_frames import extract_frames
-    from preproc.make_toy import make_toy
-
-    folder = tmp_path_factory.mktemp("toy_world")
-    raw, data = folder / "raw", folder / "data"
-    make_toy(raw, scale=1e-3, size=64)
-    for name, step in (("anetqa", preproc_anetqa), ("vatex", preproc_vatex), ("tgif", preproc_tgif)):
-        step.preprocess(raw / name, data / name)
-        windows = ["--clip-len", "8", "--frame-interval", "1", "--window-interval", "8", "--size", "64"]
-        arguments = [str(raw / name / "videos"), str(data / name / f"{name}.h5"), "--dataset", name]
-        assert extract_features.main([*arguments, "--arch", "toy", "--random-start", "2", *windows]) == 0
-    extract_frames(raw / "anetqa" / "videos", data / "anetqa" / "frames", "anetqa")
-    return folder
+    return made_once(tmp_path_factory, "toy_world", make_toy_world)
 
 
 @pytest.fixture(scope="session")
 def toy_checkpoint(toy_world, tmp_path_factory) -> Path:
     """Of both streams, after three steps on the toy world: its answers differ from video to video."""
-    import run  # noqa: F401  (brings the commands)
-    from config import run_command_line
-
-    from .toy_run import toy_settings
-
-    folder = tmp_path_factory.mktemp("toy_run")
-    words = toy_settings(toy_world, folder)
-    assert run_command_line([*words, "exp_name=toy", "max_steps=3", "max_epoch=None", "warmup_steps=1"]) == 0
+    folder = made_once(tmp_path_factory, "toy_run", lambda folder: make_toy_checkpoint(toy_world, folder))
     return folder / "toy_seed0" / "version_0" / "checkpoints" / "last.ckpt"
 
 

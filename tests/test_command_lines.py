@@ -4,11 +4,11 @@ import ast
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.kit.paths import ROOT
+
 FILES = [*ROOT.glob("*.py"), *(path for name in ("benchmarks", "preproc") for path in (ROOT / name).glob("*.py"))]
 MAINS = {
     path: node

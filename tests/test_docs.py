@@ -15,8 +15,8 @@ import pytest
 
 import run  # noqa: F401  (brings the commands)
 from config import Config, ex, run_command_line
+from tests.kit.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "benchmarks/RESULTS.md")]
 PAGES += sorted((ROOT / "docs").glob("*.md"))
 KNOWN_PROGRAMS = set("pip python3 . source pre-commit ruff git mkdir cat cp tensorboard".split())

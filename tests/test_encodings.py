@@ -20,8 +20,8 @@ import eval as evaluation
 from config import markdown_table, run_command_line
 from preproc import check_data, extract_frames
 from tests.datasets.video.video_files import make_video
+from tests.kit.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 NAMES = ("\u0645\u06cc\u200c\u062e", "\u5168\u3000\u89d2", "Zo\u00eb")
 
 

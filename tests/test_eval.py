@@ -3,13 +3,11 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 import eval as evaluation
-
-ROOT = Path(__file__).resolve().parents[1]
+from tests.kit.paths import ROOT
 
 
 def write(path, value):

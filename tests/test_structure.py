@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.kit.paths import ROOT
 
 # A room imports from itself and from the lines above its own; rooms of one line know nothing of each other.
 ORDER = (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.kit.paths import ROOT
 
 
 def run_python(code: str, folder: Path) -> subprocess.CompletedProcess:

@@ -152,3 +152,10 @@ def test_end_of_an_epoch_by_hand():
         [len(batch) for batch in TrainBatchSampler(np.arange(5), 1, 1, 0, rank, 2).batches(0)] for rank in (0, 1)
     ]
     assert singles == [[1, 1], [1, 2]]
+
+
+def test_what_is_left_over_of_the_videos_meets_in_another_order_every_epoch():
+    """Three questions a video, two at a time: the odd ones are paired, and one of them ends the epoch alone."""
+    codes = np.repeat(np.arange(3, dtype=np.int32), 3)
+    sampler = TrainBatchSampler(codes, batch_size=2, questions_per_video=2)
+    assert {codes[sampler.order(epoch)[-1]] for epoch in range(30)} == {0, 1, 2}

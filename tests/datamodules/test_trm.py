@@ -10,7 +10,7 @@ from datamodules.trm import EXTRA_TOKENS, ReferringCollate, TRMDataModule, share
 from datasets.errors import InputError
 from datasets.trm.questions import ReferringQuestion
 from datasets.trm.samples import ReferringSample
-from tests.captioned_world import WIDTH, WORDS, make_captioned_world
+from tests.kit.captioned_world import WIDTH, WORDS, make_captioned_world
 
 
 @pytest.fixture

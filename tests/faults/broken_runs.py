@@ -17,7 +17,7 @@ from modules.checkpoints.metadata import infer_sizes
 from modules.checkpoints.reader import read_checkpoint
 from modules.models.dest import DeST
 from preproc.convert_checkpoint import describe
-from tests.small_world import settings
+from tests.kit.small_world import settings
 
 from .cases import Case, command, digest
 from .mutations import broken_words, damage, restructure

@@ -1,6 +1,6 @@
 """Hundreds of broken inputs: each is refused in one clear line, or read as what it says, or listed as broken.
 
-bash scripts/test.sh tests/faults/test_broken_inputs.py -m slow -s     prints the table of docs/robustness.md
+bash scripts/test.sh tests/faults/test_broken_inputs.py -m slow -s -n 0     prints the table of docs/robustness.md
 """
 
 from collections import Counter
@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from tests.small_world import make_small_world
+from tests.kit.small_world import make_small_world
 
 from .broken_media import h5_cases, jpg_cases, mp4_cases, png_cases
 from .broken_runs import checkpoint_cases, word_cases

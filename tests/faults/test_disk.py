@@ -1,6 +1,5 @@
 """A disk that is full: one line that names the file, and what was whole before is whole after."""
 
-import os
 import re
 import shlex
 import subprocess
@@ -9,11 +8,9 @@ from pathlib import Path
 
 import pytest
 
-import run
 from config import run_command_line
-from tests.small_world import make_small_world, settings
-
-ROOT = Path(run.__file__).parent
+from tests.kit.paths import ROOT
+from tests.kit.small_world import make_small_world, settings
 
 
 def _may_mount() -> bool:
@@ -36,7 +33,6 @@ def on_small_disk(folder: Path, size: str, script: str) -> subprocess.CompletedP
     return subprocess.run(
         ["unshare", "-rm", "bash", "-c", f"{mount} && {script}"],
         cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,

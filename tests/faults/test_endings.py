@@ -14,13 +14,12 @@ import h5py
 import psutil
 import pytest
 
-import run
 from config import run_command_line
-from tests.small_world import make_small_world, settings
+from tests.kit.paths import ROOT
+from tests.kit.small_world import make_small_world, settings
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(run.__file__).parent
 SECONDS = 60  # to end in, start-up counted where a run ends by itself
 
 
@@ -33,7 +32,6 @@ class Run:
             self.process = subprocess.Popen(
                 [sys.executable, "run.py", *settings(world, "num_workers=2", "max_epoch=500", *more)],
                 cwd=ROOT,
-                env=os.environ | {"OMP_NUM_THREADS": "1"},
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -97,9 +95,7 @@ def test_output_that_cannot_be_written(world, where):
     """Training is worth more than its log."""
     words = shlex.join([sys.executable, "run.py", *settings(world, "max_epoch=2")])
     command = ["bash", "-c", f"set -o pipefail; {words} {where}"]
-    ended = subprocess.run(
-        command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False
-    )
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     assert "Traceback" not in ended.stderr
     assert ended.stderr.count("standard output cannot be written") == (where != ">&-")

@@ -1,4 +1,4 @@
-"""SIGKILL at random moments: a training run that is resumed ends where the uninterrupted one does."""
+"""SIGKILL at random file operations: a training run that is resumed ends where the uninterrupted one does."""
 
 import os
 import random
@@ -6,33 +6,22 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import traceback
 from pathlib import Path
 
 import pytest
-import torch
 
-import run
 from config import run_command_line
-from tests import test_run_trm
-from tests.captioned_world import WORDS, make_captioned_world
-from tests.small_world import make_small_world, settings
-from tests.test_run import assert_same_run
+from tests.kit import captioned_world
+from tests.kit.kill_at import sitecustomize
+from tests.kit.paths import ROOT
+from tests.kit.runs import assert_close_runs, assert_same_run
+from tests.kit.small_world import make_small_world, settings
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(run.__file__).parent
 KILLS = 20
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """So that processes can be forked from this one, which has loaded all libraries."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+MOST_OPERATIONS = 40  # on files, from a start to a kill; half as many on average, 20 times: less than the runs have
 
 
 class Life:
@@ -42,14 +31,18 @@ class Life:
         arguments: of run.py.
         log: file for what it says.
         ranks: processes to fork, as torchrun would start them; None: one run.py, which starts what it needs itself.
+        kill_at: the file operation at which all of them are killed, and the folder whose operations count.
     """
 
-    def __init__(self, arguments: list[str], log: Path, ranks: int | None):
+    def __init__(self, arguments: list[str], log: Path, ranks: int | None, kill_at: tuple[int, Path] | None = None):
         self.log = log
         with log.open("wb") as file:
-            self.pid = self._start(arguments, file) if ranks is None else self._fork(arguments, file.fileno(), ranks)
+            if ranks is None:
+                self.pid = self._start(arguments, file, kill_at)
+            else:
+                self.pid = self._fork(arguments, file.fileno(), ranks, kill_at)
 
-    def _fork(self, arguments: list[str], output: int, ranks: int) -> int:
+    def _fork(self, arguments: list[str], output: int, ranks: int, kill_at: tuple[int, Path] | None) -> int:
         pid = os.fork()
         if pid == 0:
             code = 1
@@ -58,6 +51,8 @@ class Life:
                 os.dup2(output, 1)
                 os.dup2(output, 2)
                 sys.stdout = sys.stderr = open(1, "w", closefd=False)  # noqa: SIM115
+                if kill_at is not None:
+                    sitecustomize.kill_at(kill_at[0], str(kill_at[1]), group=True)
                 code = run_command_line(arguments) if ranks == 1 else _fork_ranks(arguments, ranks)
             except BaseException:
                 traceback.print_exc()
@@ -66,35 +61,21 @@ class Life:
                 os._exit(code)
         return pid
 
-    def _start(self, arguments: list[str], output) -> int:
+    def _start(self, arguments: list[str], output, kill_at: tuple[int, Path] | None) -> int:
         return subprocess.Popen(
             [sys.executable, "run.py", *arguments],
             cwd=ROOT,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            env=os.environ | ({} if kill_at is None else sitecustomize.variables(*kill_at, group=True)),
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         ).pid
 
-    def wait_for(self, line: str) -> None:
-        while line not in self.log.read_text() and not self.wait(0.01):
-            pass
-
-    def wait(self, seconds: float) -> bool:
-        """Whether it has ended within that time; if so, in order."""
-        deadline = time.monotonic() + seconds
-        while True:
-            ended, status = os.waitpid(self.pid, os.WNOHANG)
-            if ended:
-                assert os.waitstatus_to_exitcode(status) == 0, self.log.read_text()
-                return True
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.005)
-
-    def kill(self) -> None:
-        os.killpg(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
+    def was_killed(self) -> bool:
+        """Waits for the end, which is that of the kill or in order."""
+        code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        assert code in (0, -signal.SIGKILL), self.log.read_text()
+        return code != 0
 
 
 def _fork_ranks(arguments: list[str], ranks: int) -> int:
@@ -120,18 +101,14 @@ def _fork_ranks(arguments: list[str], ranks: int) -> int:
     return max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children)
 
 
-def run_with_kills(arguments: list[str], folder: Path, kills: int, seed: int, ranks: int | None) -> int:
-    """Starts the run, kills it with all its processes after a random time, resumes it, and so on; counts the kills."""
+def run_with_kills(arguments: list[str], folder: Path, kills: int, seed: int, ranks: int | None) -> None:
+    """Starts the run, has it killed with all its processes at a random file operation, resumes it, and so on."""
     moments = random.Random(seed)
-    for killed in range(kills):
+    for _ in range(kills):
         resume = ["resume_from=last"] if list(folder.rglob("*.ckpt")) else []
-        life = Life([*arguments, *resume], folder.with_suffix(".log"), ranks)
-        life.wait_for("logs and checkpoints")
-        if life.wait(moments.uniform(0.0, 1.0)):
-            return killed
-        life.kill()
-    assert Life([*arguments, "resume_from=last"], folder.with_suffix(".log"), ranks).wait(900)
-    return kills
+        kill_at = (moments.randint(1, MOST_OPERATIONS), folder)
+        assert Life([*arguments, *resume], folder.with_suffix(".log"), ranks, kill_at).was_killed()
+    assert not Life([*arguments, "resume_from=last"], folder.with_suffix(".log"), ranks).was_killed()
 
 
 def compare(result: Path, predict: list[str], exact: bool) -> None:
@@ -140,9 +117,7 @@ def compare(result: Path, predict: list[str], exact: bool) -> None:
     (last,), (expected,) = (list((result / f"{name}_seed0").rglob("last.ckpt")) for name in ("killed", "whole"))
     if exact:
         assert_same_run(last, expected)
-    one, other = (torch.load(path, weights_only=True)["state_dict"] for path in (last, expected))
-    for name in one:
-        torch.testing.assert_close(one[name], other[name], rtol=1e-6, atol=1e-6)
+    assert_close_runs(last, expected, rtol=1e-6)
     for path in (last, expected):
         assert run_command_line([*predict, "test_only=True", f"load_path={path}"]) == 0
     killed, whole = sorted(result.glob("*_by_*_last.json"))
@@ -156,21 +131,19 @@ def test_fine_tuning(tmp_path, ranks, kills):
     processes = ranks or 2
     arguments = [*alone, f"num_gpus={processes}", f"per_gpu_batchsize={4 // processes}"]
     (world / "result").mkdir()
-    assert Life([*arguments, "exp_name=whole"], tmp_path / "whole.log", ranks).wait(900)
+    assert not Life([*arguments, "exp_name=whole"], tmp_path / "whole.log", ranks).was_killed()
     folder = world / "result/killed_seed0"
-    assert run_with_kills([*arguments, "exp_name=killed"], folder, kills, seed=processes, ranks=ranks) == kills
+    run_with_kills([*arguments, "exp_name=killed"], folder, kills, seed=processes, ranks=ranks)
     compare(world / "result", alone, exact=processes == 1)
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_pre_training(tmp_path, ranks):
-    world = make_captioned_world(tmp_path)
-    (world / "tokenizer").mkdir()
-    (world / "tokenizer" / "vocab.txt").write_text("\n".join(WORDS))
-    alone = test_run_trm.settings(world, "max_steps=200", "val_check_interval=10", "checkpoint_steps=2")
+    world = captioned_world.make_captioned_world(tmp_path)
+    alone = captioned_world.settings(world, "max_steps=200", "val_check_interval=10", "checkpoint_steps=2")
     arguments = [*alone, f"num_gpus={ranks}"]
     (world / "result").mkdir()
-    assert Life([*arguments, "exp_name=whole"], tmp_path / "whole.log", ranks).wait(900)
+    assert not Life([*arguments, "exp_name=whole"], tmp_path / "whole.log", ranks).was_killed()
     folder = world / "result/killed_seed0"
-    assert run_with_kills([*arguments, "exp_name=killed"], folder, KILLS, seed=0, ranks=ranks) == KILLS
+    run_with_kills([*arguments, "exp_name=killed"], folder, KILLS, seed=0, ranks=ranks)
     compare(world / "result", alone, exact=ranks == 1)

@@ -1,30 +1,25 @@
 """A process of a run that dies takes the run down with it, within a minute and with a reason."""
 
 import contextlib
-import os
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import psutil
 import pytest
 
-import run
 from config import run_command_line
-from tests.small_world import make_small_world, settings
+from tests.kit.paths import ROOT
+from tests.kit.small_world import make_small_world, settings
 
 pytestmark = pytest.mark.slow
-
-ROOT = Path(run.__file__).parent
 
 
 def start(arguments: list[str]) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, "run.py", *arguments],
         cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -11,6 +11,7 @@ from modules.checkpoints.metadata import make_metadata
 from modules.checkpoints.reader import read_checkpoint
 from modules.models.dest import DeST
 from preproc.convert_checkpoint import convert, describe, main
+from tests.kit.paths import ROOT
 from tests.modules.models.test_dest import SMALL
 
 METADATA = make_metadata(SMALL, {"exp_name": "toy", "datasets": ["anetqa"]}, ["yes", "no"], ["[PAD]"])
@@ -87,10 +88,9 @@ def test_info_on_others(tmp_path, weights, kind, part, goes):
 
 
 def test_command_line(tmp_path, checkpoint):
-    root = Path(__file__).parents[2]
     script = [sys.executable, "preproc/convert_checkpoint.py"]
     command = [*script, str(checkpoint), str(tmp_path / "y.safetensors"), "--info"]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "a DeST checkpoint for question answering" in done.stdout
     assert f"wrote {tmp_path / 'y.safetensors'}" in done.stdout

@@ -1,21 +1,21 @@
 """Both extractions are killed at random moments and started again: the result is that of an undisturbed run."""
 
-import os
 import random
 import re
 import signal
 import subprocess
-import sys
-import time
+from functools import partial
 from pathlib import Path
 
 import cv2
 import pytest
 
 from tests.datasets.video.video_files import make_cut_video, make_video
+from tests.kit import processes
+from tests.kit.kill_at import sitecustomize
 
-ROOT = Path(__file__).parents[2]
 KILLS = [2, pytest.param(20, marks=pytest.mark.slow)]
+MOST_OPERATIONS = 60  # on files, from a start to a kill
 
 
 @pytest.fixture(scope="module")
@@ -27,25 +27,17 @@ def videos(tmp_path_factory):
     return folder
 
 
-def start(script: str, *arguments) -> subprocess.Popen:
-    command = [sys.executable, str(ROOT / "preproc" / script), *map(str, arguments)]
-    return subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
-        text=True,
-        errors="replace",
-    )
+def start(script: str, *arguments, **environment: str) -> subprocess.Popen:
+    return processes.start(f"preproc/{script}", *map(str, arguments), PYTHONUNBUFFERED="1", **environment)
 
 
-def kill_at_random_moments(run, started, finished, kills: int) -> list[str]:
-    """Starts a run again and again, kills it some time after its work has begun, and at last lets it end.
+def kill_at_random_moments(start_run, folder: Path, check, kills: int) -> list[str]:
+    """Starts a run again and again, which is killed at a random file operation, and at last lets it end.
 
     Args:
-        run: starts the process.
-        started: says whether its work has begun.
-        finished: called before each start.
+        start_run: starts the process, with more variables of the environment.
+        folder: whose operations count; and those of what lies beside it under a longer name.
+        check: called before each start.
 
     Returns:
         what the runs printed.
@@ -53,15 +45,12 @@ def kill_at_random_moments(run, started, finished, kills: int) -> list[str]:
     draw = random.Random(0)
     printed = []
     for _ in range(kills):
-        finished()
-        process = run()
-        while not started() and process.poll() is None:
-            time.sleep(0.002)
-        time.sleep(draw.expovariate(1 / 0.15))
-        process.send_signal(signal.SIGKILL)
+        check()
+        process = start_run(**sitecustomize.variables(draw.randint(1, MOST_OPERATIONS), folder, group=False))
         printed.append(process.communicate()[0])
-    finished()
-    process = run()
+        assert process.returncode in (-signal.SIGKILL, 0)
+    check()
+    process = start_run()
     printed.append(process.communicate()[0])
     assert process.returncode == 0
     return printed
@@ -90,10 +79,7 @@ def test_frames(videos, tmp_path, kills):
             assert seen.setdefault(name, stamp) == stamp
             assert contents(out / name) == contents(tmp_path / "undisturbed" / name)
 
-    def started() -> bool:
-        return len(complete()) > len(seen) or any(out.glob(".*.*/*"))
-
-    kill_at_random_moments(lambda: start("extract_frames.py", videos, out, *options), started, check, kills)
+    kill_at_random_moments(partial(start, "extract_frames.py", videos, out, *options), out, check, kills)
     check()
     assert contents(out) == contents(tmp_path / "undisturbed")
     assert "used, but damaged" in Path(f"{out}.failed.csv").read_text()
@@ -123,10 +109,7 @@ def test_features(videos, tmp_path, kills):
             assert seen.setdefault(name, stamp) == stamp
         todo.append(12 - len(complete()))
 
-    def started() -> bool:
-        return out.exists() or len(complete()) > len(seen)
-
-    printed = kill_at_random_moments(lambda: start("extract_features.py", videos, out, *options), started, check, kills)
+    printed = kill_at_random_moments(partial(start, "extract_features.py", videos, out, *options), out, check, kills)
     check()
     assert out.read_bytes() == (tmp_path / "undisturbed.h5").read_bytes()
     assert "used, but damaged" in Path(f"{out}.failed.csv").read_text()

@@ -11,8 +11,7 @@ import pytest
 from datasets.annotations import read_vocabulary
 from datasets.sources.anetqa import SOURCE
 from preproc.preproc_anetqa import main, preprocess
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.kit.paths import ROOT
 
 # split -> (answer, type) of its questions
 ANSWERS = {

@@ -16,7 +16,8 @@ import pytest
 from datasets.video.library import find_ffmpeg, hashed_name
 from preproc import extract_features, extract_frames, preproc_tgif, preproc_vatex
 from tests.datasets.video.video_files import make_video
-from tests.other_process import ROOT, hdf5_elsewhere, writer_elsewhere
+from tests.kit.other_process import hdf5_elsewhere, writer_elsewhere
+from tests.kit.paths import ROOT
 
 TOY = ("--dataset", "agqa", "--arch", "toy", "--random-start", "0", "--size", "16")
 

@@ -17,10 +17,10 @@ from preproc.extract_features import main as extract_features
 from preproc.extract_frames import FrameSettings, extract_frames
 from preproc.extract_frames import main as frames_script
 from tests.datasets.video.video_files import ffmpeg, make_video
+from tests.kit.paths import FIXTURES
 
 from .test_extract_frames import plain_frames, read
 
-FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "videos"
 DEEP = {
     "vp9.webm": ("-c:v", "libvpx-vp9", "-pix_fmt", "yuv420p10le"),
     "prores.mov": ("-c:v", "prores_ks", "-pix_fmt", "yuv422p10le"),
@@ -62,7 +62,7 @@ def test_more_than_8_bits_a_sample(tmp_path, name):
         make_video(path, 30, size="97x64" if "420" not in DEEP[name] else "96x64", options=DEEP[name])
     else:
         folder.mkdir()
-        path.write_bytes((FIXTURES / name).read_bytes())
+        path.write_bytes((FIXTURES / "videos" / name).read_bytes())
     frames = np.stack(list(VideoFrames(path)))
     expected = eight_bits(path, frames.shape[1:])
     assert len(frames) == len(expected) >= 30
@@ -162,7 +162,7 @@ def record(path: Path, source: Path) -> Path:
 @pytest.mark.parametrize("kind", ["fixture", "recorded", "piped matroska"])
 def test_length_without_a_header(tmp_path, kind):
     if kind == "fixture":
-        assert find_seconds(FIXTURES / "nodur.webm") == pytest.approx(1.2, abs=0.05)
+        assert find_seconds(FIXTURES / "videos" / "nodur.webm") == pytest.approx(1.2, abs=0.05)
         return
     source = make_video(tmp_path / "a.mp4", 50)
     path = tmp_path / "a.mkv"
@@ -213,7 +213,7 @@ def test_of_several_streams_the_one_of_ffmpeg(tmp_path, suffix, sizes, default):
 
 
 def test_the_default_stream_of_the_fixture():
-    assert {frame.shape for frame in VideoFrames(FIXTURES / "two_default.mkv")} == {(64, 64, 3)}
+    assert {frame.shape for frame in VideoFrames(FIXTURES / "videos" / "two_default.mkv")} == {(64, 64, 3)}
 
 
 @pytest.mark.parametrize("said", ["4.4.2-0ubuntu", "n3.4", "5.0.1"])

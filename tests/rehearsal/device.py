@@ -41,7 +41,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.data._utils.pin_memory import pin_memory
 
-ROOT = Path(__file__).parents[2]
+from tests.kit.paths import ROOT
+
 _aten = torch.ops.aten
 _FREE = {  # of torch's operators that are no views: they compute nothing
     *(torch.ops.prim.device.default, _aten.lift_fresh.default, _aten.is_pinned.default, _aten._unsafe_view.default),

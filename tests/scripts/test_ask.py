@@ -12,8 +12,7 @@ from sacred.arg_parser import get_config_updates
 import run  # noqa: F401  (brings the commands)
 from config import Config, ex
 from modules.config.checks import check_words
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.kit.paths import ROOT
 
 
 @pytest.fixture

@@ -2,12 +2,11 @@
 
 import os
 import subprocess
-from pathlib import Path
 
 import h5py
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.kit.paths import ROOT
 
 
 def run(script, *arguments, python, toy, cwd):

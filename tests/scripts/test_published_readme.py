@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-import run
-from tests.toy_run import toy_settings
+from tests.kit.paths import ROOT
+from tests.kit.toy_world import toy_settings
 
-ROOT = Path(run.__file__).parent
 STARTS = {
     "train_trm.sh": "ckpt/vqa.pth",
     "train_anetqa.sh": "ckpt/trm.ckpt",
@@ -36,7 +35,7 @@ def clone(tmp_path_factory) -> Path:
 def shell(clone: Path, command: str, **environment: str) -> subprocess.CompletedProcess:
     kept = {name: value for name, value in os.environ.items() if name not in ("CKPT", "DATA_ROOT", "NUM_GPUS")}
     python = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = kept | {"PATH": python, "PYTHON": sys.executable, "OMP_NUM_THREADS": "1"} | environment
+    environment = kept | {"PATH": python, "PYTHON": sys.executable} | environment
     return subprocess.run(
         ["bash", "-c", command], cwd=clone, env=environment, capture_output=True, text=True, check=False
     )

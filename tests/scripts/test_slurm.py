@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pytest
 
-import run
-from tests.captioned_world import WIDTH, WORDS, make_captioned_world
-from tests.fake_slurm import JOB, fake_slurm, record, run_in
-from tests.small_world import SIZES, make_small_world, settings
+from tests.kit.captioned_world import WIDTH, WORDS, make_captioned_world
+from tests.kit.fake_slurm import JOB, fake_slurm, record, run_in
+from tests.kit.paths import ROOT
+from tests.kit.small_world import SIZES, make_small_world, settings
 
-ROOT = Path(run.__file__).parent
 TWO_TASKS = {"SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2", "SLURM_CPUS_PER_TASK": "1"}
 QUICK = ["max_steps=2", "max_epoch=None", "val_check_interval=1", "warmup_steps=0", "per_gpu_batchsize=2"]
 

@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -13,8 +12,8 @@ import pytest
 from datasets.errors import InputError
 from datasets.video.library import hashed_name
 from datasets.writing.feature_store import FeatureStore
+from tests.kit.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
 SETTINGS = {"arch": "toy", "width": 3, "checkpoint_sha256": None}
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from datasets.errors import InputError
 from datasets.writing.locks import sole_writer
-from tests.other_process import writer_elsewhere
+from tests.kit.other_process import writer_elsewhere
 
 
 def test_the_second_is_refused(tmp_path):

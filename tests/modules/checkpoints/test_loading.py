@@ -1,67 +1,19 @@
 """Matching: which weights of a file go where, what starts fresh, what is said, and what is refused."""
 
 from dataclasses import replace
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
 from datasets.errors import InputError
-from modules import load_model
 from modules.checkpoints.loading import NEEDED_TO_TRAIN, fit_positions, load_weights
-from modules.checkpoints.metadata import checkpoint_metadata, infer_sizes, make_metadata, plain
 from modules.checkpoints.names import PARTS, kind_of, published_name
-from modules.checkpoints.reader import CheckpointFile
 from modules.models.dest import DeST
 from modules.models.referring import ReferringDeST
-from modules.models.settings import ModelSizes
-from tests.modules.models.test_dest import SMALL, lively, make_batch
+from tests.modules.models.test_dest import SMALL
 
-TRM_SIZES = replace(SMALL, head_width=12)
-
-
-def file_of(weights, name="x.ckpt") -> CheckpointFile:
-    return CheckpointFile(Path(name), "zip", "", dict(weights))
-
-
-@pytest.fixture(scope="module")
-def qa() -> dict:
-    return lively(DeST(SMALL)).state_dict()
-
-
-@pytest.fixture(scope="module")
-def mean_baseline() -> dict:
-    return lively(DeST(SMALL, temporal=False)).state_dict()
-
-
-@pytest.fixture(scope="module")
-def trm() -> dict:
-    return lively(ReferringDeST(TRM_SIZES)).state_dict()
-
-
-@pytest.fixture(scope="module")
-def albef(qa) -> dict:
-    """What ALBEF's pre-training leaves: its own heads, momentum copies and queues beside the two encoders."""
-    encoders = {name: weight for name, weight in qa.items() if name.startswith(("visual_encoder.", "text_encoder."))}
-    weights = {name.replace("text_encoder.", "text_encoder.bert."): weight for name, weight in encoders.items()}
-    weights |= {name.replace("_encoder.", "_encoder_m.", 1): weight + 1 for name, weight in weights.items()}
-    for name in ("vision_proj", "text_proj", "vision_proj_m", "itm_head", "text_encoder.cls.predictions.transform"):
-        weights |= {f"{name}.weight": torch.ones(256, 32), f"{name}.bias": torch.ones(256)}
-    weights |= {"temp": torch.tensor(0.07), "image_queue": torch.ones(256, 8), "queue_ptr": torch.zeros(1).long()}
-    return weights | {"text_encoder.bert.embeddings.position_ids": torch.arange(32)[None]}
-
-
-@pytest.fixture(scope="module")
-def vqa(qa) -> dict:
-    """What ALBEF's VQA fine-tuning leaves: a decoder beside the two encoders."""
-    weights = {name: weight for name, weight in qa.items() if name.startswith(("visual_encoder.", "text_encoder."))}
-    return weights | {"text_decoder.bert.encoder.layer.0.output.dense.weight": torch.ones(32, 48)}
-
-
-def load(network, weights, needed=None, **options):
-    return load_weights(network, file_of(weights), needed, verbose=False, **options)
+from .files import TRM_SIZES, assert_equal, file_of, load
 
 
 def refusal(network, weights, needed=None) -> str:
@@ -73,15 +25,6 @@ def refusal(network, weights, needed=None) -> str:
     assert message.startswith("x.ckpt")
     assert "\n" not in message
     return message
-
-
-def assert_equal(network, weights, starts=("",)):
-    compared = 0
-    for name, weight in network.state_dict().items():
-        if name.startswith(tuple(starts)):
-            assert torch.equal(weight, weights[name]), name
-            compared += 1
-    assert compared
 
 
 # --- what loads ------------------------------------------------------------------------------------------------------
@@ -292,100 +235,6 @@ def test_nothing_loads(qa):
 def test_kinds(qa, mean_baseline, trm, albef, vqa):
     kinds = [kind_of(weights) for weights in (qa, mean_baseline, trm, albef, vqa)]
     assert kinds == ["qa", "mean", "trm", "albef", "albef"]
-
-
-# --- saved here ------------------------------------------------------------------------------------------------------
-
-
-def test_saving_and_loading_changes_no_bit(tmp_path, qa):
-    config = {"exp_name": "toy", "temporal": True, "learning_rate": np.float64(2e-5), "data_root": Path("data")}
-    metadata = make_metadata(SMALL, config, ["yes", "no"], ["[PAD]", "[UNK]"])
-    torch.save({"state_dict": qa, "dest": metadata}, tmp_path / "x.ckpt")
-    model = load_model(tmp_path / "x.ckpt", task="anetqa")
-    assert_equal(model, qa)
-    assert not model.training
-    assert model.sizes == SMALL
-    assert checkpoint_metadata(tmp_path / "x.ckpt") == metadata
-    assert metadata["config"] == {"exp_name": "toy", "temporal": True, "learning_rate": 2e-5, "data_root": "data"}
-    assert metadata["vocabulary"] == ["yes", "no"]
-    assert metadata["versions"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
-
-
-def test_only_plain_values_are_kept():
-    assert plain({1: (np.int64(3), torch.tensor(0.5), None)}) == {"1": [3, 0.5, None]}
-    with pytest.raises(TypeError, match="has no place in a checkpoint"):
-        plain(object())
-
-
-@pytest.mark.parametrize("task", ["anetqa", "agqa", "anetqa_mean", "agqa_mean", "trm"])
-def test_load_model(tmp_path, task, qa, mean_baseline, trm):
-    weights = trm if task == "trm" else mean_baseline if task.endswith("mean") else qa
-    sizes = TRM_SIZES if task == "trm" else SMALL
-    torch.save({"state_dict": weights, "dest": make_metadata(sizes, {})}, tmp_path / "x.ckpt")
-    model = load_model(tmp_path / "x.ckpt", task=task)
-    batch = make_batch([2, 1])
-    logits = model(batch)
-    assert logits.shape == (3, len(batch["answer_ids"]))
-    reference = DeST(sizes, spatial=task != "trm", temporal=not task.endswith("mean")).eval()
-    load(reference, weights)
-    assert torch.equal(logits, reference(batch))
-
-
-def test_load_model_with_published_quirks(tmp_path, qa):
-    torch.save({"state_dict": qa, "dest": make_metadata(SMALL, {})}, tmp_path / "x.ckpt")
-    batch = make_batch([2, 1])
-    with_quirks = load_model(tmp_path / "x.ckpt", task="anetqa", published_quirks=True)
-    assert not torch.allclose(with_quirks(batch), load_model(tmp_path / "x.ckpt", task="agqa")(batch))
-    with pytest.raises(InputError, match=r"published_quirks belong to .* task='anetqa_mean' has none"):
-        load_model(tmp_path / "x.ckpt", task="anetqa_mean", published_quirks=True)
-
-
-def test_load_model_of_an_unknown_task(tmp_path):
-    with pytest.raises(InputError, match=r"no task is called 'anet_qa' \(did you mean 'anetqa'\?\)"):
-        load_model(tmp_path / "x.ckpt", task="anet_qa")
-
-
-def test_load_model_of_the_wrong_file(tmp_path, vqa, trm):
-    torch.save({"model": vqa}, tmp_path / "vqa.pth")
-    with pytest.raises(InputError, match="looks like an ALBEF file"):
-        load_model(tmp_path / "vqa.pth", task="anetqa")
-    torch.save({"state_dict": trm}, tmp_path / "trm.ckpt")
-    with pytest.raises(InputError, match="looks like a TRM checkpoint"):
-        load_model(tmp_path / "trm.ckpt", task="agqa")
-    torch.save({"conv.weight": torch.ones(3, 3)}, tmp_path / "other.pth")
-    with pytest.raises(InputError, match=r"lacks the image or the text encoder .*a file of another project"):
-        load_model(tmp_path / "other.pth", task="agqa")
-
-
-def test_sizes_without_metadata():
-    sizes = ModelSizes(
-        hidden_size=128,
-        head_width=16,
-        image_size=48,
-        patch_size=16,
-        vit_depth=1,
-        vit_heads=2,
-        num_layers=3,
-        num_text_layers=1,
-        num_heads=2,
-        intermediate_size=40,
-        vocab_size=60,
-        max_text_positions=32,
-        answer_layers=2,
-        answer_heads=2,
-        answer_intermediate_size=48,
-        input_video_embed_size=8,
-        max_clips=10,
-    )
-    assert infer_sizes(file_of(DeST(sizes).state_dict())) == sizes
-
-
-@pytest.mark.parametrize(("sizes", "said"), [({"depth": 3}, "depth"), ({"hidden_size": "32"}, "hidden_size='32'")])
-def test_sizes_of_another_version(qa, sizes, said):
-    file = file_of(qa)
-    file.metadata = {"sizes": sizes}
-    with pytest.raises(InputError, match=f"the sizes in its metadata are not this version's: {said}"):
-        infer_sizes(file)
 
 
 def test_an_empty_position_table_is_not_interpolated():

@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 
 from datasets.errors import InputError
 from modules.checkpoints.reader import read_checkpoint
+from tests.kit.paths import ROOT
 
 WEIGHTS = {"a.weight": torch.arange(6.0).view(2, 3), "tau": torch.tensor(0.07), "position_ids": torch.arange(4)}
 
@@ -123,8 +124,7 @@ def test_reading_imports_nothing_for_stand_ins(tmp_path, foreign_classes):
         f"read_checkpoint({str(tmp_path / 'x.ckpt')!r});"
         "sys.exit('lightning' in sys.modules or 'sacred' in sys.modules)"
     )
-    root = Path(__file__).parents[3]
-    assert subprocess.run([sys.executable, "-c", code], cwd=root, timeout=120).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=120).returncode == 0
 
 
 # --- files made to run code ------------------------------------------------------------------------------------------
@@ -325,10 +325,9 @@ def test_random_damage_is_never_more_than_one_line(whole):
 
 
 def test_no_other_code_reads_pickles_or_builds_commands_for_a_shell():
-    root = Path(__file__).parents[3]
-    sources = [*root.glob("*.py")]
+    sources = [*ROOT.glob("*.py")]
     for folder in ("datamodules", "datasets", "modules", "preproc"):
-        sources += (root / folder).rglob("*.py")
+        sources += (ROOT / folder).rglob("*.py")
     assert sources
     for source in sources:
         text = source.read_text(encoding="utf-8")

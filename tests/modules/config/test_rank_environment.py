@@ -8,7 +8,7 @@ import run  # noqa: F401  (brings the commands)
 from config import run_command_line
 from datasets.errors import InputError
 from modules.config.rank_environment import check_ranks
-from tests.small_world import make_small_world, settings
+from tests.kit.small_world import make_small_world, settings
 
 LEFT_OVER = [
     (1, 1, {"RANK": "1"}),

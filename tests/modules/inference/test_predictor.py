@@ -14,16 +14,7 @@ from datasets.frames import FrameReader
 from modules.inference.predictor import Predictor, read_questions
 from modules.objectives.open_ended_qa import OpenEndedQA
 from tests.datasets.video.video_files import make_video
-from tests.toy_run import toy_settings
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Threads only get into each other's way on so small a network."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+from tests.kit.toy_world import toy_settings
 
 
 @pytest.fixture(scope="module")

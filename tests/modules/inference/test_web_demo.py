@@ -16,8 +16,8 @@ from datasets.video.ffmpeg import find_ffmpeg
 from modules.inference.predictor import Predictor
 from modules.inference.web_demo import VIDEOS_KEPT, WebDemo, find_examples
 from tests.datasets.video.video_files import make_video
+from tests.kit.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 QUESTION = "what acted at the end"
 
 
@@ -117,7 +117,7 @@ def server(toy_checkpoint, toy_video, tmp_path_factory):
     process = subprocess.Popen(
         [sys.executable, "run.py", *words],
         cwd=ROOT,
-        env=os.environ | {"TMPDIR": str(folder), "OMP_NUM_THREADS": "1"},
+        env=os.environ | {"TMPDIR": str(folder)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -281,7 +281,7 @@ def test_proxies_keep_nothing_from_serving(toy_checkpoint, proxies):
     process = subprocess.Popen(
         [sys.executable, "run.py", "web", "with", f"load_path={toy_checkpoint}", f"port={port}"],
         cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1"} | proxies,
+        env=os.environ | proxies,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -12,15 +12,14 @@ import torch
 from torch import Tensor
 
 from modules.checkpoints.reader import CheckpointFile
-
-FIXTURES = Path(__file__).parents[2] / "fixtures" / "parity"
+from tests.kit.paths import FIXTURES
 
 
 @cache
 def published_keys(task: str) -> dict[str, tuple[int, ...]]:
     """Name -> shape, of all floating-point weights of a published checkpoint."""
     keys = {}
-    for pattern, shape in json.loads((FIXTURES / "keys.json").read_text())[task].items():
+    for pattern, shape in json.loads((FIXTURES / "parity" / "keys.json").read_text())[task].items():
         fixed = re.split(r"\{\d+\.\.\d+\}", pattern)
         ranges = [range(int(first), int(last) + 1) for first, last in re.findall(r"\{(\d+)\.\.(\d+)\}", pattern)]
         for numbers in itertools.product(*ranges):
@@ -50,7 +49,7 @@ def rebuilt_file(task: str) -> CheckpointFile:
 
 
 def arrays(name: str) -> dict[str, Tensor]:
-    with np.load(FIXTURES / f"{name}.npz") as file:
+    with np.load(FIXTURES / "parity" / f"{name}.npz") as file:
         return {key: torch.from_numpy(file[key]) for key in file.files}
 
 

@@ -11,7 +11,7 @@ from config import run_command_line
 from datasets.errors import InputError
 from modules.models.device_settings import switch_devices
 from preproc import extract_features
-from tests.small_world import make_small_world, settings
+from tests.kit.small_world import make_small_world, settings
 
 
 @pytest.fixture(autouse=True)

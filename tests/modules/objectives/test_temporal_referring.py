@@ -7,6 +7,7 @@ from torch.nn import functional as F
 import modules  # noqa: F401
 from modules.models.dest import DeST
 from modules.models.referring import ReferringDeST, mean_of_clips
+from modules.objectives.alignment import alignment_loss
 from modules.objectives.settings import OptimizerSettings
 from modules.objectives.temporal_referring import TemporalReferring, TypeAccuracy
 from tests.modules.models.test_dest import SMALL, lively
@@ -155,7 +156,19 @@ def test_validation_logs_both_losses_and_each_type(task):
     assert {f"val/accuracy_type{kind}" for kind in range(5)} < task.logged.keys()
     choice = [F.cross_entropy(task.model.refer(batch).logits, batch["labels"], reduction="none") for batch in batches]
     torch.testing.assert_close(task.logged["val/trm_loss"], torch.cat(choice).mean())
-    assert torch.isfinite(task.logged["val/align_loss"])
+
+
+@pytest.mark.xfail(strict=True, reason="torchmetrics' MeanMetric leaves weights out where nan_strategy is 'disable'")
+@torch.no_grad()
+def test_validation_aligns_within_a_batch_and_averages_over_all_clips(task):
+    batches = [make_referring_batch(5), make_referring_batch(2, seed=1)]
+    for number, batch in enumerate(batches):
+        task.validation_step(batch, number)
+    task.on_validation_epoch_end()
+    found = [task.model.refer(batch) for batch in batches]
+    alignments = [len(own.clips) * alignment_loss(own.clips, own.captions, task.model.tau) for own in found]
+    clips = sum(len(own.clips) for own in found)
+    torch.testing.assert_close(task.logged["val/align_loss"], sum(alignments) / clips)
 
 
 def test_names_are_those_of_the_network_and_the_two_projections():

@@ -103,7 +103,7 @@ def test_input_error_of_a_worker_is_its_last_line():
 def test_others_keep_their_traceback():
     assert explain(RuntimeError("shape mismatch"), SETTINGS) is None
     assert explain(KeyError("x"), SETTINGS) is None
-    # Of a resumed run, too, unless it is about giving the training its state back: tests/test_run.py.
+    # Of a resumed run, too, unless it is about giving the training its state back: tests/run/test_resuming.py.
     assert explain(KeyError("x"), SETTINGS, Path("last.ckpt")) is None
 
 

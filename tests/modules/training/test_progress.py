@@ -5,7 +5,6 @@ import struct
 import subprocess
 import sys
 import termios
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -13,8 +12,7 @@ import pytest
 import modules.training.progress
 from datasets.errors import lasting_output
 from modules.training.progress import ProgressBar, ProgressLines, progress_callback
-
-ROOT = Path(__file__).parents[3]
+from tests.kit.paths import ROOT
 
 
 @pytest.mark.parametrize(("columns", "kind"), [(100, ProgressBar), (0, ProgressLines)])

@@ -15,17 +15,9 @@ from config import run_command_line
 from modules.objectives.example import Example
 from modules.training import run_log
 from modules.training.run_log import RunLog, draw, memory
-from tests.captioned_world import WORDS, make_captioned_world
-from tests.small_world import make_small_world, settings
-from tests.test_run_trm import settings as trm_settings
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+from tests.kit.captioned_world import make_captioned_world
+from tests.kit.captioned_world import settings as trm_settings
+from tests.kit.small_world import make_small_world, settings
 
 
 def read(folder: Path) -> tuple[dict[str, list[tuple[int, float]]], EventAccumulator, dict[str, dict[int, float]]]:
@@ -109,8 +101,6 @@ class TestQuestionAnswering:
 
 def test_pre_training(tmp_path):
     world = make_captioned_world(tmp_path)
-    (world / "tokenizer").mkdir()
-    (world / "tokenizer" / "vocab.txt").write_text("\n".join(WORDS))
     assert run_command_line(trm_settings(world, "exp_name=log")) == 0
     scalars, events, numbers = read(world / "result" / "log_seed0" / "version_0")
     assert numbers.keys() == scalars.keys()

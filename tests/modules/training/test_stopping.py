@@ -3,7 +3,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import psutil
 import pytest
@@ -11,8 +10,7 @@ import torch
 from pytorch_lightning.strategies.launchers import subprocess_script
 
 from modules.training.stopping import LossWatch, StopAtOnce, StoppedError, StopSignals, watch_ranks
-
-ROOT = Path(__file__).parents[3]
+from tests.kit.paths import ROOT
 
 
 class TestLossWatch:
@@ -94,8 +92,9 @@ def run_code(code: str, **environment: str) -> subprocess.Popen:
     )
 
 
-RANK = "print(os.getpid(), flush=True); from modules.training.stopping import *; watch = watch_ranks(StopSignals());"
-RANK += "watch.__enter__();"
+# With little patience for an error that is on its way: the tests wait as long.
+IMPORTS = "from modules.training import stopping; from modules.training.stopping import *; stopping._GRACE = 1;"
+RANK = f"print(os.getpid(), flush=True); {IMPORTS} watch = watch_ranks(StopSignals()); watch.__enter__();"
 FIRST = "import subprocess; subprocess.Popen([sys.executable, '-c', %r], env=os.environ | {'LOCAL_RANK': '1'});"
 
 
@@ -103,7 +102,7 @@ class TestWatchRanks:
     @pytest.mark.parametrize("when", ["at once", "later"])
     def test_the_others_end_with_the_first(self, when):
         """Even if it is gone before they look for it."""
-        other = f"import os, time; {'time.sleep(5);' if when == 'at once' else ''} {RANK} time.sleep(600)"
+        other = f"import os, time; {'time.sleep(2);' if when == 'at once' else ''} {RANK} time.sleep(600)"
         end = "os.kill(os.getpid(), 9)" if when == "at once" else "time.sleep(600)"
         first = run_code(f"{RANK} {FIRST % other} {end}")
         pids = [int(first.stdout.readline()) for _ in range(2)]
@@ -156,7 +155,7 @@ class TestWatchRanks:
     def test_an_orderly_end_is_waited_for(self):
         first = run_code(
             OTHERS % ("import time; time.sleep(600)", "") + "signals.received = signal.SIGTERM; others[0].kill();"
-            "time.sleep(15); watch.__exit__(None, None, None); sys.exit(75)"
+            "time.sleep(4); watch.__exit__(None, None, None); sys.exit(75)"
         )
         first.stdout.readline()
         assert first.communicate(timeout=180)[0] == ""
@@ -170,8 +169,9 @@ class TestWatchRanks:
 
 
 # The first rank, as Lightning's launcher starts the others.
-OTHERS = """
-from modules.training.stopping import *
+OTHERS = (
+    f"{IMPORTS}\n"
+    + """
 signals = StopAtOnce()
 watch = watch_ranks(signals)
 watch.__enter__()
@@ -179,3 +179,4 @@ others = [subprocess.Popen([sys.executable, "-c", code]) for code in (%r, %r)]
 print(*(other.pid for other in others), flush=True)
 subprocess_script._launch_process_observer(others)
 """
+)

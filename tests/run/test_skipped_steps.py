@@ -9,8 +9,7 @@ import run  # noqa: F401  (brings the commands)
 from config import run_command_line
 from modules.objectives.open_ended_qa import OpenEndedQA
 from modules.training import checkpointing as run_checkpoints
-
-from .small_world import make_small_world, settings
+from tests.kit.small_world import make_small_world, settings
 
 
 @pytest.fixture

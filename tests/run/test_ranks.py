@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 import run
+from tests.kit.captioned_world import WORDS, make_captioned_world
+from tests.kit.small_world import make_small_world
+from tests.kit.small_world import settings as qa_settings
 
-from .captioned_world import WORDS, make_captioned_world
-from .small_world import make_small_world
-from .small_world import settings as qa_settings
 from .test_run_trm import settings as trm_settings
 
 ROOT = Path(run.__file__).parent
@@ -20,7 +20,7 @@ TWO = ("num_gpus=2", "per_gpu_batchsize=2")
 SHORT = ("max_epoch=None", "max_steps=2", "warmup_steps=0", "val_check_interval=1", "checkpoint_steps=1")
 
 
-def run_two(words: list[str], script: tuple[str, ...] = ("-m", "tests.like_nccl")) -> subprocess.CompletedProcess:
+def run_two(words: list[str], script: tuple[str, ...] = ("-m", "tests.kit.like_nccl")) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, *script, *words],
         cwd=ROOT,

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from .paths import ROOT
 
 _WRITER = """
 import sys
@@ -14,6 +14,13 @@ from pathlib import Path
 from datasets.writing.locks import sole_writer
 share = int(sys.argv[2]) if len(sys.argv) > 2 else None
 with sole_writer(Path(sys.argv[1]), "it", share):
+    print(flush=True)
+    input()
+"""
+_LOCK = """
+import fcntl, sys
+with open(sys.argv[1], "r+") as file:
+    fcntl.lockf(file, fcntl.LOCK_EX)
     print(flush=True)
     input()
 """
@@ -29,6 +36,11 @@ with h5py.File(sys.argv[1], "r+", locking=True):
 def writer_elsewhere(path: Path, *share: int) -> contextlib.AbstractContextManager[subprocess.Popen]:
     """Holds the lock (`datasets.writing.locks.sole_writer`) meanwhile."""
     return _running(_WRITER, path, *share)
+
+
+def file_lock_elsewhere(path: Path) -> contextlib.AbstractContextManager[subprocess.Popen]:
+    """Holds the lock of this very file meanwhile."""
+    return _running(_LOCK, path)
 
 
 def hdf5_elsewhere(path: Path) -> contextlib.AbstractContextManager[subprocess.Popen]:

@@ -6,6 +6,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from .small_world import SIZES
+
 NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven"]
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "what", "happened", "at", "the", "beginning", "end", "after"]
 WORDS += ["before", *NUMBERS]
@@ -13,7 +15,7 @@ WIDTH = 8  # of a clip feature
 
 
 def make_captioned_world(root: Path) -> Path:
-    """vatex/ with 11 training videos of two captions, tgif/ with 7 of one; 5 to validate each. Returns `root`.
+    """Writes vatex/ (11 training videos of two captions), tgif/ (7 of one; 5 to validate each) and tokenizer/.
 
     The features of a video point in the direction of the number that its captions name.
     """
@@ -35,4 +37,33 @@ def make_captioned_world(root: Path) -> Path:
                     noise = 0.1 * random.standard_normal((1 + video % 3, WIDTH))
                     features[f"{split}{video}"] = (directions[video] + noise).astype(np.float32)
                 (folder / f"{split}.json").write_text(json.dumps(records))
+    (root / "tokenizer").mkdir()
+    (root / "tokenizer" / "vocab.txt").write_text("\n".join(WORDS))
     return root
+
+
+def settings(world: Path, *more: str) -> list[str]:
+    """The words of a command line that pre-trains the smallest network on that data on the CPU."""
+    return [
+        "with",
+        "task_pretrain_trm",
+        f"data_root={world}",
+        f"tokenizer={world / 'tokenizer'}",
+        f"log_dir={world / 'result'}",
+        "answer_encoder=",
+        "accelerator=cpu",
+        "precision=32",
+        "num_workers=0",
+        "batch_size=8",
+        "per_gpu_batchsize=4",
+        "num_clips=3",
+        "val_questions=20",
+        "max_text_len=8",
+        "max_steps=12",
+        "warmup_steps=2",
+        "val_check_interval=5",
+        *SIZES,
+        "head_width=8",
+        f"input_video_embed_size={WIDTH}",
+        *more,
+    ]

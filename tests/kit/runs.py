@@ -1,0 +1,105 @@
+"""Runs of training: made, cut short, and compared."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import run  # noqa: F401  (brings the commands)
+from config import run_command_line
+
+from . import small_world
+
+
+def train(world: Path, name: str, *more: str, settings: Callable[..., list[str]] = small_world.settings) -> Path:
+    """Trains to the end on a small world; returns the run's folder."""
+    assert run_command_line(settings(world, f"exp_name={name}", *more)) == 0
+    return run_folder(world, name)
+
+
+def run_folder(world: Path, name: str) -> Path:
+    """That of the first run of this name."""
+    return world / "result" / f"{name}_seed0" / "version_0"
+
+
+def load(path: Path) -> dict[str, Any]:
+    return torch.load(path, weights_only=True)
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return load(path)["state_dict"]
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    """The CSV log of a run."""
+    with (folder / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def state_of_checkpoints(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """What the callback that writes checkpoints keeps in them."""
+    return next(iter(checkpoint["callbacks"].values()))
+
+
+class Killed(BaseException):
+    """Not an Exception, so that nothing on the way treats it as an error of the run."""
+
+
+def killed_run(arguments: list[str], monkeypatch: pytest.MonkeyPatch, objective: type, batches: int, hook: str) -> None:
+    """A run that ends as if killed, with no word to anyone, after so many calls of a step (`hook`) of the objective."""
+    seen = []
+
+    def cut(batch: Any) -> None:
+        if len(seen) == batches:
+            raise Killed
+        seen.append(batch)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        change_steps(patch, objective, lambda module, step, batch: (cut(batch), step())[1], hook)
+        run_command_line(arguments)
+
+
+def change_steps(
+    patch: pytest.MonkeyPatch, objective: type, change: Callable[..., Any], hook: str = "training_step"
+) -> None:
+    """Puts ``change(module, step, batch)`` in the place of a step, which ``step()`` calls."""
+    original = getattr(objective, hook)
+
+    def changed(module: Any, batch: Any, batch_idx: int) -> Any:
+        return change(module, lambda: original(module, batch, batch_idx), batch)
+
+    patch.setattr(objective, hook, changed)
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    """Weights, optimizer and schedule equal to the last bit."""
+    first, second = load(one), load(other)
+    assert first["global_step"] == second["global_step"]
+    for part in ("state_dict", "optimizer_states", "lr_schedulers"):
+        assert_equal(first[part], second[part])
+    assert state_of_checkpoints(first) == state_of_checkpoints(second)
+
+
+def assert_close_runs(one: Path, other: Path, rtol: float = 1e-5) -> None:
+    """Weights equal up to the order of sums."""
+    first, second = weights(one), weights(other)
+    for name, weight in first.items():
+        torch.testing.assert_close(second[name], weight, rtol=rtol, atol=1e-6, msg=name)
+
+
+def assert_equal(one: Any, other: Any) -> None:
+    if isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for key in one:
+            assert_equal(one[key], other[key])
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(other)
+        for left, right in zip(one, other, strict=True):
+            assert_equal(left, right)
+    elif isinstance(one, torch.Tensor):
+        assert torch.equal(one, other)
+    else:
+        assert one == other

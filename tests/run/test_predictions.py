@@ -1,0 +1,60 @@
+"""``test_only=True``: the file of predictions, and what it needs."""
+
+import json
+import re
+import shutil
+
+from config import run_command_line
+from tests.kit.processes import start
+from tests.kit.small_world import settings
+
+MACHINE = ["accelerator=cpu", "precision=32", "num_workers=0"]
+
+
+def test_each_question_once_in_order_and_never_overwritten_unasked(world, trained, capsys):
+    arguments = settings(world, "test_only=True", f"load_path={trained / 'best.ckpt'}")
+    capsys.readouterr()
+    assert run_command_line(arguments) == 0
+    path = world / "result/anetqa_by_whole_seed0_version_0_best.json"
+    output = capsys.readouterr().out
+    assert str(path) in output
+    records = json.loads(path.read_text())
+    assert [record["qid"] for record in records] == [f"test{v}_{q}" for v in range(6) for q in range(4)]
+    assert all(len(record["answer10"]) == 5 and record["answer10"][0] == record["answer"] for record in records)
+    assert re.search(r"24 questions, accuracy \d+\.\d\d %", output)
+    before = path.read_bytes()
+    assert run_command_line(arguments) == 2
+    assert "overwrite=True" in capsys.readouterr().err
+    assert run_command_line([*arguments, "overwrite=True"]) == 0
+    assert path.read_bytes() == before
+
+
+def test_checkpoint_needs_no_settings_but_the_data(world, trained, tmp_path):
+    data, log = f"data_root={world / 'data'}", f"log_dir={tmp_path}"
+    assert run_command_line(["with", "test_only=True", f"load_path={trained / 'last.ckpt'}", data, log, *MACHINE]) == 0
+    assert (tmp_path / "anetqa_by_whole_seed0_version_0_last.json").exists()
+
+
+def test_files_of_training_are_not_needed(world, trained, tmp_path):
+    """Nor the tokenizer's: the checkpoint brings all that the test split and its videos do not."""
+    data = tmp_path / "elsewhere/data"
+    for frames in (world / "data/frames").glob("v_test*"):
+        shutil.copytree(frames, data / "frames" / frames.name)
+    for name in ("test.csv", "anetqa.h5"):
+        shutil.copy(world / "data" / name, data)
+    checkpoint = shutil.copy(trained / "best.ckpt", tmp_path / "mine.ckpt")
+    for root in (data, world / "data"):
+        more = (f"data_root={root}", f"log_dir={tmp_path / root.parent.name}", f"load_path={checkpoint}")
+        assert run_command_line(["with", "test_only=True", *MACHINE, *more]) == 0
+    there, here = (tmp_path / name / "anetqa_by_mine.json" for name in ("elsewhere", world.name))
+    assert there.read_bytes() == here.read_bytes()
+
+
+def test_two_processes_write_the_same_file(world, trained, tmp_path):
+    words = settings(world, "test_only=True", f"load_path={trained / 'best.ckpt'}")
+    both = start("run.py", *words, "num_gpus=2", f"log_dir={tmp_path / '2'}")
+    assert run_command_line([*words, f"log_dir={tmp_path / '1'}"]) == 0
+    said = both.communicate()[0]
+    assert both.returncode == 0, said
+    (one,), (two,) = ((tmp_path / number).glob("*.json") for number in "12")
+    assert one.read_bytes() == two.read_bytes()
