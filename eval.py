@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> None:
 
         check_plot(options.plot, len(options.predictions))
     if options.report:
-        from modules.evaluation.page import check_page, write_page
+        from modules.evaluation.page.page import check_page, write_page
 
         truth = source.read_questions(Path(options.groundtruth))
         check_page(len(options.predictions), source, truth, options.frames, options.log)

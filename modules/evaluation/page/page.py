@@ -22,11 +22,13 @@ from datasets.errors import InputError
 from datasets.files import atomic_write
 from datasets.question_table import QuestionTable
 
-from .answers import align, confuse, true_codes
+from ..answers import align, confuse, true_codes
+from ..bootstrap import CONFIDENCE, RESAMPLES, Interval
+from ..comparison import Comparison, Estimate, Flips, Pair, Row
+from ..predictions import short_names
+from ..scores import Report
 from .bins import by_frequency, by_length
-from .bootstrap import CONFIDENCE, RESAMPLES, Interval
 from .charts import LineChart, Point, Tick, line_chart, signed, symmetric_range
-from .comparison import Comparison, Estimate, Flips, Pair, Row
 from .curves import MOST_POINTS, Run, read_run, run_names, thin_out
 from .examples import (
     MOST_QUESTIONS,
@@ -37,8 +39,6 @@ from .examples import (
     look_at_videos,
     pack_questions,
 )
-from .predictions import short_names
-from .scores import Report
 
 MOST_MODELS = 8  # as many colours as the page has
 OVERALL = "overall"

@@ -14,7 +14,7 @@ from datasets.errors import InputError
 from datasets.files import FRAME_SETTINGS
 from datasets.question_table import QuestionTable
 
-from .answers import Answers
+from ..answers import Answers
 
 MOST_QUESTIONS = 10_000  # listed
 MOST_VIDEOS = 240  # with pictures, …

@@ -14,10 +14,10 @@ from PIL import Image
 
 import eval as evaluation
 from datasets.sources import anetqa
-from modules.evaluation import examples, page
+from modules.evaluation.page import examples, page
 from modules.evaluation.scores import evaluate
 
-from .results import NASTY, make_results
+from ..results import NASTY, make_results
 
 ROOT = Path(evaluation.__file__).parent
 LOG = "epoch,step,lr/head,train/accuracy,train/loss,val/accuracy,val/loss\n0,9,0.1,0.25,3.5,,\n0,19,,,,0.5,2.5\n"
@@ -164,7 +164,7 @@ def test_questions(read):
 
 def test_data_cannot_become_markup(read):
     assert [attributes.get("type") for tag, attributes in read.tags if tag == "script"] == ["application/json", None]
-    assert read.scripts[1] == (ROOT / "modules" / "evaluation" / "page.js").read_text()
+    assert read.scripts[1] == (ROOT / "modules" / "evaluation" / "page" / "page.js").read_text()
     assert not any(tag == "b" and attributes for tag, attributes in read.tags)
     cells = {cell for row in read.rows for cell in row}
     assert {NASTY, "<b>bold</b>"} <= cells  # in the table of confusion, as text
@@ -275,7 +275,7 @@ def test_refused(folder, tmp_path, capsys, monkeypatch):
 
 def test_colours_have_contrast():
     """Text at least 4.5 : 1 (WCAG AA), marks at least 3 : 1, on what they stand on, in light and in dark."""
-    style = (ROOT / "modules" / "evaluation" / "page.css").read_text()
+    style = (ROOT / "modules" / "evaluation" / "page" / "page.css").read_text()
     blocks = re.findall(r":root \{(.*?)\}", style, re.S)[:2]
     themes = [dict(re.findall(r"--([\w-]+): (#\w+);", block)) for block in blocks]
     assert len(themes) == 2
