@@ -14,8 +14,9 @@ from pathlib import Path
 from datasets.errors import InputError, run_cli
 from datasets.files import check_writable, write_json
 from datasets.sources import QA_SOURCES, get_qa_source
+from modules.evaluation.priors import find_training, read_training
 from modules.evaluation.scores import evaluate
-from modules.evaluation.table import print_table, score_table
+from modules.evaluation.table import explain, print_table, prior_table, score_table
 
 PUBLISHED_NAMES = {"anet": "anetqa"}
 
@@ -28,6 +29,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("groundtruth", metavar="GROUNDTRUTH", help="the test split, e.g. data/anetqa/test.csv")
     parser.add_argument("--json", metavar="FILE", help="write the same numbers to FILE, too")
     parser.add_argument("--allow-missing", action="store_true", help="score the questions that were answered")
+    parser.add_argument(
+        "--train", metavar="FILE", help="the training split, for priors (default: the one beside GROUNDTRUTH)"
+    )
     parser.add_argument("--plot", metavar="FILE", help="draw a bar chart with intervals: .png, .pdf or .svg")
     page = parser.add_argument_group("a page to look at, and to search for examples")
     page.add_argument("--report", metavar="FILE", help="write the page, one HTML file that stands for itself")
@@ -35,9 +39,8 @@ def main(arguments: list[str] | None = None) -> None:
     page.add_argument(
         "--log", metavar="RUN", action="append", default=[], help="folder of a run, for its curves; repeatable"
     )
-    page.add_argument("--train", metavar="FILE", help="the training split: count in it how often an answer was seen")
     options = parser.parse_intermixed_args(arguments)
-    for name in ("frames", "log", "train"):
+    for name in ("frames", "log"):
         if getattr(options, name) and not options.report:
             raise InputError(f"--{name} is for the page; add --report FILE, such as --report report.html")
     source = get_qa_source(PUBLISHED_NAMES.get(options.dataset, options.dataset))
@@ -45,7 +48,6 @@ def main(arguments: list[str] | None = None) -> None:
     # Whatever would be refused, before anything is computed. The imports are slow, and of no use to the table.
     for path in filter(None, (options.json, options.plot, options.report)):
         check_writable(path)
-    training = None
     if options.plot:
         from modules.evaluation.plot import check_plot, write_plot
 
@@ -55,10 +57,14 @@ def main(arguments: list[str] | None = None) -> None:
 
         truth = source.read_questions(Path(options.groundtruth))
         check_page(len(options.predictions), source, truth, options.frames, options.log)
-        training = source.read_questions(Path(options.train)) if options.train else None
+    train_file = find_training(source, options.groundtruth, options.train)
+    training = None if train_file is None else read_training(source, train_file)
 
-    report = evaluate(source, options.predictions, options.groundtruth, options.allow_missing)
+    report = evaluate(source, options.predictions, options.groundtruth, options.allow_missing, training)
     print_table(score_table(report))
+    if report.priors is not None:
+        print_table(prior_table(report, report.priors))
+        print("\n".join([f"priors: from {train_file}", *explain(report.priors)]))
     total = len(report.table)
     for name, missing in zip(report.names, report.missing(), strict=True):
         if missing:

@@ -82,10 +82,19 @@ class Comparison:
 
     def rows(self, members: Members) -> dict[str, list[Row]]:
         """Accuracy of each model in each category: title -> a row for each label."""
-        models = list(zip(self.answered, self.correct, strict=True))
+        return self._rows(members, self.correct)
+
+    def above(self, reference: np.ndarray, members: Members) -> dict[str, list[Row]]:
+        """Accuracy - share that `reference` (bool [N]) has right of the questions that the model has answered."""
+        pairs = zip(self.answered, self.correct, strict=True)
+        gains = [np.where(answered, correct.astype(np.int8) - reference, 0) for answered, correct in pairs]
+        return self._rows(members, gains)
+
+    def _rows(self, members: Members, hits: Sequence[np.ndarray]) -> dict[str, list[Row]]:
+        models = list(zip(self.answered, hits, strict=True))
         masks = [mask for categories in members.values() for mask in categories.values()]
         estimates = iter(
-            self._estimate((mask & correct, mask & answered) for mask in masks for answered, correct in models)
+            self._estimate((np.where(mask, hits, 0), mask & answered) for mask in masks for answered, hits in models)
         )
         return {
             title: [

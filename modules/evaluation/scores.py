@@ -15,6 +15,7 @@ from datasets.errors import InputError
 from datasets.question_table import QuestionTable
 
 from .predictions import Predictions, read_predictions
+from .priors import QUESTION_ONLY, Priors, find_priors
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,19 @@ class Correctness:
 
 @dataclass(frozen=True)
 class Score:
-    """Counts of one prediction file within one category. Accuracies are in percent, None where nothing was answered."""
+    """Counts of one prediction file within one category. Accuracies are in percent, None where nothing was answered.
+
+    Attributes:
+        answered: questions.
+        correct: of these.
+        correct_at_k: of these, with the true answer among the best; None when these were not predicted.
+        prior_correct: of these, answered right by the question-only prior; None without a training split.
+    """
 
     answered: int
     correct: int
     correct_at_k: int | None
+    prior_correct: int | None = None
 
     @property
     def accuracy(self) -> float | None:
@@ -47,6 +56,13 @@ class Score:
     @property
     def accuracy_at_k(self) -> float | None:
         return 100 * self.correct_at_k / self.answered if self.answered and self.correct_at_k is not None else None
+
+    @property
+    def above_prior(self) -> float | None:
+        """Points above the question-only prior, on the same questions."""
+        if not self.answered or self.prior_correct is None:
+            return None
+        return 100 * (self.correct - self.prior_correct) / self.answered
 
 
 @dataclass(frozen=True)
@@ -70,6 +86,7 @@ class Report:
         predictions: what they answer.
         members: title of a breakdown -> label -> bool [N], as `memberships` gives it.
         groups: title of a breakdown -> categories, as `break_down` gives it.
+        priors: what the annotations alone give; None without a training split.
     """
 
     source: QASource
@@ -79,6 +96,7 @@ class Report:
     predictions: list[Predictions]
     members: dict[str, dict[str, np.ndarray]]
     groups: dict[str, list[Category]]
+    priors: Priors | None = None
 
     @property
     def at_k(self) -> str:
@@ -91,7 +109,8 @@ class Report:
     def as_data(self) -> dict[str, Any]:
         """`{"dataset", "questions", "predictions": [{"name", "missing", "scores": {title: {label: score}}}]}`.
 
-        A score is `{"questions", "correct", "accuracy"}`, with "accuracy@k" when k answers were predicted.
+        A score is `{"questions", "correct", "accuracy"}`, with "accuracy@k" when k answers were predicted. With a
+        training split it has "above_prior", too, and there is "priors", see `Priors.as_data`.
         """
         predictions = []
         for index, (name, missing) in enumerate(zip(self.names, self.missing(), strict=True)):
@@ -100,11 +119,16 @@ class Report:
                 for title, categories in self.groups.items()
             }
             predictions.append({"name": name, "missing": missing, "scores": scores})
-        return {"dataset": self.source.name, "questions": len(self.table), "predictions": predictions}
+        data = {"dataset": self.source.name, "questions": len(self.table), "predictions": predictions}
+        return data if self.priors is None else {**data, "priors": self.priors.as_data(self.members)}
 
     def _score_as_data(self, score: Score) -> dict[str, Any]:
-        data = {"questions": score.answered, "correct": score.correct, "accuracy": score.accuracy}
-        return data if score.correct_at_k is None else {**data, self.at_k: score.accuracy_at_k}
+        data: dict[str, Any] = {"questions": score.answered, "correct": score.correct, "accuracy": score.accuracy}
+        if score.correct_at_k is not None:
+            data[self.at_k] = score.accuracy_at_k
+        if score.prior_correct is not None:
+            data["above_prior"] = score.above_prior
+        return data
 
 
 def evaluate(
@@ -112,14 +136,25 @@ def evaluate(
     prediction_files: Sequence[str | os.PathLike],
     truth_file: str | os.PathLike,
     allow_missing: bool = False,
+    training: QuestionTable | None = None,
 ) -> Report:
-    """Scores prediction files. Raises InputError when a file cannot be used; see `judge`."""
+    """Scores prediction files. Raises InputError when a file cannot be used; see `judge`.
+
+    Args:
+        source: the data set.
+        prediction_files: one or more.
+        truth_file: the split that they answer.
+        allow_missing: score the questions that were answered.
+        training: the training split, for the priors; see `read_training`.
+    """
     table = source.read_questions(Path(truth_file))
     predictions = [read_predictions(file, source.num_answers_in_predictions) for file in prediction_files]
     outcomes = [judge(table, answered, allow_missing) for answered in predictions]
     names = _distinct_names([Path(file) for file in prediction_files])
     members = memberships(source, table)
-    return Report(source, table, names, outcomes, predictions, members, break_down(members, outcomes))
+    priors = find_priors(source, table, training) if training is not None else None
+    groups = break_down(members, outcomes, priors.right[QUESTION_ONLY] if priors is not None else None)
+    return Report(source, table, names, outcomes, predictions, members, groups, priors)
 
 
 def judge(table: QuestionTable, predictions: Predictions, allow_missing: bool = False) -> Correctness:
@@ -160,24 +195,27 @@ def memberships(source: QASource, table: QuestionTable) -> dict[str, dict[str, n
 
 
 def break_down(
-    members: Mapping[str, Mapping[str, np.ndarray]], outcomes: Sequence[Correctness]
+    members: Mapping[str, Mapping[str, np.ndarray]],
+    outcomes: Sequence[Correctness],
+    prior: np.ndarray | None = None,
 ) -> dict[str, list[Category]]:
-    """Scores for each of the `memberships`: title -> categories."""
+    """Scores for each of the `memberships`: title -> categories. `prior`: see `Score.prior_correct`; bool [N]."""
     return {
         title: [
-            Category(label, int(np.count_nonzero(mask)), [_score(mask, outcome) for outcome in outcomes])
+            Category(label, int(np.count_nonzero(mask)), [_score(mask, outcome, prior) for outcome in outcomes])
             for label, mask in categories.items()
         ]
         for title, categories in members.items()
     }
 
 
-def _score(members: np.ndarray, outcome: Correctness) -> Score:
+def _score(members: np.ndarray, outcome: Correctness, prior: np.ndarray | None) -> Score:
     at_k = outcome.correct_at_k
     return Score(
         answered=int(np.count_nonzero(members & outcome.answered)),
         correct=int(np.count_nonzero(members & outcome.correct)),
         correct_at_k=None if at_k is None else int(np.count_nonzero(members & at_k)),
+        prior_correct=None if prior is None else int(np.count_nonzero(members & outcome.answered & prior)),
     )
 
 

@@ -107,6 +107,7 @@ def test_figures_are_those_of_eval(folder, read):
 def test_sections(read):
     assert read.titles[3:] == [
         "Accuracy by type of question",
+        "What needs no video",
         "Model against model",
         "model0, then model1",
         "model0, then <script>alert(1)<&",
@@ -120,6 +121,20 @@ def test_sections(read):
         "Examples",
         "Method",
     ]
+
+
+def test_priors_are_shown_beside_the_models(folder, read):
+    """The training split is the test split here, so that the ceiling is 100 %."""
+    row = next(row for row in read.rows if row[0] == "Motion" and row[4] == "100.00")
+    scores = read.data["scores"]
+    priors = scores["priors"]["accuracy"]
+    names = ("majority", "by type", "question only", "ceiling")
+    assert row[1:5] == [f"{priors[name]['type']['Motion']:.2f}" for name in names]
+    for cell, entry in zip(row[5:], scores["predictions"], strict=True):
+        above = entry["scores"]["type"]["Motion"]["above_prior"]
+        assert f" {above:+.2f} ".replace("-", "−") in cell
+    marks = [attributes for tag, attributes in read.tags if attributes.get("class") == "prior"]
+    assert f"{priors['question only']['type']['Motion']:.2f}%" in {mark["x1"] for mark in marks}
 
 
 def test_flips_are_counted_in_the_page(folder, read):
@@ -180,7 +195,8 @@ def test_reaches_for_nothing(read):
 
 
 def test_a_single_model_without_frames_and_logs(folder, tmp_path, capsys):
-    files = [str(folder / "anetqa_by_model0.json"), str(folder / "test.csv")]
+    shutil.copy(folder / "test.csv", tmp_path)  # without the training split
+    files = [str(folder / "anetqa_by_model0.json"), str(tmp_path / "test.csv")]
     assert evaluation.main(["anet", *files, "--report", str(tmp_path / "page.html")]) == 0
     assert f"report: {tmp_path / 'page.html'}" in capsys.readouterr().out
     read = Reader((tmp_path / "page.html").read_text(encoding="utf-8"))
@@ -252,7 +268,6 @@ def test_refused(folder, tmp_path, capsys, monkeypatch):
     for arguments, message in (
         ([*files, "--frames", "x"], "--frames is for the page; add --report FILE, such as --report report.html"),
         ([*files, "--log", "x"], "--log is for the page; add --report"),
-        ([*files, "--train", "x"], "--train is for the page; add --report"),
         ([*files, *report, "--log", "no"], "no does not exist; give the folder of a run"),
         ([*files, *report, "--frames", "no"], "cannot list the frames in no"),
         ([*files, *report, "--frames", str(tmp_path)], "has frames of none of the 24 videos, such as v_video0/"),
