@@ -2,6 +2,7 @@
 
     python eval.py anet result/anetqa_by_best.json data/anetqa/test.csv
     python eval.py agqa result/agqa_by_a.json result/agqa_by_b.json data/agqa/test.json --json scores.json
+    python eval.py anet base=result/A1.json,result/A2.json trm=result/B1.json,result/B2.json data/anetqa/test.csv
     python eval.py anet result/A.json result/B.json data/anetqa/test.csv --report out.html --frames data/anetqa/frames
 
 A prediction file is a list of {"qid", "answer"} and, where ten answers are predicted, "answer10", the best first. It
@@ -11,27 +12,52 @@ answers every question of GROUNDTRUTH, the test split as preprocessed, exactly o
 import argparse
 from pathlib import Path
 
+from datasets.annotations import QASource
 from datasets.errors import InputError, run_cli
 from datasets.files import check_writable, write_json
 from datasets.sources import QA_SOURCES, get_qa_source
 from modules.evaluation.priors import find_training, read_training
-from modules.evaluation.scores import evaluate
-from modules.evaluation.table import explain, print_table, prior_table, score_table
+from modules.evaluation.runs import find_runs
+from modules.evaluation.scores import Report, evaluate
+from modules.evaluation.table import difference_table, explain, print_table, prior_table, run_table, score_table
 
 PUBLISHED_NAMES = {"anet": "anetqa"}
 
 
 @run_cli
 def main(arguments: list[str] | None = None) -> None:
+    options = read_options(arguments)
+    source = get_qa_source(PUBLISHED_NAMES.get(options.dataset, options.dataset))
+    check_outputs(options, source)
+    train_file = find_training(source, options.groundtruth, options.train)
+    training = None if train_file is None else read_training(source, train_file)
+    report = evaluate(source, options.predictions, options.groundtruth, options.allow_missing, training)
+    print_report(report, train_file)
+    if options.json:
+        write_json(options.json, report.as_data(), indent=1)
+    if options.plot:
+        from modules.evaluation.plot import write_plot
+
+        write_plot(options.plot, report)
+        print(f"plot: {options.plot}")
+    if options.report:
+        from modules.evaluation.page.page import write_page
+
+        write_page(options.report, report, options.frames, options.log, training)
+        print(f"report: {options.report}")
+
+
+def read_options(arguments: list[str] | None) -> argparse.Namespace:
+    """The words of the command line, whose PREDICTIONs may stand between options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", help=f"{', '.join([*PUBLISHED_NAMES, *QA_SOURCES])}")
-    parser.add_argument("predictions", nargs="+", metavar="PREDICTION", help="file(s) that run.py wrote to result/")
+    parser.add_argument(
+        "predictions", nargs="+", metavar="PREDICTION", help="FILE, or the runs of a model: NAME=FILE,…"
+    )
     parser.add_argument("groundtruth", metavar="GROUNDTRUTH", help="the test split, e.g. data/anetqa/test.csv")
     parser.add_argument("--json", metavar="FILE", help="write the same numbers to FILE, too")
     parser.add_argument("--allow-missing", action="store_true", help="score the questions that were answered")
-    parser.add_argument(
-        "--train", metavar="FILE", help="the training split, for priors (default: the one beside GROUNDTRUTH)"
-    )
+    parser.add_argument("--train", metavar="FILE", help="training split, for priors (default: that beside GROUNDTRUTH)")
     parser.add_argument("--plot", metavar="FILE", help="draw a bar chart with intervals: .png, .pdf or .svg")
     page = parser.add_argument_group("a page to look at, and to search for examples")
     page.add_argument("--report", metavar="FILE", help="write the page, one HTML file that stands for itself")
@@ -43,25 +69,30 @@ def main(arguments: list[str] | None = None) -> None:
     for name in ("frames", "log"):
         if getattr(options, name) and not options.report:
             raise InputError(f"--{name} is for the page; add --report FILE, such as --report report.html")
-    source = get_qa_source(PUBLISHED_NAMES.get(options.dataset, options.dataset))
+    return options
 
-    # Whatever would be refused, before anything is computed. The imports are slow, and of no use to the table.
+
+def check_outputs(options: argparse.Namespace, source: QASource) -> None:
+    """Raises InputError for what would be refused, before anything is computed."""
     for path in filter(None, (options.json, options.plot, options.report)):
         check_writable(path)
-    if options.plot:
-        from modules.evaluation.plot import check_plot, write_plot
+    num_files = len(find_runs(options.predictions)[0])
+    if options.plot:  # these imports are slow, and of no use to the tables
+        from modules.evaluation.plot import check_plot
 
-        check_plot(options.plot, len(options.predictions))
+        check_plot(options.plot, num_files)
     if options.report:
-        from modules.evaluation.page.page import check_page, write_page
+        from modules.evaluation.page.page import check_page
 
         truth = source.read_questions(Path(options.groundtruth))
-        check_page(len(options.predictions), source, truth, options.frames, options.log)
-    train_file = find_training(source, options.groundtruth, options.train)
-    training = None if train_file is None else read_training(source, train_file)
+        check_page(num_files, source, truth, options.frames, options.log)
 
-    report = evaluate(source, options.predictions, options.groundtruth, options.allow_missing, training)
-    print_table(score_table(report))
+
+def print_report(report: Report, train_file: Path | None) -> None:
+    """The tables, and what they do not say."""
+    print_table(run_table(report) if report.spreads else score_table(report))
+    if report.differences:
+        print_table(difference_table(report.differences))
     if report.priors is not None:
         print_table(prior_table(report, report.priors))
         print("\n".join([f"priors: from {train_file}", *explain(report.priors)]))
@@ -70,14 +101,6 @@ def main(arguments: list[str] | None = None) -> None:
         if missing:
             share = f"{missing:,} of {total:,} questions ({100 * missing / total:.1f} %)"
             print(f"{name}: {share} are missing; its accuracies are over the others")
-    if options.json:
-        write_json(options.json, report.as_data(), indent=1)
-    if options.plot:
-        write_plot(options.plot, report)
-        print(f"plot: {options.plot}")
-    if options.report:
-        write_page(options.report, report, options.frames, options.log, training)
-        print(f"report: {options.report}")
 
 
 if __name__ == "__main__":

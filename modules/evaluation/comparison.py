@@ -8,7 +8,8 @@ import numpy as np
 
 from datasets.question_table import QuestionTable
 
-from .bootstrap import Interval, mcnemar, ratio_interval, resampled_sums, sums_by_video
+from .bootstrap import Interval, ratio_interval, resampled_sums, sums_by_video
+from .permutation import sign_flip_p_value
 
 Members = Mapping[str, Mapping[str, np.ndarray]]  # title -> label -> bool [N]
 
@@ -57,7 +58,7 @@ class Pair:
     Attributes:
         first, second: their places among the models.
         overall: on all questions.
-        p_value: of McNemar's exact test on all questions.
+        p_value: on all questions, see `sign_flip_p_value`.
         groups: title -> label -> a comparison.
     """
 
@@ -126,7 +127,8 @@ class Comparison:
         )
         overall = next(flips)
         groups = {title: {label: next(flips) for label in labels} for title, labels in members.items()}
-        return Pair(first, second, overall, mcnemar(overall.only_first, overall.only_second), groups)
+        p_value = sign_flip_p_value(sums_by_video(np.where(answered, gain, 0), self.video_codes, self.num_videos))
+        return Pair(first, second, overall, p_value, groups)
 
     def _estimate(self, ratios: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[Estimate]:
         """100 · sum of hits / number of questions, for pairs of hits (int or bool [N]) and questions (bool [N])."""

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from datasets.annotations import QASource
 from datasets.errors import InputError
 from datasets.question_table import QuestionTable
 
-from .predictions import Predictions, read_predictions
+from .predictions import Predictions, read_predictions, short_names
 from .priors import QUESTION_ONLY, Priors, find_priors
+from .runs import Difference, Model, RunStatistics, Spread, find_runs, spreads_by_category
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,9 @@ class Report:
         members: title of a breakdown -> label -> bool [N], as `memberships` gives it.
         groups: title of a breakdown -> categories, as `break_down` gives it.
         priors: what the annotations alone give; None without a training split.
+        models: whose runs the prediction files are; mostly one each.
+        differences: between any two models.
+        spreads: title -> label -> a spread for each model; empty unless a model has several runs.
     """
 
     source: QASource
@@ -97,6 +101,9 @@ class Report:
     members: dict[str, dict[str, np.ndarray]]
     groups: dict[str, list[Category]]
     priors: Priors | None = None
+    models: list[Model] = field(default_factory=list)
+    differences: list[Difference] = field(default_factory=list)
+    spreads: dict[str, dict[str, list[Spread]]] = field(default_factory=dict)
 
     @property
     def at_k(self) -> str:
@@ -110,7 +117,8 @@ class Report:
         """`{"dataset", "questions", "predictions": [{"name", "missing", "scores": {title: {label: score}}}]}`.
 
         A score is `{"questions", "correct", "accuracy"}`, with "accuracy@k" when k answers were predicted. With a
-        training split it has "above_prior", too, and there is "priors", see `Priors.as_data`.
+        training split it has "above_prior", too, and there is "priors", see `Priors.as_data`. Of several models there
+        are "differences", and with several runs of one there is "models", see `Difference` and `Spread`.
         """
         predictions = []
         for index, (name, missing) in enumerate(zip(self.names, self.missing(), strict=True)):
@@ -120,7 +128,18 @@ class Report:
             }
             predictions.append({"name": name, "missing": missing, "scores": scores})
         data = {"dataset": self.source.name, "questions": len(self.table), "predictions": predictions}
+        data["differences"] = [difference.as_data() for difference in self.differences]
+        if self.spreads:
+            data["models"] = [self._model_as_data(place) for place in range(len(self.models))]
         return data if self.priors is None else {**data, "priors": self.priors.as_data(self.members)}
+
+    def _model_as_data(self, place: int) -> dict[str, Any]:
+        scores = {
+            title: {label: spreads[place].as_data() for label, spreads in labels.items()}
+            for title, labels in self.spreads.items()
+        }
+        model = self.models[place]
+        return {"name": model.name, "runs": [self.names[run] for run in model.runs], "scores": scores}
 
     def _score_as_data(self, score: Score) -> dict[str, Any]:
         data: dict[str, Any] = {"questions": score.answered, "correct": score.correct, "accuracy": score.accuracy}
@@ -142,19 +161,24 @@ def evaluate(
 
     Args:
         source: the data set.
-        prediction_files: one or more.
+        prediction_files: one or more; NAME=FILE,FILE,… for the runs of one model.
         truth_file: the split that they answer.
         allow_missing: score the questions that were answered.
         training: the training split, for the priors; see `read_training`.
     """
     table = source.read_questions(Path(truth_file))
-    predictions = [read_predictions(file, source.num_answers_in_predictions) for file in prediction_files]
+    files, given_names, models = find_runs(prediction_files)
+    predictions = [read_predictions(file, source.num_answers_in_predictions) for file in files]
     outcomes = [judge(table, answered, allow_missing) for answered in predictions]
-    names = _distinct_names([Path(file) for file in prediction_files])
+    names = [given or name for given, name in zip(given_names, _distinct_names(files), strict=True)]
+    models = [Model(model.name or short_names(names)[model.runs[0]], model.runs) for model in models]
     members = memberships(source, table)
     priors = find_priors(source, table, training) if training is not None else None
     groups = break_down(members, outcomes, priors.right[QUESTION_ONLY] if priors is not None else None)
-    return Report(source, table, names, outcomes, predictions, members, groups, priors)
+    statistics = RunStatistics(table, models, [one.answered for one in outcomes], [one.correct for one in outcomes])
+    spreads = spreads_by_category(statistics, members) if len(models) < len(files) else {}
+    differences = statistics.differences()
+    return Report(source, table, names, outcomes, predictions, members, groups, priors, models, differences, spreads)
 
 
 def judge(table: QuestionTable, predictions: Predictions, allow_missing: bool = False) -> Correctness:
