@@ -5,8 +5,9 @@
     python eval.py anet base=result/A1.json,result/A2.json trm=result/B1.json,result/B2.json data/anetqa/test.csv
     python eval.py anet result/A.json result/B.json data/anetqa/test.csv --report out.html --frames data/anetqa/frames
 
-A prediction file is a list of {"qid", "answer"} and, where ten answers are predicted, "answer10", the best first. It
-answers every question of GROUNDTRUTH, the test split as preprocessed, exactly once. Answers are compared as they are.
+A prediction file is a list of {"qid", "answer"} and, where ten answers are predicted, "answer10", the best first; or that
+of ActivityNet-QA's own evaluation, Video-ChatGPT, Video-LLaVA or lmms-eval. It answers every question of GROUNDTRUTH, the
+test split as preprocessed, exactly once. Answers are compared as they are.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from datasets.annotations import QASource
 from datasets.errors import InputError, run_cli
 from datasets.files import check_writable, write_json
 from datasets.sources import QA_SOURCES, get_qa_source
+from modules.evaluation.exports import EXPORTS, export, export_path
 from modules.evaluation.priors import find_training, read_training
 from modules.evaluation.runs import find_runs
 from modules.evaluation.scores import Report, evaluate
@@ -31,10 +33,16 @@ def main(arguments: list[str] | None = None) -> None:
     check_outputs(options, source)
     train_file = find_training(source, options.groundtruth, options.train)
     training = None if train_file is None else read_training(source, train_file)
-    report = evaluate(source, options.predictions, options.groundtruth, options.allow_missing, training)
+    report = evaluate(
+        source, options.predictions, options.groundtruth, options.allow_missing, training, options.only_answered_by_all
+    )
     print_report(report, train_file)
     if options.json:
         write_json(options.json, report.as_data(), indent=1)
+    for predictions in report.predictions if options.export else ():
+        path = export_path(predictions.path, options.export)
+        export(path, options.export, predictions, report.table)
+        print(f"{options.export}: {path}")
     if options.plot:
         from modules.evaluation.plot import write_plot
 
@@ -57,6 +65,8 @@ def read_options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("groundtruth", metavar="GROUNDTRUTH", help="the test split, e.g. data/anetqa/test.csv")
     parser.add_argument("--json", metavar="FILE", help="write the same numbers to FILE, too")
     parser.add_argument("--allow-missing", action="store_true", help="score the questions that were answered")
+    parser.add_argument("--only-answered-by-all", action="store_true", help="compare where all files have an answer")
+    parser.add_argument("--export", choices=EXPORTS, help="write them for other tools, beside PREDICTION")
     parser.add_argument("--train", metavar="FILE", help="training split, for priors (default: that beside GROUNDTRUTH)")
     parser.add_argument("--plot", metavar="FILE", help="draw a bar chart with intervals: .png, .pdf or .svg")
     page = parser.add_argument_group("a page to look at, and to search for examples")
@@ -76,16 +86,18 @@ def check_outputs(options: argparse.Namespace, source: QASource) -> None:
     """Raises InputError for what would be refused, before anything is computed."""
     for path in filter(None, (options.json, options.plot, options.report)):
         check_writable(path)
-    num_files = len(find_runs(options.predictions)[0])
+    files = find_runs(options.predictions)[0]
+    for file in files if options.export else ():
+        check_writable(export_path(file, options.export))
     if options.plot:  # these imports are slow, and of no use to the tables
         from modules.evaluation.plot import check_plot
 
-        check_plot(options.plot, num_files)
+        check_plot(options.plot, len(files))
     if options.report:
         from modules.evaluation.page.page import check_page
 
         truth = source.read_questions(Path(options.groundtruth))
-        check_page(num_files, source, truth, options.frames, options.log)
+        check_page(len(files), source, truth, options.frames, options.log)
 
 
 def print_report(report: Report, train_file: Path | None) -> None:
@@ -97,6 +109,11 @@ def print_report(report: Report, train_file: Path | None) -> None:
         print_table(prior_table(report, report.priors))
         print("\n".join([f"priors: from {train_file}", *explain(report.priors)]))
     total = len(report.table)
+    if report.left_out:
+        print(f"compared on the {total:,} of {total + report.left_out:,} questions that all files answer")
+    for name, different in zip(report.names, report.disagreements(), strict=True):
+        if different:
+            print(f"{name}: takes another answer for the true one of {different:,} questions; scored against ours")
     for name, missing in zip(report.names, report.missing(), strict=True):
         if missing:
             share = f"{missing:,} of {total:,} questions ({100 * missing / total:.1f} %)"

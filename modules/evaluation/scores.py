@@ -91,6 +91,7 @@ class Report:
         models: whose runs the prediction files are; mostly one each.
         differences: between any two models.
         spreads: title -> label -> a spread for each model; empty unless a model has several runs.
+        left_out: questions that not all files answer, where only the others are compared.
     """
 
     source: QASource
@@ -104,6 +105,7 @@ class Report:
     models: list[Model] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
     spreads: dict[str, dict[str, list[Spread]]] = field(default_factory=dict)
+    left_out: int = 0
 
     @property
     def at_k(self) -> str:
@@ -112,6 +114,10 @@ class Report:
     def missing(self) -> list[int]:
         """Counts the questions that each prediction file leaves open."""
         return [int(np.count_nonzero(~outcome.answered)) for outcome in self.outcomes]
+
+    def disagreements(self) -> list[int | None]:
+        """Counts where a file takes another answer for the true one; None where it does not say."""
+        return [_disagreements(self.table, predictions) for predictions in self.predictions]
 
     def as_data(self) -> dict[str, Any]:
         """`{"dataset", "questions", "predictions": [{"name", "missing", "scores": {title: {label: score}}}]}`.
@@ -128,6 +134,8 @@ class Report:
             }
             predictions.append({"name": name, "missing": missing, "scores": scores})
         data = {"dataset": self.source.name, "questions": len(self.table), "predictions": predictions}
+        if self.left_out:
+            data["left_out"] = self.left_out
         data["differences"] = [difference.as_data() for difference in self.differences]
         if self.spreads:
             data["models"] = [self._model_as_data(place) for place in range(len(self.models))]
@@ -156,6 +164,7 @@ def evaluate(
     truth_file: str | os.PathLike,
     allow_missing: bool = False,
     training: QuestionTable | None = None,
+    only_common: bool = False,
 ) -> Report:
     """Scores prediction files. Raises InputError when a file cannot be used; see `judge`.
 
@@ -165,11 +174,20 @@ def evaluate(
         truth_file: the split that they answer.
         allow_missing: score the questions that were answered.
         training: the training split, for the priors; see `read_training`.
+        only_common: compare on the questions that all files answer, whatever others there are.
     """
     table = source.read_questions(Path(truth_file))
     files, given_names, models = find_runs(prediction_files)
     predictions = [read_predictions(file, source.num_answers_in_predictions) for file in files]
-    outcomes = [judge(table, answered, allow_missing) for answered in predictions]
+    outcomes = [judge(table, answered, allow_missing or only_common) for answered in predictions]
+    num_asked = len(table)
+    if only_common:
+        common = np.logical_and.reduce([outcome.answered for outcome in outcomes])
+        if not common.any():
+            raise InputError(f"--only-answered-by-all: no question of {truth_file} is answered by every file")
+        table = table.subset(common)
+        predictions = [answered.among(table.column("qid")) for answered in predictions]
+        outcomes = [judge(table, answered) for answered in predictions]
     names = [given or name for given, name in zip(given_names, _distinct_names(files), strict=True)]
     models = [Model(model.name or short_names(names)[model.runs[0]], model.runs) for model in models]
     members = memberships(source, table)
@@ -178,7 +196,10 @@ def evaluate(
     statistics = RunStatistics(table, models, [one.answered for one in outcomes], [one.correct for one in outcomes])
     spreads = spreads_by_category(statistics, members) if len(models) < len(files) else {}
     differences = statistics.differences()
-    return Report(source, table, names, outcomes, predictions, members, groups, priors, models, differences, spreads)
+    left_out = num_asked - len(table)
+    return Report(
+        source, table, names, outcomes, predictions, members, groups, priors, models, differences, spreads, left_out
+    )
 
 
 def judge(table: QuestionTable, predictions: Predictions, allow_missing: bool = False) -> Correctness:
@@ -241,6 +262,15 @@ def _score(members: np.ndarray, outcome: Correctness, prior: np.ndarray | None) 
         correct_at_k=None if at_k is None else int(np.count_nonzero(members & at_k)),
         prior_correct=None if prior is None else int(np.count_nonzero(members & outcome.answered & prior)),
     )
+
+
+def _disagreements(table: QuestionTable, predictions: Predictions) -> int | None:
+    if predictions.claimed is None:
+        return None
+    truth = table.column("answer")
+    places = pc.index_in(predictions.qids, value_set=table.column("qid").cast(pa.string()))
+    ours = pc.take(truth.dictionary.cast(pa.string()), pc.take(truth.indices, places))
+    return pc.sum(pc.not_equal(ours, predictions.claimed)).as_py() or 0
 
 
 def _codes(answers: pa.Array, dictionary: pa.Array) -> np.ndarray:
