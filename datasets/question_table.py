@@ -68,6 +68,14 @@ class QuestionTable:
         """A whole column; `.to_pylist()` makes Python values of it."""
         return _single_chunk(self._table.column(name))
 
+    def subset(self, mask: np.ndarray) -> "QuestionTable":
+        """The questions where `mask` (bool [N]) is True, with the answers and videos that are left."""
+        table = self._table.filter(pa.array(mask))
+        for name in ("answer", "video_id"):
+            codes = table.column(name).cast(pa.string()).dictionary_encode()
+            table = table.set_column(table.column_names.index(name), name, codes)
+        return QuestionTable(table.unify_dictionaries())
+
     @property
     def nbytes(self) -> int:
         """Size of all columns, whether in memory or on disk."""

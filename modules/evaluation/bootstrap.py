@@ -1,4 +1,4 @@
-"""Confidence in accuracies: the percentile bootstrap over videos, and McNemar's test between two models.
+"""Confidence in accuracies: the percentile bootstrap over videos.
 
 Letters: N questions · V videos · K counts · B resamples.
 
@@ -74,11 +74,3 @@ def ratio_interval(hits: np.ndarray, totals: np.ndarray, num_videos: int) -> Int
     margin = (100 - CONFIDENCE) / 2
     low, high = np.percentile(100 * hits[drawn] / totals[drawn], [margin, 100 - margin])
     return Interval(float(low), float(high))
-
-
-def mcnemar(only_first: int, only_second: int) -> float:
-    """Exact two-sided p-value that two models are equally good, from the questions that only one of them has right."""
-    from scipy.stats import binomtest  # takes a second to import
-
-    discordant = only_first + only_second
-    return float(binomtest(only_first, discordant).pvalue) if discordant else 1.0

@@ -8,7 +8,8 @@ import numpy as np
 
 from datasets.question_table import QuestionTable
 
-from .bootstrap import Interval, mcnemar, ratio_interval, resampled_sums, sums_by_video
+from .bootstrap import Interval, ratio_interval, resampled_sums, sums_by_video
+from .permutation import sign_flip_p_value
 
 Members = Mapping[str, Mapping[str, np.ndarray]]  # title -> label -> bool [N]
 
@@ -57,7 +58,7 @@ class Pair:
     Attributes:
         first, second: their places among the models.
         overall: on all questions.
-        p_value: of McNemar's exact test on all questions.
+        p_value: on all questions, see `sign_flip_p_value`.
         groups: title -> label -> a comparison.
     """
 
@@ -82,10 +83,19 @@ class Comparison:
 
     def rows(self, members: Members) -> dict[str, list[Row]]:
         """Accuracy of each model in each category: title -> a row for each label."""
-        models = list(zip(self.answered, self.correct, strict=True))
+        return self._rows(members, self.correct)
+
+    def above(self, reference: np.ndarray, members: Members) -> dict[str, list[Row]]:
+        """Accuracy - share that `reference` (bool [N]) has right of the questions that the model has answered."""
+        pairs = zip(self.answered, self.correct, strict=True)
+        gains = [np.where(answered, correct.astype(np.int8) - reference, 0) for answered, correct in pairs]
+        return self._rows(members, gains)
+
+    def _rows(self, members: Members, hits: Sequence[np.ndarray]) -> dict[str, list[Row]]:
+        models = list(zip(self.answered, hits, strict=True))
         masks = [mask for categories in members.values() for mask in categories.values()]
         estimates = iter(
-            self._estimate((mask & correct, mask & answered) for mask in masks for answered, correct in models)
+            self._estimate((np.where(mask, hits, 0), mask & answered) for mask in masks for answered, hits in models)
         )
         return {
             title: [
@@ -117,7 +127,8 @@ class Comparison:
         )
         overall = next(flips)
         groups = {title: {label: next(flips) for label in labels} for title, labels in members.items()}
-        return Pair(first, second, overall, mcnemar(overall.only_first, overall.only_second), groups)
+        p_value = sign_flip_p_value(sums_by_video(np.where(answered, gain, 0), self.video_codes, self.num_videos))
+        return Pair(first, second, overall, p_value, groups)
 
     def _estimate(self, ratios: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[Estimate]:
         """100 · sum of hits / number of questions, for pairs of hits (int or bool [N]) and questions (bool [N])."""

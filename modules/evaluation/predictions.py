@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from datasets.errors import InputError, explained
-from datasets.files import read_json
+
+from .formats import TRUTH, read_records
 
 _TEXT, _TEXTS = pa.string(), pa.list_(pa.string())
 
@@ -22,33 +24,41 @@ class Predictions:
         qids: strings [P].
         answers: strings [P].
         best_answers: lists of strings [P], the best first; None when the file has only `answers`.
+        claimed: strings [P], what the file takes for the true answers (null where it does not say); None: it does not.
     """
 
     path: Path
     qids: pa.Array
     answers: pa.Array
     best_answers: pa.Array | None
+    claimed: pa.Array | None = None
+
+    def among(self, qids: pa.Array) -> "Predictions":
+        """Those for some questions."""
+        kept = pc.is_in(self.qids, value_set=qids.cast(_TEXT))
+        columns = (self.qids, self.answers, self.best_answers, self.claimed)
+        return Predictions(self.path, *(None if column is None else column.filter(kept) for column in columns))
 
 
 def read_predictions(path: str | os.PathLike, num_answers: int = 1) -> Predictions:
     """Reads a JSON list of `{"qid", "answer"}`; also `f"answer{num_answers}"`, if num_answers > 1 and the file has it.
 
+    Other projects' forms are read as well, see `read_records`.
+
     Raises:
         InputError: the file cannot be read, is not such a list, or is empty.
     """
     path = Path(path)
-    records = read_json(path)
-    if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
-        raise InputError(f'{path} is not a list of {{"qid", "answer"}} records; is it a file of predictions?')
-    if not records:
-        raise InputError(f"{path} has no predictions")
+    records = read_records(path)
     best = f"answer{num_answers}"
     has_best = num_answers > 1 and any(best in record for record in records)
+    claims = [claim if isinstance(claim := record.get(TRUTH), str) else None for record in records]
     return Predictions(
         path=path,
         qids=_column(path, records, "qid", _TEXT),
         answers=_column(path, records, "answer", _TEXT),
         best_answers=_column(path, records, best, _TEXTS) if has_best else None,
+        claimed=pa.array(claims, _TEXT) if any(claim is not None for claim in claims) else None,
     )
 
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ from datasets.annotations import QASource
 from datasets.errors import InputError
 from datasets.question_table import QuestionTable
 
-from .predictions import Predictions, read_predictions
+from .predictions import Predictions, read_predictions, short_names
+from .priors import QUESTION_ONLY, Priors, find_priors
+from .runs import Difference, Model, RunStatistics, Spread, find_runs, spreads_by_category
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,19 @@ class Correctness:
 
 @dataclass(frozen=True)
 class Score:
-    """Counts of one prediction file within one category. Accuracies are in percent, None where nothing was answered."""
+    """Counts of one prediction file within one category. Accuracies are in percent, None where nothing was answered.
+
+    Attributes:
+        answered: questions.
+        correct: of these.
+        correct_at_k: of these, with the true answer among the best; None when these were not predicted.
+        prior_correct: of these, answered right by the question-only prior; None without a training split.
+    """
 
     answered: int
     correct: int
     correct_at_k: int | None
+    prior_correct: int | None = None
 
     @property
     def accuracy(self) -> float | None:
@@ -47,6 +57,13 @@ class Score:
     @property
     def accuracy_at_k(self) -> float | None:
         return 100 * self.correct_at_k / self.answered if self.answered and self.correct_at_k is not None else None
+
+    @property
+    def above_prior(self) -> float | None:
+        """Points above the question-only prior, on the same questions."""
+        if not self.answered or self.prior_correct is None:
+            return None
+        return 100 * (self.correct - self.prior_correct) / self.answered
 
 
 @dataclass(frozen=True)
@@ -70,6 +87,11 @@ class Report:
         predictions: what they answer.
         members: title of a breakdown -> label -> bool [N], as `memberships` gives it.
         groups: title of a breakdown -> categories, as `break_down` gives it.
+        priors: what the annotations alone give; None without a training split.
+        models: whose runs the prediction files are; mostly one each.
+        differences: between any two models.
+        spreads: title -> label -> a spread for each model; empty unless a model has several runs.
+        left_out: questions that not all files answer, where only the others are compared.
     """
 
     source: QASource
@@ -79,6 +101,11 @@ class Report:
     predictions: list[Predictions]
     members: dict[str, dict[str, np.ndarray]]
     groups: dict[str, list[Category]]
+    priors: Priors | None = None
+    models: list[Model] = field(default_factory=list)
+    differences: list[Difference] = field(default_factory=list)
+    spreads: dict[str, dict[str, list[Spread]]] = field(default_factory=dict)
+    left_out: int = 0
 
     @property
     def at_k(self) -> str:
@@ -88,10 +115,16 @@ class Report:
         """Counts the questions that each prediction file leaves open."""
         return [int(np.count_nonzero(~outcome.answered)) for outcome in self.outcomes]
 
+    def disagreements(self) -> list[int | None]:
+        """Counts where a file takes another answer for the true one; None where it does not say."""
+        return [_disagreements(self.table, predictions) for predictions in self.predictions]
+
     def as_data(self) -> dict[str, Any]:
         """`{"dataset", "questions", "predictions": [{"name", "missing", "scores": {title: {label: score}}}]}`.
 
-        A score is `{"questions", "correct", "accuracy"}`, with "accuracy@k" when k answers were predicted.
+        A score is `{"questions", "correct", "accuracy"}`, with "accuracy@k" when k answers were predicted. With a
+        training split it has "above_prior", too, and there is "priors", see `Priors.as_data`. Of several models there
+        are "differences", and with several runs of one there is "models", see `Difference` and `Spread`.
         """
         predictions = []
         for index, (name, missing) in enumerate(zip(self.names, self.missing(), strict=True)):
@@ -100,11 +133,29 @@ class Report:
                 for title, categories in self.groups.items()
             }
             predictions.append({"name": name, "missing": missing, "scores": scores})
-        return {"dataset": self.source.name, "questions": len(self.table), "predictions": predictions}
+        data = {"dataset": self.source.name, "questions": len(self.table), "predictions": predictions}
+        if self.left_out:
+            data["left_out"] = self.left_out
+        data["differences"] = [difference.as_data() for difference in self.differences]
+        if self.spreads:
+            data["models"] = [self._model_as_data(place) for place in range(len(self.models))]
+        return data if self.priors is None else {**data, "priors": self.priors.as_data(self.members)}
+
+    def _model_as_data(self, place: int) -> dict[str, Any]:
+        scores = {
+            title: {label: spreads[place].as_data() for label, spreads in labels.items()}
+            for title, labels in self.spreads.items()
+        }
+        model = self.models[place]
+        return {"name": model.name, "runs": [self.names[run] for run in model.runs], "scores": scores}
 
     def _score_as_data(self, score: Score) -> dict[str, Any]:
-        data = {"questions": score.answered, "correct": score.correct, "accuracy": score.accuracy}
-        return data if score.correct_at_k is None else {**data, self.at_k: score.accuracy_at_k}
+        data: dict[str, Any] = {"questions": score.answered, "correct": score.correct, "accuracy": score.accuracy}
+        if score.correct_at_k is not None:
+            data[self.at_k] = score.accuracy_at_k
+        if score.prior_correct is not None:
+            data["above_prior"] = score.above_prior
+        return data
 
 
 def evaluate(
@@ -112,14 +163,43 @@ def evaluate(
     prediction_files: Sequence[str | os.PathLike],
     truth_file: str | os.PathLike,
     allow_missing: bool = False,
+    training: QuestionTable | None = None,
+    only_common: bool = False,
 ) -> Report:
-    """Scores prediction files. Raises InputError when a file cannot be used; see `judge`."""
+    """Scores prediction files. Raises InputError when a file cannot be used; see `judge`.
+
+    Args:
+        source: the data set.
+        prediction_files: one or more; NAME=FILE,FILE,… for the runs of one model.
+        truth_file: the split that they answer.
+        allow_missing: score the questions that were answered.
+        training: the training split, for the priors; see `read_training`.
+        only_common: compare on the questions that all files answer, whatever others there are.
+    """
     table = source.read_questions(Path(truth_file))
-    predictions = [read_predictions(file, source.num_answers_in_predictions) for file in prediction_files]
-    outcomes = [judge(table, answered, allow_missing) for answered in predictions]
-    names = _distinct_names([Path(file) for file in prediction_files])
+    files, given_names, models = find_runs(prediction_files)
+    predictions = [read_predictions(file, source.num_answers_in_predictions) for file in files]
+    outcomes = [judge(table, answered, allow_missing or only_common) for answered in predictions]
+    num_asked = len(table)
+    if only_common:
+        common = np.logical_and.reduce([outcome.answered for outcome in outcomes])
+        if not common.any():
+            raise InputError(f"--only-answered-by-all: no question of {truth_file} is answered by every file")
+        table = table.subset(common)
+        predictions = [answered.among(table.column("qid")) for answered in predictions]
+        outcomes = [judge(table, answered) for answered in predictions]
+    names = [given or name for given, name in zip(given_names, _distinct_names(files), strict=True)]
+    models = [Model(model.name or short_names(names)[model.runs[0]], model.runs) for model in models]
     members = memberships(source, table)
-    return Report(source, table, names, outcomes, predictions, members, break_down(members, outcomes))
+    priors = find_priors(source, table, training) if training is not None else None
+    groups = break_down(members, outcomes, priors.right[QUESTION_ONLY] if priors is not None else None)
+    statistics = RunStatistics(table, models, [one.answered for one in outcomes], [one.correct for one in outcomes])
+    spreads = spreads_by_category(statistics, members) if len(models) < len(files) else {}
+    differences = statistics.differences()
+    left_out = num_asked - len(table)
+    return Report(
+        source, table, names, outcomes, predictions, members, groups, priors, models, differences, spreads, left_out
+    )
 
 
 def judge(table: QuestionTable, predictions: Predictions, allow_missing: bool = False) -> Correctness:
@@ -160,25 +240,37 @@ def memberships(source: QASource, table: QuestionTable) -> dict[str, dict[str, n
 
 
 def break_down(
-    members: Mapping[str, Mapping[str, np.ndarray]], outcomes: Sequence[Correctness]
+    members: Mapping[str, Mapping[str, np.ndarray]],
+    outcomes: Sequence[Correctness],
+    prior: np.ndarray | None = None,
 ) -> dict[str, list[Category]]:
-    """Scores for each of the `memberships`: title -> categories."""
+    """Scores for each of the `memberships`: title -> categories. `prior`: see `Score.prior_correct`; bool [N]."""
     return {
         title: [
-            Category(label, int(np.count_nonzero(mask)), [_score(mask, outcome) for outcome in outcomes])
+            Category(label, int(np.count_nonzero(mask)), [_score(mask, outcome, prior) for outcome in outcomes])
             for label, mask in categories.items()
         ]
         for title, categories in members.items()
     }
 
 
-def _score(members: np.ndarray, outcome: Correctness) -> Score:
+def _score(members: np.ndarray, outcome: Correctness, prior: np.ndarray | None) -> Score:
     at_k = outcome.correct_at_k
     return Score(
         answered=int(np.count_nonzero(members & outcome.answered)),
         correct=int(np.count_nonzero(members & outcome.correct)),
         correct_at_k=None if at_k is None else int(np.count_nonzero(members & at_k)),
+        prior_correct=None if prior is None else int(np.count_nonzero(members & outcome.answered & prior)),
     )
+
+
+def _disagreements(table: QuestionTable, predictions: Predictions) -> int | None:
+    if predictions.claimed is None:
+        return None
+    truth = table.column("answer")
+    places = pc.index_in(predictions.qids, value_set=table.column("qid").cast(pa.string()))
+    ours = pc.take(truth.dictionary.cast(pa.string()), pc.take(truth.indices, places))
+    return pc.sum(pc.not_equal(ours, predictions.claimed)).as_py() or 0
 
 
 def _codes(answers: pa.Array, dictionary: pa.Array) -> np.ndarray:

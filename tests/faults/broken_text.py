@@ -18,7 +18,7 @@ import eval
 from datamodules.qa import QADataModule
 from datasets.question_table import QuestionTable
 from datasets.sources import agqa, anetqa, msrvttqa, tgif, vatex
-from modules.evaluation.curves import read_run
+from modules.evaluation.page.curves import read_run
 from modules.training.run_folder import LogPosition, ResumableCSVLogger
 from preproc import preproc_agqa, preproc_anetqa, preproc_tgif
 

@@ -10,10 +10,9 @@ import pytest
 
 import run
 from tests.kit.captioned_world import WORDS, make_captioned_world
+from tests.kit.captioned_world import settings as trm_settings
 from tests.kit.small_world import make_small_world
 from tests.kit.small_world import settings as qa_settings
-
-from .test_run_trm import settings as trm_settings
 
 ROOT = Path(run.__file__).parent
 TWO = ("num_gpus=2", "per_gpu_batchsize=2")

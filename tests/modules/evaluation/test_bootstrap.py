@@ -1,15 +1,12 @@
 """Intervals against independent computations: a plain loop over lists of questions, and SciPy's bootstrap."""
 
-import math
 import random
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy import stats
 
-from modules.evaluation.bootstrap import mcnemar, ratio_interval, resampled_sums, sums_by_video
+from modules.evaluation.bootstrap import ratio_interval, resampled_sums, sums_by_video
 
 
 @pytest.fixture(scope="module")
@@ -90,10 +87,3 @@ def test_resamples_without_a_question_are_left_out():
 
 def test_one_video_tells_nothing():
     assert ratio_interval(np.ones(5), np.ones(5), num_videos=1) is None
-
-
-@given(first=st.integers(0, 40), second=st.integers(0, 40))
-def test_mcnemar_equals_its_definition(first, second):
-    discordant = first + second
-    tail = sum(math.comb(discordant, number) for number in range(min(first, second) + 1))
-    assert mcnemar(first, second) == pytest.approx(min(1, 2 * tail / 2**discordant))

@@ -9,10 +9,10 @@ from PIL import Image
 
 from datasets.errors import InputError
 from datasets.sources import anetqa
-from modules.evaluation import examples
-from modules.evaluation.examples import choose_evenly, look_at_videos
+from modules.evaluation.page import examples
+from modules.evaluation.page.examples import choose_evenly, look_at_videos
 
-from .results import make_results
+from ..results import make_results
 
 
 def test_rare_kinds_come_as_soon_as_frequent_ones():

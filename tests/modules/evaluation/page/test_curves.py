@@ -3,7 +3,7 @@
 import pytest
 
 from datasets.errors import InputError
-from modules.evaluation.curves import read_run, run_names, thin_out
+from modules.evaluation.page.curves import read_run, run_names, thin_out
 
 LOG = "epoch,step,train/loss,val/accuracy\n0,9,1.5,\n0,19,nan,\n0,19,,0.5\n1,29,0.5,0.75\n1,3"
 

@@ -5,7 +5,7 @@ from PIL import Image
 
 import eval as evaluation
 
-from .results import NASTY, make_results
+from ..results import NASTY, make_results
 
 pytestmark = pytest.mark.browser
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from datasets.sources import anetqa
-from modules.evaluation.bins import by_frequency, by_length
+from modules.evaluation.page.bins import by_frequency, by_length
 
 
 def make_table(path, answers, videos=None):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modules.evaluation.charts import line_chart, round_numbers, signed, symmetric_range
+from modules.evaluation.page.charts import line_chart, round_numbers, signed, symmetric_range
 
 numbers = st.floats(-1e6, 1e6, allow_nan=False).filter(lambda value: value == 0 or abs(value) > 1e-6)
 

@@ -13,7 +13,7 @@ from datasets.annotations import QASource
 from datasets.errors import InputError
 from datasets.question_table import QuestionTable
 
-from .answers import Answers
+from ..answers import Answers
 
 MOST_QUESTIONS = 10_000  # listed
 MOST_VIDEOS = 240  # with pictures, …

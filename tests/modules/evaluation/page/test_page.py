@@ -14,10 +14,10 @@ from PIL import Image
 
 import eval as evaluation
 from datasets.sources import anetqa
-from modules.evaluation import examples, page
+from modules.evaluation.page import examples, page
 from modules.evaluation.scores import evaluate
 
-from .results import NASTY, make_results
+from ..results import NASTY, make_results
 
 ROOT = Path(evaluation.__file__).parent
 LOG = "epoch,step,lr/head,train/accuracy,train/loss,val/accuracy,val/loss\n0,9,0.1,0.25,3.5,,\n0,19,,,,0.5,2.5\n"
@@ -107,6 +107,7 @@ def test_figures_are_those_of_eval(folder, read):
 def test_sections(read):
     assert read.titles[3:] == [
         "Accuracy by type of question",
+        "What needs no video",
         "Model against model",
         "model0, then model1",
         "model0, then <script>alert(1)<&",
@@ -120,6 +121,20 @@ def test_sections(read):
         "Examples",
         "Method",
     ]
+
+
+def test_priors_are_shown_beside_the_models(folder, read):
+    """The training split is the test split here, so that the ceiling is 100 %."""
+    row = next(row for row in read.rows if row[0] == "Motion" and row[4] == "100.00")
+    scores = read.data["scores"]
+    priors = scores["priors"]["accuracy"]
+    names = ("majority", "by type", "question only", "ceiling")
+    assert row[1:5] == [f"{priors[name]['type']['Motion']:.2f}" for name in names]
+    for cell, entry in zip(row[5:], scores["predictions"], strict=True):
+        above = entry["scores"]["type"]["Motion"]["above_prior"]
+        assert f" {above:+.2f} ".replace("-", "−") in cell
+    marks = [attributes for tag, attributes in read.tags if attributes.get("class") == "prior"]
+    assert f"{priors['question only']['type']['Motion']:.2f}%" in {mark["x1"] for mark in marks}
 
 
 def test_flips_are_counted_in_the_page(folder, read):
@@ -164,7 +179,7 @@ def test_questions(read):
 
 def test_data_cannot_become_markup(read):
     assert [attributes.get("type") for tag, attributes in read.tags if tag == "script"] == ["application/json", None]
-    assert read.scripts[1] == (ROOT / "modules" / "evaluation" / "page.js").read_text()
+    assert read.scripts[1] == (ROOT / "modules" / "evaluation" / "page" / "page.js").read_text()
     assert not any(tag == "b" and attributes for tag, attributes in read.tags)
     cells = {cell for row in read.rows for cell in row}
     assert {NASTY, "<b>bold</b>"} <= cells  # in the table of confusion, as text
@@ -180,7 +195,8 @@ def test_reaches_for_nothing(read):
 
 
 def test_a_single_model_without_frames_and_logs(folder, tmp_path, capsys):
-    files = [str(folder / "anetqa_by_model0.json"), str(folder / "test.csv")]
+    shutil.copy(folder / "test.csv", tmp_path)  # without the training split
+    files = [str(folder / "anetqa_by_model0.json"), str(tmp_path / "test.csv")]
     assert evaluation.main(["anet", *files, "--report", str(tmp_path / "page.html")]) == 0
     assert f"report: {tmp_path / 'page.html'}" in capsys.readouterr().out
     read = Reader((tmp_path / "page.html").read_text(encoding="utf-8"))
@@ -252,7 +268,6 @@ def test_refused(folder, tmp_path, capsys, monkeypatch):
     for arguments, message in (
         ([*files, "--frames", "x"], "--frames is for the page; add --report FILE, such as --report report.html"),
         ([*files, "--log", "x"], "--log is for the page; add --report"),
-        ([*files, "--train", "x"], "--train is for the page; add --report"),
         ([*files, *report, "--log", "no"], "no does not exist; give the folder of a run"),
         ([*files, *report, "--frames", "no"], "cannot list the frames in no"),
         ([*files, *report, "--frames", str(tmp_path)], "has frames of none of the 24 videos, such as v_video0/"),
@@ -275,7 +290,7 @@ def test_refused(folder, tmp_path, capsys, monkeypatch):
 
 def test_colours_have_contrast():
     """Text at least 4.5 : 1 (WCAG AA), marks at least 3 : 1, on what they stand on, in light and in dark."""
-    style = (ROOT / "modules" / "evaluation" / "page.css").read_text()
+    style = (ROOT / "modules" / "evaluation" / "page" / "page.css").read_text()
     blocks = re.findall(r":root \{(.*?)\}", style, re.S)[:2]
     themes = [dict(re.findall(r"--([\w-]+): (#\w+);", block)) for block in blocks]
     assert len(themes) == 2

@@ -22,11 +22,14 @@ from datasets.errors import InputError
 from datasets.files import atomic_write
 from datasets.question_table import QuestionTable
 
-from .answers import align, confuse, true_codes
+from ..answers import align, confuse, true_codes
+from ..bootstrap import CONFIDENCE, RESAMPLES, Interval
+from ..comparison import Comparison, Estimate, Flips, Members, Pair, Row
+from ..predictions import short_names
+from ..priors import CEILING, QUESTION_ONLY, Priors, share
+from ..scores import Report
 from .bins import by_frequency, by_length
-from .bootstrap import CONFIDENCE, RESAMPLES, Interval
 from .charts import LineChart, Point, Tick, line_chart, signed, symmetric_range
-from .comparison import Comparison, Estimate, Flips, Pair, Row
 from .curves import MOST_POINTS, Run, read_run, run_names, thin_out
 from .examples import (
     MOST_QUESTIONS,
@@ -37,8 +40,6 @@ from .examples import (
     look_at_videos,
     pack_questions,
 )
-from .predictions import short_names
-from .scores import Report
 
 MOST_MODELS = 8  # as many colours as the page has
 OVERALL = "overall"
@@ -155,6 +156,10 @@ def _render(
     pairs = [PairView(pair, *symmetric_range(_ends(pair))) for pair in comparison.pairs(breakdowns)]
     curve_groups = _curve_groups(runs)
     answers = [align(table, predictions) for predictions in report.predictions]
+    above, marks = None, {}
+    if report.priors is not None:
+        above = comparison.above(report.priors.right[QUESTION_ONLY], report.members)
+        marks = _marks(report.priors, {**report.members, **bins})
     data = {
         "scores": report.as_data(),
         "models": short_names(report.names),
@@ -173,6 +178,12 @@ def _render(
         at_k=report.at_k,
         breakdowns={title: rows[title] for title in breakdowns},
         overall=rows[OVERALL][0],
+        priors=report.priors,
+        prior_rows=_prior_rows(report.members, report.priors, above) if above and report.priors else {},
+        marks=marks,
+        spreads=report.spreads,
+        grouped=report.models,
+        differences=report.differences,
         frequency=frequency,
         frequency_rows=rows[frequency],
         length=LENGTH,
@@ -199,6 +210,27 @@ def _choose(report: Report) -> np.ndarray:
     types = np.argmax(np.stack(list(labels.values())), axis=0)
     ways = [outcome.answered.astype(int) + outcome.correct for outcome in report.outcomes]
     return choose_evenly([types, *ways], MOST_QUESTIONS)
+
+
+def _marks(priors: Priors, members: Members) -> dict[str, dict[str, dict[str, float | None]]]:
+    """Title -> label -> what the charts mark: "prior" and "ceiling", in percent."""
+    marked = {"prior": priors.right[QUESTION_ONLY], "ceiling": priors.right[CEILING]}
+    return {
+        title: {label: {name: share(right, mask) for name, right in marked.items()} for label, mask in labels.items()}
+        for title, labels in members.items()
+    }
+
+
+def _prior_rows(
+    members: Members, priors: Priors, above: Mapping[str, Sequence[Row]]
+) -> dict[str, list[tuple[Row, list[float | None]]]]:
+    """Title -> for each category how far the models are above the prior, and percent right of every prior."""
+
+    def with_shares(title: str) -> list[tuple[Row, list[float | None]]]:
+        masks = members[title]
+        return [(row, [share(right, masks[row.label]) for right in priors.right.values()]) for row in above[title]]
+
+    return {title: with_shares(title) + with_shares(OVERALL) for title in above if title != OVERALL}
 
 
 def _models(report: Report, overall: Row) -> list[Model]:

@@ -1,0 +1,46 @@
+"""Predictions in the forms that the tools of others read."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from datasets.files import write_json
+from datasets.question_table import QuestionTable
+
+from .predictions import Predictions
+
+
+def export_path(predictions: Path, form: str) -> Path:
+    """Beside the predictions: `A.json` -> `A_official.json`."""
+    return predictions.with_name(f"{predictions.stem}_{form}.json")
+
+
+def export(path: Path, form: str, predictions: Predictions, table: QuestionTable) -> None:
+    """Writes predictions for the tools of others, in the order of the truth.
+
+    Args:
+        path: of the JSON file.
+        form: one of EXPORTS.
+        predictions: of which every question has one at most.
+        table: the questions.
+
+    Raises:
+        InputError: `path` cannot be written.
+    """
+    answers = dict(zip(predictions.qids.to_pylist(), predictions.answers.to_pylist(), strict=True))
+    rows = [row for row in range(len(table)) if table.qid(row) in answers]
+    write_json(path, [EXPORTS[form](table, row, answers[table.qid(row)]) for row in rows])
+
+
+def _official(table: QuestionTable, row: int, answer: str) -> dict[str, Any]:
+    return {"question_id": table.qid(row), "answer": answer}
+
+
+def _video_chatgpt(table: QuestionTable, row: int, answer: str) -> dict[str, Any]:
+    return {"id": table.qid(row), "question": table.question(row), "answer": table.answer(row), "pred": answer}
+
+
+EXPORTS: dict[str, Callable[[QuestionTable, int, str], dict[str, Any]]] = {
+    "official": _official,
+    "video-chatgpt": _video_chatgpt,
+}

@@ -1,0 +1,94 @@
+"""Prediction files as other projects write them, read into our records.
+
+Every record is joined by its question id. Where a file brings what it takes for the truth, that is kept apart: nothing
+is ever scored against it.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from datasets.errors import InputError
+from datasets.files import read_json
+
+TRUTH = "truth"  # of a record: what the file takes for the true answer
+_IDS = ("question_id", "qid", "id")
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """Records `{"qid", "answer"}` and whatever else ours have; with TRUTH where the file states one.
+
+    Known are our own list, the official one of ActivityNet-QA (`question_id, answer`), that of Video-ChatGPT and
+    Video-LLaVA (`id, question, answer, pred`) and lmms-eval's samples (`doc, filtered_resps`), each as a JSON list or
+    with a record a line.
+
+    Raises:
+        InputError: the file cannot be read, is of no known form, or has no records.
+    """
+    records = list(_lines(path)) if _is_lines(path) else read_json(path)
+    if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
+        raise InputError(f'{path} is not a list of {{"qid", "answer"}} records; is it a file of predictions?')
+    if not records:
+        raise InputError(f"{path} has no predictions")
+    convert = _converter(records[0])
+    return [convert(record) for record in records]
+
+
+def _converter(first: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """By the fields of the first record, which all others share."""
+    if "doc" in first and "filtered_resps" in first:
+        return _from_lmms_eval
+    if "pred" in first:
+        return _from_video_chatgpt
+    if "question_id" in first and "qid" not in first:
+        return lambda record: _renamed(record, {"question_id": "qid"})
+    return lambda record: record
+
+
+def _from_video_chatgpt(record: dict[str, Any]) -> dict[str, Any]:
+    name = next((name for name in _IDS if name in record), "id")
+    return _renamed({**record, "answer": record.get("answer")}, {name: "qid", "answer": TRUTH, "pred": "answer"})
+
+
+def _from_lmms_eval(record: dict[str, Any]) -> dict[str, Any]:
+    document = record["doc"] if isinstance(record.get("doc"), dict) else {}
+    response = record.get("filtered_resps")
+    while isinstance(response, list) and len(response) == 1:
+        response = response[0]
+    name = next((name for name in _IDS if name in document), "id")
+    return _renamed({name: document.get(name), "answer": response, TRUTH: document.get("answer")}, {name: "qid"})
+
+
+def _renamed(record: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    renamed = {names.get(name, name): value for name, value in record.items()}
+    if type(renamed.get("qid")) is int:  # where ids are numbers, such as MSRVTT-QA's
+        renamed["qid"] = str(renamed["qid"])
+    return renamed
+
+
+def _is_lines(path: Path) -> bool:
+    """Tells whether the first line is a record by itself."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            first = json.loads(file.readline())
+    except (OSError, ValueError, RecursionError):
+        return False  # `read_json` says what is wrong
+    return isinstance(first, dict) and any(name in first for name in (*_IDS, "doc"))
+
+
+def _lines(path: Path) -> Iterator[Any]:
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield _parsed(path, number, line)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}") from None
+
+
+def _parsed(path: Path, number: int, line: str) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}, line {number}: not valid JSON: {error}") from None

@@ -1,0 +1,45 @@
+"""The sign-flip test against an enumeration of all flips, and SciPy's."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from modules.evaluation.permutation import sign_flip_p_value
+
+
+@given(gains=st.lists(st.integers(-6, 6), min_size=1, max_size=9))
+def test_equals_an_enumeration(gains):
+    flips = [sum(choice) for choice in product(*((gain, -gain) for gain in gains))]
+    expected = sum(abs(flip) >= abs(sum(gains)) for flip in flips) / len(flips)
+    assert sign_flip_p_value(np.array(gains)) == pytest.approx(expected, rel=1e-12)
+
+
+def test_equals_scipy():
+    generator = np.random.default_rng(0)
+    for shift in (0, 0.3):
+        gains = np.rint(generator.normal(shift, 3, 12))
+        expected = stats.permutation_test((gains,), np.sum, permutation_type="samples", n_resamples=np.inf)
+        assert sign_flip_p_value(gains) == pytest.approx(expected.pvalue)
+
+
+def test_many_videos():
+    """Hundreds of videos: as the normal distribution has it; and no p-value of exactly 0."""
+    gains = np.random.default_rng(1).integers(-5, 7, 900)
+    z = gains.sum() / np.sqrt((gains**2).sum())
+    assert sign_flip_p_value(gains) == pytest.approx(2 * stats.norm.sf(abs(z)), rel=0.03)
+    assert 0 < sign_flip_p_value(np.ones(900)) < 1e-200
+
+
+def test_nothing_to_tell():
+    assert sign_flip_p_value(np.zeros(5)) == 1
+    assert sign_flip_p_value(np.array([3])) == 1
+
+
+def test_questions_of_a_video_stay_together():
+    """Forty questions more right, all of one video, are no evidence; of forty videos they are."""
+    assert sign_flip_p_value(np.array([40, 0, 0])) == 1
+    assert sign_flip_p_value(np.ones(40)) == pytest.approx(2 / 2**40)
