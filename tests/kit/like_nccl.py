@@ -1,8 +1,8 @@
 """run.py on the CPU with a default process group that, like NCCL, takes tensors of the device alone.
 
 ``python -m tests.kit.like_nccl with … num_gpus=2``. On a CPU every tensor lies in the same memory. Which would lie on
-the host is told from how they were made: without a word about the device, moved by ``.cpu()``, or out of others such. Where
-such a tensor is handed to the default group, the process ends, as with NCCL.
+the host is told from how they were made: without a word about the device, moved by ``.cpu()``, or out of others such.
+Where such a tensor is handed to the default group, the process ends, as with NCCL.
 """
 
 import inspect
