@@ -54,6 +54,13 @@ def test_an_epoch_asks_once_about_each_video(collections):
         assert set(qids) == {f"toy{c}/v{v}/{epoch}" for c, size in enumerate((7, 5)) for v in range(size)}
 
 
+def test_every_pass_asks_something_else(collections):
+    dataset = make(collections)
+    passes = [[s.question for s in dataset.read([Draw(index, epoch) for index in range(12)])] for epoch in range(3)]
+    for first, second in zip(passes, passes[1:], strict=False):
+        assert sum(one != other for one, other in zip(first, second, strict=True)) > 6
+
+
 def test_with_other_shares_every_video_has_its_turn_before_any_has_a_second(collections):
     wanted = [Collection(own.maker, own.clips, count) for own, count in zip(collections, (3, 9), strict=True)]
     dataset = make(wanted)
