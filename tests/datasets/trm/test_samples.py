@@ -1,4 +1,5 @@
 import pickle
+from itertools import pairwise
 
 import h5py
 import numpy as np
@@ -57,7 +58,7 @@ def test_an_epoch_asks_once_about_each_video(collections):
 def test_every_pass_asks_something_else(collections):
     dataset = make(collections)
     passes = [[s.question for s in dataset.read([Draw(index, epoch) for index in range(12)])] for epoch in range(3)]
-    for first, second in zip(passes, passes[1:], strict=False):
+    for first, second in pairwise(passes):
         assert sum(one != other for one, other in zip(first, second, strict=True)) > 6
 
 
