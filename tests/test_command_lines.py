@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from tests.kit.paths import ROOT
+from tests.kit.processes import run_python
 
 FILES = [*ROOT.glob("*.py"), *(path for name in ("benchmarks", "preproc") for path in (ROOT / name).glob("*.py"))]
 MAINS = {
@@ -35,7 +36,7 @@ def test_ctrl_c_before_anything_runs():
         "import os, signal; from datasets.errors import run_cli;"
         "exit(run_cli(lambda: os.kill(os.getpid(), signal.SIGINT))())"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = run_python("-c", code)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "stopped by Ctrl-C\n")
 
 

@@ -3,31 +3,20 @@
 import contextlib
 import signal
 import subprocess
-import sys
 import time
 
 import psutil
 import pytest
 
 from config import run_command_line
-from tests.kit.paths import ROOT
+from tests.kit.processes import start
 from tests.kit.small_world import make_small_world, settings
 
 pytestmark = pytest.mark.slow
 
 
-def start(arguments: list[str]) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "run.py", *arguments],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
 def start_and_wait_for_training(arguments: list[str]) -> subprocess.Popen:
-    process = start(arguments)
+    process = start("run.py", *arguments)
     for line in process.stdout:
         if line.startswith("epoch"):
             break
@@ -89,7 +78,7 @@ def test_dead_rank_of_a_test(tmp_path, when):
     assert run_command_line(settings(world, "max_steps=1", "max_epoch=None", "warmup_steps=0")) == 0
     (checkpoint,) = (world / "result").rglob("last.ckpt")
     arguments = settings(world, "num_gpus=2", "per_gpu_batchsize=1", "test_only=True", f"load_path={checkpoint}")
-    process = start(arguments)
+    process = start("run.py", *arguments)
     if when == "prediction":
         assert any(line.startswith("prediction") for line in process.stdout)
     while (second := second_rank(process.pid)) is None:

@@ -1,4 +1,5 @@
 import pickle
+from itertools import pairwise
 
 import h5py
 import numpy as np
@@ -52,6 +53,13 @@ def test_an_epoch_asks_once_about_each_video(collections):
     epochs = [[s.qid for s in dataset.read([Draw(index, epoch) for index in range(12)])] for epoch in range(3)]
     for epoch, qids in enumerate(epochs):
         assert set(qids) == {f"toy{c}/v{v}/{epoch}" for c, size in enumerate((7, 5)) for v in range(size)}
+
+
+def test_every_pass_asks_something_else(collections):
+    dataset = make(collections)
+    passes = [[s.question for s in dataset.read([Draw(index, epoch) for index in range(12)])] for epoch in range(3)]
+    for first, second in pairwise(passes):
+        assert sum(one != other for one, other in zip(first, second, strict=True)) > 6
 
 
 def test_with_other_shares_every_video_has_its_turn_before_any_has_a_second(collections):
