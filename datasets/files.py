@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from .errors import InputError, explained
+from .errors import InputError, explained, refusing
 
 FRAME_SETTINGS = ".extract_frames.json"  # in a folder of frames: what preproc/extract_frames.py made them with
 FRAME_COUNTS = "counts"  # in it, beside the settings: directory -> how many frames it made
@@ -47,16 +47,17 @@ def sync_folder(folder: str | os.PathLike) -> None:
             os.close(descriptor)
 
 
-def check_writable(path: str | os.PathLike) -> None:
+@refusing
+def check_writable(path: str | os.PathLike) -> Iterator[str]:
     """Raises InputError when `atomic_write` could not put a file there, as far as that is known before."""
     path = Path(path)
     folder = next(parent for parent in path.absolute().parents if os.access(parent, os.F_OK))
     if path.is_dir():
-        raise InputError(f"cannot write {path}: it is a folder")
+        yield f"cannot write {path}: it is a folder"
     if not folder.is_dir():
-        raise InputError(f"cannot write {path}: {folder} is no folder")
+        yield f"cannot write {path}: {folder} is no folder"
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(f"cannot write {path}: {folder} cannot be written to")
+        yield f"cannot write {path}: {folder} cannot be written to"
 
 
 def _umask() -> int:

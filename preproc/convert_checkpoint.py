@@ -16,11 +16,12 @@ from pathlib import Path
 if not __package__:  # run as a file: our own `datasets` lies beside this folder
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+import pandas as pd
 import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from datasets.errors import InputError, run_cli
+from datasets.errors import InputError, explained, run_cli
 from datasets.files import atomic_write
 from modules.checkpoints.metadata import infer_sizes
 from modules.checkpoints.names import KINDS, kind_of, part_of, published_name, published_weights
@@ -63,10 +64,8 @@ def convert(source: str | Path, target: str | Path) -> None:
             content = {"state_dict": tensors}
             if file.metadata is not None:
                 content[METADATA_KEY] = file.metadata
-            try:
+            with explained(f"cannot write {target}", RuntimeError):  # how torch reports a full disk
                 torch.save(content, output)
-            except RuntimeError as error:  # how torch reports a full disk
-                raise InputError(f"cannot write {target}: {str(error).splitlines()[0]}") from None
 
 
 def _independent(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -103,26 +102,23 @@ def describe(file: CheckpointFile) -> str:
         lines += [f"  made by   {task or 'this repository'}; {versions or 'versions unknown'}"]
         if vocabulary is not None:
             lines.append(f"  answers   {len(vocabulary):,}")
-    rows: dict[tuple[str, str], list[int]] = {}
-    for name, tensor in weights.items():
-        _count(rows, part_of(name), "DeST", tensor)
-    for name, published in names.items():
-        if not file.tensors[name].is_floating_point():
-            _count(rows, published.split(".")[0], "not used (integers)", file.tensors[name])
+    rows = [(part_of(name), "DeST", tensor) for name, tensor in weights.items()]
+    rows += [
+        (name.split(".")[0], "not used (integers)", file.tensors[own])
+        for own, name in names.items()
+        if not file.tensors[own].is_floating_point()
+    ]
     for name, tensor in unused.items():
         goes = "Video Swin" if kind == "swin" and name.startswith("backbone.") else "not used"
-        _count(rows, name.split(".")[0], goes, tensor)
+        rows.append((name.split(".")[0], goes, tensor))
+    table = pd.DataFrame(
+        [(part, goes, tensor.numel()) for part, goes, tensor in rows], columns=["part", "goes", "size"]
+    )
+    sums = table.groupby(["part", "goes"], sort=False)["size"].agg(["size", "sum"])
     lines.append(f"  {'part':24} {'tensors':>8} {'parameters':>14}  goes to")
-    lines += [f"  {part:24} {tensors:8,} {numbers:14,}  {goes}" for (part, goes), (tensors, numbers) in rows.items()]
-    total = sum(tensor.numel() for tensor in file.tensors.values())
-    lines.append(f"  {'all':24} {len(file.tensors):8,} {total:14,}")
+    lines += [f"  {part:24} {tensors:8,} {numbers:14,}  {goes}" for (part, goes), tensors, numbers in sums.itertuples()]
+    lines.append(f"  {'all':24} {len(table):8,} {table['size'].sum():14,}")
     return "\n".join(lines)
-
-
-def _count(rows: dict[tuple[str, str], list[int]], part: str, goes: str, tensor: Tensor) -> None:
-    row = rows.setdefault((part, goes), [0, 0])
-    row[0] += 1
-    row[1] += tensor.numel()
 
 
 @run_cli

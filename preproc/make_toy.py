@@ -32,7 +32,7 @@ if not __package__:  # run as a file: our own `datasets` lies beside this folder
 import numpy as np
 from tqdm import tqdm
 
-from datasets.errors import InputError, run_cli
+from datasets.errors import InputError, explained, run_cli
 from datasets.files import atomic_write, write_json
 from datasets.video.library import find_ffmpeg
 from preproc.toy import composed, questions
@@ -108,12 +108,10 @@ def write_annotations(out: Path, worlds: dict[str, Videos], seed: int = 0) -> No
 
 
 def _fresh_folder(folder: Path) -> Path:
-    try:
+    with explained(f"cannot write {folder}"):
         if folder.exists():
             shutil.rmtree(folder)
         folder.mkdir(parents=True)
-    except OSError as error:
-        raise InputError(f"cannot write {folder}: {error.strerror}") from error
     return folder
 
 

@@ -84,7 +84,8 @@ def read_captions_by_url(path: Path) -> dict[str, list[str]]:
     captions: dict[str, list[str]] = {}
     for where, line in _lines(path):
         url, tab, caption = line.partition("\t")
-        problem = caption_problem(caption) if tab else f"{line[:80]!r} is not a url, a tab and a caption"
+        whole = url.strip() and tab and "\t" not in caption
+        problem = caption_problem(caption) if whole else f"{line[:80]!r} is not a url, a tab and a caption"
         if problem:
             raise InputError(f"{path}, {where}: {problem}")
         captions.setdefault(url.strip(), []).append(caption.strip())

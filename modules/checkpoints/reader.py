@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -59,7 +60,7 @@ class _NumpyType:
     """``numpy.dtype`` of a scalar; only plain numbers."""
 
     def __init__(self, code: str, align: bool = False, copy: bool = True):
-        if len(code) < 2 or code[0] not in "biuf" or not code[1:].isdigit():
+        if not re.fullmatch(r"[biuf]\d+", code):
             raise pickle.UnpicklingError(f"a NumPy value of type {code!r}")
         self.code = code
         self.order = "="
@@ -68,10 +69,7 @@ class _NumpyType:
         self.order = state[1]
 
     def unpack(self, raw: bytes) -> bool | int | float:
-        order = {"|": "=", "=": "="}.get(self.order, self.order)
-        letter = {"b1": "?", "f2": "e", "f4": "f", "f8": "d"}.get(self.code)
-        letter = letter or {"i": "bhiq", "u": "BHIQ"}[self.code[0]][int(self.code[1:]).bit_length() - 1]
-        return struct.unpack(order + letter, raw)[0]
+        return np.frombuffer(raw, self.order + self.code)[0].item()
 
 
 def _numpy_scalar(dtype: _NumpyType, raw: bytes) -> bool | int | float:

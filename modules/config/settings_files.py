@@ -8,7 +8,8 @@ from typing import Any
 
 import yaml
 
-from datasets.errors import InputError
+from datasets.errors import InputError, explained
+from datasets.files import reading
 
 SUFFIXES = (".json", ".yaml", ".yml")
 
@@ -28,23 +29,13 @@ def read_settings(path: str, text_keys: Collection[str]) -> dict[str, Any]:
     Raises:
         InputError: it cannot be read, or is anything but one object of plain values.
     """
-    try:
+    with reading(path):
         text = Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(f"the file of settings {path} does not exist") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the file of settings {path}: {error}") from None
-    try:
+    with explained(f"{path} is not a file of settings", ValueError, TypeError, yaml.YAMLError, RecursionError):
         # Neither calls anything: Sacred's own reader would hand both to jsonpickle or to YAML's constructors.
-        values = json.loads(text) if path.lower().endswith(".json") else yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError, RecursionError) as error:
-        raise InputError(f"{path} is not a file of settings: {error}") from None
+        values = plain(json.loads(text) if path.lower().endswith(".json") else yaml.safe_load(text))
     if not isinstance(values, dict):
         raise InputError(f"{path} is not a file of settings: it holds no keys and values, as `nframe: 8` in YAML")
-    try:
-        values = plain(values)
-    except TypeError as error:
-        raise InputError(f"{path} is not a file of settings: {error}") from None
     return {
         key: parse_value(value) if isinstance(value, str) and key not in text_keys else value
         for key, value in values.items()

@@ -3,13 +3,14 @@
 import io
 import os
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from datasets.errors import InputError
+from datasets.errors import refusing
 from datasets.files import atomic_write
 
 from .comparison import Comparison, Row
@@ -39,12 +40,13 @@ _STYLE: dict[Any, Any] = {  # not the long list of keys that matplotlib declares
 }
 
 
-def check_plot(path: str | os.PathLike, num_models: int) -> None:
+@refusing
+def check_plot(path: str | os.PathLike, num_models: int) -> Iterator[str]:
     """Raises InputError unless the name ends as a format that can be written, and there are colours enough."""
     if Path(path).suffix.lower() not in FORMATS:
-        raise InputError(f"--plot {path}: the name must end in one of {', '.join(FORMATS)}")
+        yield f"--plot {path}: the name must end in one of {', '.join(FORMATS)}"
     if num_models > len(_COLOURS):
-        raise InputError(f"--plot shows at most {len(_COLOURS)} predictions, not {num_models}")
+        yield f"--plot shows at most {len(_COLOURS)} predictions, not {num_models}"
 
 
 def write_plot(path: str | os.PathLike, report: Report) -> None:

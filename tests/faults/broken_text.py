@@ -363,7 +363,8 @@ def log_cases(folder: Path, random: Generator) -> Iterator[Case]:
                 for name in row.keys() - {"epoch", "step"}:
                     with contextlib.suppress(ValueError):
                         if math.isfinite(float(row[name])):
-                            found.setdefault(name, {})[int(row["step"]) + 1] = float(row[name])
+                            named = name or f"Unnamed: {list(row).index(name)}"  # as pandas calls a column without name
+                            found.setdefault(named, {})[int(row["step"]) + 1] = float(row[name])
         found.setdefault("train/loss", {})[6] = 9.0
         return digest({name: sorted(values.items()) for name, values in sorted(found.items())})
 
