@@ -216,4 +216,4 @@ class TestFileOfSettings:
 
     def test_that_is_not_there(self, capsys):
         assert run_command_line(["with", "nowhere.yaml"]) == 2
-        assert capsys.readouterr().err == "error: the file of settings nowhere.yaml does not exist\n"
+        assert capsys.readouterr().err == "error: nowhere.yaml does not exist\n"
