@@ -13,7 +13,7 @@ from datasets.qa import Draw
 
 
 class TrainBatchSampler:
-    """Batches for training: every question once per epoch, in random order, `questions_per_video` of one video together.
+    """Batches for training: every question once per epoch, in random order, some of one video together.
 
     The questions of each video are shuffled and cut into groups of `questions_per_video`; what is left over of each
     video is joined, videos in random order, and cut likewise. Groups are shuffled and laid end to end, so that a batch
