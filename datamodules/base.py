@@ -1,4 +1,4 @@
-"""What the data modules share: their place among the ranks, and where training begins."""
+"""The common part of the data modules: their place among the ranks, and where training begins."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -25,7 +25,7 @@ class EpochDataModule(pl.LightningDataModule):
         self.start = (0, 0)
 
     def rank_and_number(self) -> tuple[int, int]:
-        """Which process this is, of how many."""
+        """Rank of this process, and the number of ranks."""
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
     def training_loader(

@@ -71,7 +71,7 @@ class QACollate:
         """
         Args:
             tokenizer: encodes the questions.
-            max_text_len: tokens a question at most; None: not cut (but to BERT's 512 positions).
+            max_text_len: tokens per question at most; None: not cut (but to BERT's 512 positions).
         """
         self.tokenizer = tokenizer
         self.max_text_len = max_text_len

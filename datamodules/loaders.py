@@ -19,11 +19,11 @@ from datasets.errors import InputError
 
 
 class Batches(Protocol):
-    """What makes up the batches of one process, as in `datamodules.samplers`."""
+    """A sampler of the batches of one process, as in `datamodules.samplers`."""
 
     @property
     def fingerprint(self) -> dict[str, int]:
-        """What the order depends on, by the names that users know."""
+        """All that the order depends on, by the names that users know."""
 
     def __len__(self) -> int:
         """Batches an epoch."""

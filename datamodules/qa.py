@@ -53,14 +53,14 @@ class QADataModule(EpochDataModule):
         Args:
             datasets: one name, such as "anetqa".
             data_root: its folder.
-            per_gpu_batchsize: questions a batch of one process.
+            per_gpu_batchsize: questions per batch of one process.
             num_workers: loader processes, for each process that trains; 0: none.
             seed: of the order of training questions, and of their frames.
-            nframe: frames a video.
+            nframe: frames per video.
             trim: share of a video's frames that is kept, around its middle.
             image_size: side of the square frames, in pixels.
-            max_video_len: clip features a video at most; more are sampled down.
-            max_text_len: tokens a question at most; None: not cut (but to `max_text_positions`).
+            max_video_len: clip features per video at most; more are sampled down.
+            max_text_len: tokens per question at most; None: not cut (but to `max_text_positions`).
             max_text_positions: of the text and the answer encoder, which know no longer texts.
             input_video_embed_size: width of a clip feature.
             tokenizer: name, folder or vocabulary of a BERT tokenizer.
@@ -118,12 +118,12 @@ class QADataModule(EpochDataModule):
 
     @property
     def num_answers_in_predictions(self) -> int:
-        """How many of the best answers a prediction lists."""
+        """Number of best answers that a prediction lists."""
         return self.source.num_answers_in_predictions
 
     @property
     def preprocessing(self) -> dict[str, dict | None]:
-        """What the frames and the clip features were extracted with; None where their files do not say."""
+        """Settings that the frames and the clip features were extracted with; None where their files do not say."""
         return {"frames": self._frames.settings(), "clips": None if self._clips is None else self._clips.settings()}
 
     def setup(self, stage: str) -> None:

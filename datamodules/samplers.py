@@ -1,4 +1,4 @@
-"""Which questions make up which batch, of which process.
+"""Samplers of batches: the questions of each batch of each process.
 
 An order is a pure function of its arguments: every process computes the same one and takes its own part, and a run that
 starts again in the middle of an epoch goes on where it was.
@@ -13,7 +13,7 @@ from datasets.qa import Draw
 
 
 class TrainBatchSampler:
-    """Batches for training: every question once an epoch, in random order, `questions_per_video` of one video together.
+    """Batches for training: every question once per epoch, in random order, some of one video together.
 
     The questions of each video are shuffled and cut into groups of `questions_per_video`; what is left over of each
     video is joined, videos in random order, and cut likewise. Groups are shuffled and laid end to end, so that a batch
@@ -36,7 +36,7 @@ class TrainBatchSampler:
         """
         Args:
             video_codes: int [N], the video of each question.
-            batch_size: questions a batch of one rank.
+            batch_size: questions per batch of one rank.
             questions_per_video: questions of one video to bring together; more than `batch_size` means `batch_size`.
             seed: of the order.
             rank: this process.
@@ -56,7 +56,7 @@ class TrainBatchSampler:
 
     @property
     def fingerprint(self) -> dict[str, int]:
-        """What the order depends on: another value, another order."""
+        """All that the order depends on: another value, another order."""
         return {
             "training questions": len(self.video_codes),
             "per_gpu_batchsize": self.batch_size,
@@ -84,7 +84,8 @@ class TrainBatchSampler:
         random = np.random.default_rng((self.seed, epoch))
         size = self.group_size
         shuffled = random.permutation(len(self.video_codes))
-        questions = shuffled[np.argsort(self.video_codes[shuffled], kind="stable")]  # by video, in random order each
+        # A stable sort of a shuffle: by video, and the questions of each video still in random order.
+        questions = shuffled[np.argsort(self.video_codes[shuffled], kind="stable")]
         videos = self.video_codes[questions]
         _, starts, counts = np.unique(videos, return_index=True, return_counts=True)
         place = np.arange(len(questions)) - np.repeat(starts, counts)  # of a question among those of its video
@@ -92,12 +93,13 @@ class TrainBatchSampler:
         left_over = questions[~in_group]
         video_order = random.permutation(self.video_codes.max() + 1)
         left_over = left_over[np.argsort(video_order[self.video_codes[left_over]], kind="stable")]
+        # What fills no group even so goes last, so that it shifts no group across the bounds of a batch.
         full = len(left_over) - len(left_over) % size
         groups = np.concatenate([questions[in_group], left_over[:full]]).reshape(-1, size)
         return np.concatenate([random.permutation(groups).ravel(), left_over[full:]])
 
     def _bounds(self) -> np.ndarray:
-        """Where the batches of all ranks, batch by batch and rank by rank, begin and end in the order."""
+        """Bounds of the batches of all ranks in the order, batch by batch and rank by rank."""
         num_batches = len(self) * self.num_ranks
         left_over = len(self.video_codes) % (self.batch_size * self.num_ranks)
         # The last round of batches shares what is left; with the one before it, if that is not one question a rank.

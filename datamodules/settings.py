@@ -1,4 +1,4 @@
-"""Settings of the data: where it is, what is read of a video, how questions meet in batches."""
+"""Settings of the data: folders, the frames and clips of a video, the questions of a batch."""
 
 from dataclasses import dataclass
 from typing import Annotated

@@ -48,7 +48,7 @@ class TextTokenizer:
 
         Args:
             texts: N texts, at least one.
-            max_length: tokens a text at most, [CLS] and [SEP] included; None: only what a position exists for.
+            max_length: tokens per text at most, [CLS] and [SEP] included; None: only what a position exists for.
 
         Returns:
             ids, mask (1 = token, 0 = padding): int64 [N, L].

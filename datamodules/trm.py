@@ -51,7 +51,7 @@ class ReferringCollate:
         """
         Args:
             tokenizer: encodes all texts.
-            max_text_len: tokens a choice at most; EXTRA_TOKENS more for questions and captions.
+            max_text_len: tokens per choice at most; EXTRA_TOKENS more for questions and captions.
         """
         self.tokenizer = tokenizer
         self.max_text_len = max_text_len
@@ -109,13 +109,13 @@ class TRMDataModule(EpochDataModule):
             datasets: names of captioned collections, trained on jointly.
             data_root: folder that holds a folder `<name>/` for each; for a single collection also its own folder.
             tokenizer: as of `load_tokenizer`.
-            per_gpu_batchsize: questions a batch of one process.
+            per_gpu_batchsize: questions per batch of one process.
             num_workers: processes that load, for each process that trains.
             seed: of the order and of all draws.
-            num_clips: clips joined to a video, and choices a question.
+            num_clips: clips joined to a video, and choices per question.
             max_video_len: clip features of a joined video at most; more are sampled down.
-            max_text_len: tokens a choice at most; see `ReferringCollate`.
-            input_video_embed_size: numbers a clip feature.
+            max_text_len: tokens per choice at most; see `ReferringCollate`.
+            input_video_embed_size: numbers per clip feature.
             dataset_weights: in what proportion questions are asked about the collections; None: of their sizes.
             val_questions: questions about each collection in validation and test.
 

@@ -17,7 +17,7 @@ _TOKENS_OF_A_CALL = 1500
 
 
 def group_by_length(lengths: Sequence[int], rows_at_once: int, spared: int = 0) -> list[tuple[int, int]]:
-    """Where texts, sorted by length, part into groups: (start, stop) of each.
+    """Groups of texts that are sorted by length: (start, stop) of each.
 
     A new one begins when the padding of the rows so far would reach a quarter of what they are, and `spared` tokens.
 
@@ -59,7 +59,7 @@ class AnswerEncoder(nn.Module):
     def forward(self, ids: Tensor, mask: Tensor | None) -> Tensor:
         """``[A, L]`` token ids and mask (1 = a token; None: nothing but tokens) -> ``[A, out_width]``.
 
-        Float32 in evaluation, even under autocast: answers are encoded once a run there.
+        Float32 in evaluation, even under autocast: answers are encoded once per run there.
         """
         if mask is not None:
             # In the form that DistilBERT's attention takes: made by transformers, it would wait for the device.

@@ -1,4 +1,4 @@
-"""Where autocast does too much: rounds what is not worth it, or rounds the same thing again and again."""
+"""Mixed precision, but where autocast rounds what is not worth it, or the same thing again and again."""
 
 import torch
 from pytorch_lightning.plugins import MixedPrecision, Precision
@@ -8,7 +8,7 @@ from .device_settings import TF32
 
 
 class RoundedOnce(MixedPrecision):
-    """Lightning's mixed precision, but each weight that is trained is rounded once a step, not for each of its uses.
+    """Lightning's mixed precision, but each weight that is trained is rounded once per step, not for each of its uses.
 
     Such are the answers' encoder, once for each length of answers, and all layers for each chunk of questions. What is
     kept of a weight lives as long as the step's context. (Lightning keeps nothing: a weight rounded first without, then
@@ -22,7 +22,7 @@ class RoundedOnce(MixedPrecision):
 
 
 def precision_plugin(precision: int | str, device_type: str) -> Precision:
-    """What a Trainer computes in.
+    """The precision that a Trainer computes in.
 
     Args:
         precision: as in the settings; "tf32" is float32 here, `switch_devices` does the rest.
@@ -36,14 +36,14 @@ def precision_plugin(precision: int | str, device_type: str) -> Precision:
 def float32_in_evaluation(module: nn.Module, device: torch.device) -> torch.autocast:
     """A context without autocast if the module is in evaluation mode; in training it changes nothing.
 
-    For parts that are cheap, as they run once a video or once for all answers, and whose rounding would be most of a
+    For parts that are cheap, as they run once per video or once for all answers, and whose rounding would be most of a
     bf16 logit's error.
     """
     return torch.autocast(device.type, enabled=module.training and torch.is_autocast_enabled(device.type))
 
 
 def rounded_once(x: Tensor) -> Tensor:
-    """What autocast would make of `x` for each of the linear layers that read it, made once.
+    """Casts `x` as autocast would for each of the linear layers that read it, once.
 
     Only of what needs no gradient: autocast sums those of several readers in float32, which this would not.
     """

@@ -1,1 +1,1 @@
-"""What a training optimizes: one LightningModule an objective, losses, optimizer."""
+"""Objectives of training: one LightningModule each, losses, optimizer."""

@@ -1,4 +1,4 @@
-"""Optimiser groups and the learning-rate schedule of the published recipes."""
+"""Optimizer groups and the learning-rate schedule of the published recipes."""
 
 import math
 from collections.abc import Iterable
@@ -94,10 +94,10 @@ def parameter_groups(model: nn.Module, settings: OptimizerSettings) -> list[dict
 
 
 def build_optimizer(model: nn.Module, settings: OptimizerSettings, total_steps: int) -> tuple[Optimizer, LambdaLR]:
-    """Optimiser and schedule: linear warm-up, then polynomial decay to `end_lr` at the last step.
+    """Optimizer and schedule: linear warm-up, then polynomial decay to `end_lr` at the last step.
 
     Args:
-        total_steps: optimiser steps of the whole run, on all devices together.
+        total_steps: optimizer steps of the whole run, on all devices together.
     """
     optimizer = OPTIMIZERS[settings.optim_type](parameter_groups(model, settings), settings)
     warmup = settings.warmup_steps
@@ -113,7 +113,7 @@ def build_optimizer(model: nn.Module, settings: OptimizerSettings, total_steps: 
 
 
 def restored_problem(optimizer: Optimizer, schedule: LambdaLR) -> str | None:
-    """What is wrong with the state that a checkpoint has given them; None if it can be that of these parameters.
+    """Describes a fault in the state that a checkpoint has given them; None if it can be that of these parameters.
 
     PyTorch takes whatever a file holds, and stumbles over it in a step.
     """
@@ -148,7 +148,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_state_of(parameter: nn.Parameter, state: Any, kinds: set[frozenset[str]]) -> bool:
-    """Whether an optimiser may have kept this of a parameter: the same kinds of numbers as of any other, in its shape.
+    """True if an optimizer may have kept this of a parameter: the same kinds of numbers as of any other, in its shape.
 
     Args:
         kinds: those of the parameters before; this one's join them.
