@@ -14,6 +14,7 @@ from modules.models.dest import DeST
 from .example import Example, best_guesses
 from .objective import Objective
 from .settings import OptimizerSettings
+from .weighted_mean import WeightedMean
 
 
 class OpenEndedQA(Objective):
@@ -57,7 +58,7 @@ class OpenEndedQA(Objective):
         self.answer_features: Tensor | None = None  # [A, head_width] while the weights stand still
         self.free_memory: int | None = None  # bytes, when inference began
         # Torchmetrics' search for numbers to leave out would wait for the device, and hide a loss that is not finite.
-        self.val_loss = MeanMetric(nan_strategy="disable")
+        self.val_loss = WeightedMean()
         self.val_accuracy = MeanMetric(nan_strategy="disable")
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
@@ -102,7 +103,7 @@ class OpenEndedQA(Objective):
         logits, labels = self.score(batch), batch["labels"]
         known = labels != IGNORE_INDEX
         losses = F.cross_entropy(logits, labels, ignore_index=IGNORE_INDEX, reduction="none")
-        self.val_loss.update(losses, weight=known.float())  # a mean over the questions that have a label
+        self.val_loss.update(losses, known.float())  # a mean over the questions that have a label
         self.val_accuracy.update((logits.argmax(1) == labels).float())  # outside the vocabulary: wrong
         self.log("val/loss", self.val_loss, batch_size=len(labels))
         self.log("val/accuracy", self.val_accuracy, batch_size=len(labels))

@@ -18,6 +18,7 @@ from .alignment import alignment_loss, count_on_all_ranks
 from .example import Example, best_guesses
 from .objective import Objective
 from .settings import OptimizerSettings
+from .weighted_mean import WeightedMean
 
 
 class TypeAccuracy(Metric):
@@ -69,7 +70,7 @@ class TemporalReferring(Objective):
             parameter.requires_grad_(False)
         # See `OpenEndedQA` for the strategy.
         self.val_choice_loss = MeanMetric(nan_strategy="disable")
-        self.val_alignment_loss = MeanMetric(nan_strategy="disable")
+        self.val_alignment_loss = WeightedMean()
         self.val_accuracy = TypeAccuracy()
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
@@ -98,7 +99,7 @@ class TemporalReferring(Objective):
         self.val_choice_loss.update(F.cross_entropy(found.logits, labels, reduction="none"))
         # Among the clips of the batch: ranks may have different numbers of batches, so none waits for another here.
         alignment = alignment_loss(found.clips, found.captions, self.model.tau)
-        self.val_alignment_loss.update(alignment, weight=torch.full_like(alignment, len(found.clips)))
+        self.val_alignment_loss.update(alignment, torch.full_like(alignment, len(found.clips)))
         self.val_accuracy.update(batch["types"], found.logits.argmax(1) == labels)
         return {"logits": found.logits}
 

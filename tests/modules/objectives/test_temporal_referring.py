@@ -158,7 +158,6 @@ def test_validation_logs_both_losses_and_each_type(task):
     torch.testing.assert_close(task.logged["val/trm_loss"], torch.cat(choice).mean())
 
 
-@pytest.mark.xfail(strict=True, reason="torchmetrics' MeanMetric leaves weights out where nan_strategy is 'disable'")
 @torch.no_grad()
 def test_validation_aligns_within_a_batch_and_averages_over_all_clips(task):
     batches = [make_referring_batch(5), make_referring_batch(2, seed=1)]
