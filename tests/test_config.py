@@ -272,8 +272,8 @@ COMBINATIONS = [
         "leaves no fusion layer of bert_config.num_layers=12; lower it to at most 11",
     ),
     (
-        {"answer_config": DEFAULTS["answer_config"] | {"answer_heads": 4 * 10**9}},
-        "cannot be split into answer_config.answer_heads=4000000000 heads; for example answer_config.answer_heads=768",
+        {"answer_config": DEFAULTS["answer_config"] | {"answer_heads": 4 * 10**5}},
+        "cannot be split into answer_config.answer_heads=400000 heads; for example answer_config.answer_heads=768",
     ),
     (
         {"bert_config": DEFAULTS["bert_config"] | {"num_layers": 1, "num_text_layers": 1}},
@@ -346,7 +346,10 @@ class TestMessages:
             ({"seed": ""}, "seed must be a whole number ≥ 0; got seed=''"),
             ({"val_questions": {"a": 1}}, "val_questions must be a whole number ≥ 1; got val_questions={'a': 1}"),
             ({"vit_config": {"vit_depht": 1}}, "vit_config has no part called 'vit_depht' (did you mean 'vit_depth'?)"),
-            ({"vit_config": {"vit_depth": {"a": 1}}}, "vit_config must be a dict, each value a whole number ≥ 1; got"),
+            (
+                {"vit_config": {"vit_depth": {"a": 1}}},
+                "vit_config must be a dict, each value a whole number ≥ 1 and ≤ 999999; got",
+            ),
         ],
     )
     def test_what_a_command_line_gives(self, given, said):
