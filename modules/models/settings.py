@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval
 
-from datasets.settings import Count, Tie, setting
+from datasets.settings import Tie, setting
+
+Size = Annotated[int, Interval(ge=1, le=999_999)]  # more layers would be built until the memory is full
 
 
 @dataclass(frozen=True)
@@ -52,15 +54,15 @@ def _published(*names: str) -> dict[str, int]:
 @dataclass(frozen=True)
 class ModelSettings:
     temporal: bool = setting(True, "the temporal stream; False: the mean-pooling baseline", Tie.INFERENCE)
-    patch_size: Count = setting(ModelSizes.patch_size, "pixels, side of an image patch", Tie.WEIGHTS)
-    hidden_size: Count = setting(ModelSizes.hidden_size, "width of every stream", Tie.WEIGHTS)
-    head_width: Count = setting(
+    patch_size: Size = setting(ModelSizes.patch_size, "pixels, side of an image patch", Tie.WEIGHTS)
+    hidden_size: Size = setting(ModelSizes.hidden_size, "width of every stream", Tie.WEIGHTS)
+    head_width: Size = setting(
         ModelSizes.head_width, "of the space in which videos meet answers; trm: 384", Tie.INFERENCE
     )
-    input_video_embed_size: Count = setting(ModelSizes.input_video_embed_size, "width of a clip feature", Tie.WEIGHTS)
-    max_pos_len: Count = setting(ModelSizes.max_clips, "clip positions of the temporal stream", Tie.WEIGHTS)
-    vit_config: dict[str, Count] = setting(_published("vit_depth", "vit_heads"), "image encoder", Tie.WEIGHTS)
-    bert_config: dict[str, Count] = setting(
+    input_video_embed_size: Size = setting(ModelSizes.input_video_embed_size, "width of a clip feature", Tie.WEIGHTS)
+    max_pos_len: Size = setting(ModelSizes.max_clips, "clip positions of the temporal stream", Tie.WEIGHTS)
+    vit_config: dict[str, Size] = setting(_published("vit_depth", "vit_heads"), "image encoder", Tie.WEIGHTS)
+    bert_config: dict[str, Size] = setting(
         _published(
             "num_layers",
             "num_text_layers",
@@ -73,7 +75,7 @@ class ModelSettings:
         "text/fusion stack and, the same again, temporal stack",
         Tie.WEIGHTS,
     )
-    answer_config: dict[str, Count] = setting(
+    answer_config: dict[str, Size] = setting(
         _published("answer_layers", "answer_heads", "answer_intermediate_size"), "DistilBERT", Tie.WEIGHTS
     )
     answer_encoder: str = setting("distilbert-base-uncased", "name, or folder, its weights start from; empty: random")
