@@ -32,7 +32,7 @@ PRE_TRAINED = ("temporal stream", "ans_encoder.lm")
 
 @dataclass
 class LoadSummary:
-    """Which parts of the network were loaded or started fresh, and which tensors of the file were not used."""
+    """The parts of the network that were loaded or started fresh, and the tensors of the file that were not used."""
 
     path: Path
     kind: str  # a key of KINDS

@@ -16,7 +16,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -255,7 +254,7 @@ class Predictor:
         with self._computing:
             return EncodedVideo(path, seen, self.encode(seen))
 
-    def _extract(self, batch: WindowBatch) -> np.ndarray:
+    def _extract(self, batch: WindowBatch) -> Tensor:
         with self._computing:
             return self.extractor(batch)
 
