@@ -40,7 +40,7 @@ def make_metadata(
     tokenizer_vocabulary: Iterable[str] | None = None,
     preprocessing: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The record that inference needs beside weights and data, in plain types alone, so that the strict reader takes it.
+    """The record for inference beside weights and data, in plain types alone, so that the strict reader takes it.
 
     Args:
         sizes: of the network.

@@ -33,7 +33,7 @@ WINDOWS_AT_ONCE = 8  # as extract_features.py has it by default: features depend
 
 @dataclass(frozen=True)
 class VideoInput:
-    """The frames and clip features that inference reads of a video. F frames, S clip features; times in seconds from its start.
+    """Frames and clip features of a video, as inference reads them: F and S. Times are in seconds from its start.
 
     Attributes:
         frames: uint8 [F, 3, H, W], RGB.
