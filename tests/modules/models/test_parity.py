@@ -5,7 +5,8 @@ import torch
 from numpy.random import RandomState
 from torch.nn import functional as F
 
-from modules.checkpoints.loading import infer_sizes, load_weights
+from modules.checkpoints.loading import load_weights
+from modules.checkpoints.metadata import infer_sizes
 from modules.checkpoints.video_swin import from_published
 from modules.models.dest import DeST, VideoStates
 from modules.models.settings import ModelSizes
