@@ -6,6 +6,7 @@ On the command line: ``python run.py with RECIPE key=value …``; ``python run.p
 """
 
 import logging
+import sys
 import typing
 import warnings
 from collections.abc import Mapping, Sequence
@@ -23,8 +24,12 @@ from modules.training.settings import CheckpointSettings, MachineSettings, RunSe
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # sacred imports pkg_resources, which announces its own end
+    sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]  # sacred takes it if it is there, and needs none
     from sacred import SETTINGS, Experiment, arg_parser
     from sacred.utils import convert_to_nested_dict
+
+    if sys.modules["pandas"] is None:
+        del sys.modules["pandas"]
 
 SETTINGS.CAPTURE_MODE = "no"  # Sacred's capture of the output breaks progress bars and the ranks of a distributed run
 SETTINGS.CONFIG.READ_ONLY_CONFIG = False

@@ -172,3 +172,8 @@ def test_evaluation_needs_no_torch():
     modules = [module for module in SOURCES if module == "eval" or room_of(module).startswith("modules.evaluation")]
     code = f"import sys, {', '.join(modules)}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def test_a_command_line_is_read_without_torch():
+    code = "import sys, run; sys.exit(bool({'torch', 'pandas'} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

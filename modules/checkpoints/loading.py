@@ -33,7 +33,7 @@ PRE_TRAINED = ("temporal stream", "ans_encoder.lm")
 
 @dataclass
 class LoadSummary:
-    """Which parts of the network were loaded or started fresh, and which tensors of the file were not used."""
+    """The parts of the network that were loaded or started fresh, and the tensors of the file that were not used."""
 
     path: Path
     kind: str  # a key of KINDS
@@ -129,25 +129,36 @@ def load_weights(
     if "temporal stream" in fresh and fitted.get("text_encoder"):
         model.start_temporal_from_text()
         fresh["temporal stream"] = "as a copy of text_encoder"
+    summary = _summarize(file, kind, fitted, fresh, weights, others)
+    if verbose:
+        rank_zero_only(print)(summary, flush=True)
+    return summary
+
+
+def _summarize(
+    file: CheckpointFile,
+    kind: str,
+    fitted: Mapping[str, Mapping[str, Tensor]],
+    fresh: dict[str, str],
+    weights: Mapping[str, Tensor],
+    others: Mapping[str, Tensor],
+) -> LoadSummary:
     used = {name: tensor.shape for tensors in fitted.values() for name, tensor in tensors.items()}
-    summary = LoadSummary(
+    unused = [*others, *(name for name in weights if name not in used)]
+    has_both_streams = {"frame_head", "temporal stream"} <= fitted.keys()
+    return LoadSummary(
         path=file.path,
         kind=kind,
         loaded={part: len(tensors) for part, tensors in fitted.items() if tensors},
         fresh=fresh,
-        unused=dict(Counter(name.split(".")[0] for name in [*others, *weights] if name in others or name not in used)),
+        unused=dict(Counter(name.split(".")[0] for name in unused)),
         adapted=[
             f"{name} from {list(weights[name].shape)} to {list(shape)}"
             for name, shape in used.items()
             if shape != weights[name].shape
         ],
-        unusual=[part for part in PRE_TRAINED if part in fresh]
-        if {"frame_head", "temporal stream"} <= own.keys()
-        else [],
+        unusual=[part for part in PRE_TRAINED if part in fresh and has_both_streams],
     )
-    if verbose:
-        rank_zero_only(print)(summary, flush=True)
-    return summary
 
 
 def _parameters_by_part(model: nn.Module) -> dict[str, dict[str, Tensor]]:

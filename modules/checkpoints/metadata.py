@@ -1,4 +1,4 @@
-"""What a checkpoint says of its network besides the weights: the record kept in those saved here, and the sizes."""
+"""The record of its making that a checkpoint saved here keeps, and the sizes of the network of any."""
 
 import math
 import platform
@@ -40,7 +40,7 @@ def make_metadata(
     tokenizer_vocabulary: Iterable[str] | None = None,
     preprocessing: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """What inference needs beside weights and data, in plain types alone, so that the strict reader takes it.
+    """The record for inference beside weights and data, in plain types alone, so that the strict reader takes it.
 
     Args:
         sizes: of the network.
@@ -84,7 +84,7 @@ def plain(value: Any) -> Any:
 
 
 def checkpoint_metadata(source: str | Path | CheckpointFile) -> dict[str, Any] | None:
-    """What `make_metadata` put into a checkpoint; None for files that were not saved here.
+    """The record that `make_metadata` put into a checkpoint; None for files that were not saved here.
 
     Raises:
         InputError: the file cannot be read.

@@ -58,7 +58,7 @@ def part_of(name: str) -> str | None:
 
 
 def kind_of(names: Iterable[str]) -> str:
-    """What a file with these (published) names looks like: a key of `KINDS`."""
+    """The kind of a file with these (published) names: a key of `KINDS`."""
     names = list(names)
 
     def has(*starts: str) -> bool:

@@ -1,4 +1,4 @@
-"""Where in the frames, and when in the clips, an answer was found: attention of the last fusion layers.
+"""Maps of an answer over the patches of the frames and over the clips: attention of the last fusion layers.
 
 The map is the attention that CLS, the token whose state is compared with the answers, pays to a memory in the last
 fusion layer, as a mean over heads weighted by how much the answer depends on where a head looks:
@@ -51,7 +51,7 @@ def attention_maps(
     index: int,
     join_heads: Callable[[Tensor, Tensor], Tensor] = weighted_heads,
 ) -> AttentionMaps:
-    """Where the network found an answer to one question about one video; in float32, whatever the memory is.
+    """Attention maps of an answer to one question about one video; in float32, whatever the memory is.
 
     Args:
         network: in evaluation mode.

@@ -58,7 +58,7 @@ class FeatureExtractor:
 
 @dataclass(frozen=True)
 class Throughput:
-    """How fast an extraction was."""
+    """Speed of an extraction."""
 
     clips: int
     seconds: float

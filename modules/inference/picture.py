@@ -32,7 +32,7 @@ _STYLE = {
 
 
 def picture_paths(path: str | os.PathLike | None, number: int) -> list[Path]:
-    """Where the pictures of so many answers go: ``out.png``, or ``out_1.png, out_2.png …``; no path, no picture.
+    """Paths for the pictures of so many answers: ``out.png``, or ``out_1.png, out_2.png …``; no path, no picture.
 
     Raises InputError when the path has no format for pictures.
     """
@@ -117,7 +117,7 @@ def draw_strip(axes: Axes, attention: np.ndarray, spans: np.ndarray, frame_times
 
 
 def clip_edges(spans: np.ndarray, seconds: float) -> np.ndarray:
-    """Where one clip gives way to the next, [S + 1] in seconds: clips may overlap, bars should not.
+    """Times at which one clip gives way to the next, [S + 1] in seconds: clips may overlap, bars should not.
 
     Args:
         spans: start and end of each clip, [S, 2].

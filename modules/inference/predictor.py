@@ -16,7 +16,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,7 +27,7 @@ from datasets.errors import InputError
 from datasets.video.frames import FrameSettings
 from datasets.video.windows import WindowBatch
 from modules.checkpoints.names import KINDS, WAYS_OUT, kind_of, published_name
-from modules.checkpoints.network import build_network, find_sizes
+from modules.checkpoints.network import build_network
 from modules.checkpoints.reader import CheckpointFile, read_checkpoint
 from modules.config.assembly import construct, settings_of_checkpoint
 from modules.config.checks import check_tokenizer
@@ -172,12 +171,11 @@ class Predictor:
         Args:
             load_path: any checkpoint of a network that answers; None: random weights.
             swin_path: the Video Swin checkpoint that the training features were made with.
-            settings: settings of a run by name (see config.py); `data_root` for the vocabulary and `tokenizer`, where
-                the checkpoint brings none.
+            settings: of a run, by name (see config.py); `data_root` for the vocabulary and `tokenizer`, where the
+                checkpoint brings none.
             given: those of them that decide over the checkpoint's; default: all.
             device, precision: see `Predictor`.
-            recipes: those that `settings` come from; without one, a note says what a checkpoint without a record of
-                its settings is asked with.
+            recipes: those that `settings` come from; without one, a note tells those of a checkpoint without record.
 
         Raises:
             InputError: a file cannot be read, does not fit, or is missing; names it. Or memory is full.
@@ -195,23 +193,21 @@ class Predictor:
         vocabulary = made_with.get("vocabulary") or _read_vocabulary(load_path, settings.get("data_root"))
         words = None if "tokenizer" in given else made_with.get("tokenizer_vocabulary")
         tokenizer = load_tokenizer(words or settings.get("tokenizer", "bert-base-uncased"))
-        sizes = find_sizes(checkpoint, settings)
-        check_tokenizer(tokenizer.vocab_size, {"bert_config": {"vocab_size": sizes.vocab_size}})
-
         torch.manual_seed(settings.get("seed", 0))
         network = build_network(checkpoint, settings, verbose=False)
-        video = construct(VideoSettings, settings, sizes)
-        notes = [] if checkpoint is not None else ["no load_path: the weights are random, and so are the answers"]
+        check_tokenizer(tokenizer.vocab_size, {"bert_config": network.sizes.as_dict()})
+        video = construct(VideoSettings, settings, network.sizes)
         record = made_with.get("preprocessing") or {}
         frames = FrameSettings.of_record(record["frames"]) if record.get("frames") else FrameSettings()
-        clips = extractor = None
+        clips, extractor, notes = None, None, []
         if network.temporal:
             _check_positions(video, network)
             known = ClipSettings.of_record(record["clips"]) if record.get("clips") else None
-            width = sizes.input_video_embed_size
-            extractor, clips, more = make_extractor(known, swin_path, width, device, untrained=checkpoint is None)
-            notes += more
-        if checkpoint is not None and not made_with.get("config") and not recipes:
+            width, is_random = network.sizes.input_video_embed_size, checkpoint is None
+            extractor, clips, notes = make_extractor(known, swin_path, width, device, untrained=is_random)
+        if checkpoint is None:
+            notes.insert(0, "no load_path: the weights are random, and so are the answers")
+        elif not made_with.get("config") and not recipes:
             notes.append(_note_of_settings(load_path, video, network))
         predictor = cls(network, tokenizer, vocabulary, video, frames, clips, extractor, device, precision)
         predictor.questions_at_once = settings.get("per_gpu_batchsize", predictor.questions_at_once)
@@ -258,7 +254,7 @@ class Predictor:
         with self._computing:
             return EncodedVideo(path, seen, self.encode(seen))
 
-    def _extract(self, batch: WindowBatch) -> np.ndarray:
+    def _extract(self, batch: WindowBatch) -> Tensor:
         with self._computing:
             return self.extractor(batch)
 

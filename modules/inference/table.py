@@ -25,7 +25,7 @@ def answer_table(answer: Answer) -> Table:
 
 
 def times_line(seconds: Mapping[str, float]) -> str:
-    """What each stage took, in a line: ``frames 0.3 s · questions 0.1 s · 0.4 s in all``."""
+    """Durations of the stages, in a line: ``frames 0.3 s · questions 0.1 s · 0.4 s in all``."""
     parts: Sequence[str] = [f"{name} {_shown(value)}" for name, value in seconds.items()]
     return " · ".join([*parts, f"{_shown(sum(seconds.values()))} in all"])
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from datasets.errors import InputError
 from datasets.frames import FrameReader, read_square
@@ -32,7 +33,7 @@ WINDOWS_AT_ONCE = 8  # as extract_features.py has it by default: features depend
 
 @dataclass(frozen=True)
 class VideoInput:
-    """What inference reads of a video. F frames, S clip features; times in seconds from its start.
+    """Frames and clip features of a video, as inference reads them: F and S. Times are in seconds from its start.
 
     Attributes:
         frames: uint8 [F, 3, H, W], RGB.
@@ -53,7 +54,7 @@ class VideoInput:
 
 @dataclass(frozen=True)
 class ClipSettings:
-    """What clip features depend on beside the video, as extract_features.py notes it in the file of features."""
+    """Settings that clip features depend on, as extract_features.py notes it in the file of features."""
 
     arch: str = "base"
     checkpoint_sha256: str | None = None  # None: not known, or a random start
@@ -181,7 +182,7 @@ def _extract_used(
 
 
 def _number_pictures(path: Path, settings: FrameSettings) -> np.ndarray:
-    """Which of the frames that leave ffmpeg's filters each picture of `extract_video` is, without making pictures.
+    """Numbers the frames that leave ffmpeg's filters and become pictures of `extract_video`, without making pictures.
 
     To keep the rate of the pictures, ffmpeg may repeat or drop frames after its filters. So each frame is made to hold
     its own number, and is written as `extract_video` would.
@@ -251,7 +252,7 @@ def _rate(settings: FrameSettings) -> list[str]:
 
 def read_clips(
     path: Path,
-    extractor: Callable[[WindowBatch], np.ndarray],
+    extractor: Callable[[WindowBatch], Tensor],
     settings: ClipSettings,
     max_video_len: int,
     seconds: float,

@@ -63,7 +63,7 @@ SHOW = "() => document.getElementById('found').scrollIntoView({behavior: 'smooth
 
 
 class WebDemo:
-    """What happens between the page and the network.
+    """Answers for the page: keeps the videos asked about last, refuses what is too long.
 
     Args:
         predictor: answers. A video that takes long to decode, or stalls, keeps nobody else waiting.
