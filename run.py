@@ -1,17 +1,12 @@
 """Trains, validates, tests: ``python run.py with RECIPE key=value …`` (settings and recipes: config.py)."""
 
 import contextlib
-import signal
 import sys
 from pathlib import Path
 from typing import Any
 
-if __name__ == "__main__":
-    # Until the libraries are imported, which takes seconds, Ctrl-C ends the process without their tracebacks.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
 from config import Config, ex, run_command_line, settings_text
-from datasets.errors import lasting_output, run_cli
+from datasets.errors import run_cli
 from modules.config.checks import check_tokenizer, check_values
 from modules.config.machine_checks import choose_precision, takes_slurm_for_a_machine
 from modules.config.path_checks import check_asked, check_files
@@ -23,21 +18,15 @@ OBJECTIVES = {
 }
 
 
-def heed_interrupts() -> None:
-    """From here on Ctrl-C is Python's KeyboardInterrupt again."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
 @ex.main
 @run_cli
-@lasting_output()
 def main(_config: dict[str, Any], _run: Any) -> int:
     """Train; with test_only=True, test."""
     # Imported here, so that a misspelt word on the command line is answered at once.
     import pytorch_lightning as pl
     import torch
     from pytorch_lightning.plugins.environments import LightningEnvironment
+    from pytorch_lightning.strategies import DDPStrategy
 
     from modules.checkpoints.loading import NEEDED_TO_TRAIN
     from modules.checkpoints.metadata import make_metadata
@@ -65,7 +54,6 @@ def main(_config: dict[str, Any], _run: Any) -> int:
     from modules.training.stopping import STOPPED_EXIT_CODE, StopAtOnce, StoppedError, StopSignals, watch_ranks
     from modules.training.validation_schedule import ValidationSchedule
 
-    heed_interrupts()
     quiet_libraries()
     given, recipes = _run.meta_info["config_updates"], _run.meta_info["named_configs"]
 
@@ -128,7 +116,9 @@ def main(_config: dict[str, Any], _run: Any) -> int:
         accelerator="gpu" if on_gpu else "cpu",
         devices=config["num_gpus"],
         num_nodes=config["num_nodes"],
-        strategy="ddp" if devices > 1 else "auto",
+        # Buffers are constants. DDP would send them before every forward pass, and in validation, where ranks have
+        # different numbers of batches, some would wait for a pass that never comes.
+        strategy=DDPStrategy(broadcast_buffers=False) if devices > 1 else "auto",
         max_epochs=config["max_epoch"] or -1,
         max_steps=config["max_steps"] or -1,
         accumulate_grad_batches=accumulate,
@@ -152,7 +142,7 @@ def main(_config: dict[str, Any], _run: Any) -> int:
     writes = not config["test_only"] and not config["fast_dev_run"]
     alone = sole_writer(folder) if writes else contextlib.nullcontext()
     try:
-        with explained(config, resume_path, folder, signals), signals, watch_ranks(signals), alone:
+        with explained(config, folder, signals), signals, watch_ranks(signals), alone:
             if config["test_only"]:
                 trainer.predict(model, data, return_predictions=False)
             else:
@@ -179,7 +169,6 @@ def ask(_config: dict[str, Any], _run: Any) -> int:
     from modules.models.device_settings import switch_devices
     from modules.training.progress import quiet_libraries
 
-    heed_interrupts()
     quiet_libraries()
     config = check_values(_config, Config)
     given, recipes = _run.meta_info["config_updates"], _run.meta_info["named_configs"]
@@ -220,7 +209,6 @@ def web(_config: dict[str, Any], _run: Any) -> int:
     from modules.models.device_settings import switch_devices
     from modules.training.progress import quiet_libraries
 
-    heed_interrupts()
     quiet_libraries()
     config = check_values(_config, Config)
     given, recipes = _run.meta_info["config_updates"], _run.meta_info["named_configs"]
@@ -249,7 +237,6 @@ def print_config(_config: dict[str, Any], _run: Any) -> int:
     from modules.training.plan import plan_run
     from modules.training.progress import quiet_libraries
 
-    heed_interrupts()
     quiet_libraries()
     try:
         config = plan_run(config, Config, given, recipes).config

@@ -1,4 +1,4 @@
-"""What the training of every objective has in common: optimiser, seeding, what a checkpoint holds."""
+"""Base class of the objectives: optimizer, seeding, the contents of a checkpoint."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -51,10 +51,6 @@ class Objective(pl.LightningModule):
     def setup(self, stage: str) -> None:
         if self.host_group is None:
             self.host_group = make_host_group()
-        # DDP would send the buffers from rank to rank before every forward pass. They are constants; and in validation
-        # the ranks have different numbers of batches, so that some would wait for a pass that never comes.
-        buffers = [name for name, _ in self.named_buffers()]
-        nn.parallel.DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(self, buffers)
 
     def configure_optimizers(self) -> dict[str, Any]:
         optimizer, schedule = build_optimizer(

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pytorch_lightning.trainer.connectors import checkpoint_connector
 
 from datasets.errors import InputError
 
@@ -19,7 +18,7 @@ from .stopping import StoppedError, StopSignals
 # How CUDA's parts, NCCL among them, say that the GPU's memory is full, where it is not PyTorch that asks for it.
 _NO_GPU_MEMORY = re.compile(r"(?:CUDA|Cuda|CUDNN|CUBLAS).*(?:out of memory|ALLOC_FAILED)|Failed to CUDA .*alloc")
 # What the disk says of writing.
-_WRITING = {getattr(errno, name) for name in ("ENOSPC", "EIO", "EROFS", "EDQUOT", "EACCES", "EPERM", "ESTALE", "EPIPE")}
+_WRITING = {getattr(errno, name) for name in ("ENOSPC", "EIO", "EROFS", "EDQUOT", "EACCES", "EPERM", "ESTALE")}
 # How PyTorch says on a CPU that memory is full, or can never be enough.
 _NO_MEMORY = re.compile(r"can't allocate memory|std::bad_alloc|[Ss]torage size calculation overflowed")
 # How gloo says that it reads from nobody any more.
@@ -30,15 +29,12 @@ _PORT_TAKEN = re.compile(r"failed to (?:listen|bind).*?port: (\d+).*EADDRINUSE",
 
 @contextlib.contextmanager
 def explained(
-    config: Mapping[str, Any],
-    resumed: Path | None = None,
-    folder: Path | None = None,
-    signals: StopSignals | None = None,
+    config: Mapping[str, Any], folder: Path | None = None, signals: StopSignals | None = None
 ) -> Iterator[None]:
-    """Errors from within come out as `explain` has them; those that it does not know as they are.
+    """Context in which errors become those of `explain`; what it does not know stays as it is.
 
     Args:
-        config, resumed, folder: as of `explain`.
+        config, folder: as of `explain`.
         signals: what asks to stop; ranks that were asked do not miss each other.
     """
     try:
@@ -46,21 +42,18 @@ def explained(
     except Exception as error:
         if signals is not None and signals.received is not None and _is_of_ranks(error):
             raise StoppedError(f"stopped by {signals.received.name}") from error
-        known = explain(error, config, resumed, folder)
+        known = explain(error, config, folder)
         if known is None:
             raise
         raise known from error
 
 
-def explain(
-    error: Exception, config: Mapping[str, Any], resumed: Path | None = None, folder: Path | None = None
-) -> InputError | None:
+def explain(error: Exception, config: Mapping[str, Any], folder: Path | None = None) -> InputError | None:
     """The error as one line with the way out, or None if it is none of those known here.
 
     Args:
         error: what ended the run.
         config: its settings.
-        resumed: the checkpoint that it was to go on from.
         folder: where the run writes.
     """
     text = str(error)
@@ -86,6 +79,8 @@ def explain(
         return InputError(
             f"too many open files; raise their limit (ulimit -n) or lower num_workers (now {config['num_workers']})"
         )
+    if isinstance(error, BrokenPipeError):  # nobody reads the output any more: for `run_cli`
+        return None
     if isinstance(error, OSError) and error.strerror:
         return InputError(f"{_where(error, folder)}{error.strerror}; what was whole before is whole still")
     if port := _PORT_TAKEN.search(text):
@@ -101,12 +96,6 @@ def explain(
         return InputError(
             f"the processes of this run have lost each other ({reason[:200]}); if one of them ended with an error, it "
             f"stands above or in the log of its machine; mend that and {then}"
-        )
-    if resumed is not None and _is_of_restoring(error):
-        return InputError(
-            f"{resumed} cannot be continued: the state of its training does not fit this network and these settings "
-            f"({type(error).__name__}: {text}); resume with the settings of that run, or start a new one from its "
-            f"weights with load_path={resumed}"
         )
     return None
 
@@ -141,12 +130,6 @@ def _is_of_ranks(error: Exception) -> bool:
     if isinstance(error, getattr(torch.distributed, "DistError", ())):
         return True
     return isinstance(error, RuntimeError) and _LOST_RANK.search(str(error)) is not None
-
-
-def _is_of_restoring(error: Exception) -> bool:
-    """Whether it was raised while Lightning gave loops, optimizer, schedule and callbacks their state back."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return any(Path(frame.filename) == Path(checkpoint_connector.__file__) for frame in frames)
 
 
 def _lower_memory(config: Mapping[str, Any]) -> str:

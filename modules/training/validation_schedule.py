@@ -10,6 +10,11 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 _NEVER = 2**62  # batches
 
 
+def validation_follows(trainer: pl.Trainer) -> bool:
+    """Whether `ValidationSchedule` has one follow the batch that has just ended."""
+    return trainer.val_check_batch == 1
+
+
 class ValidationSchedule(Callback):
     """Validates every so many optimizer steps, or after every so large a share of an epoch.
 
