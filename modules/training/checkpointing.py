@@ -1,4 +1,4 @@
-"""When a training run writes checkpoints, and how: best, last and previous, each whole or absent.
+"""Checkpoints of a training run: best, last and previous, each whole or absent.
 
 Every checkpoint is one from which the run continues exactly: it is written between two optimizer steps, and a
 validation that was due is made up for. (Lightning's own `ModelCheckpoint` also saves amid accumulated gradients, and
@@ -243,12 +243,12 @@ class Checkpoints(Checkpoint):
     # --- parts -------------------------------------------------------------------------------------------------------
 
     def _remove_partial(self) -> None:
-        """What a run that was killed while it wrote has left; each file may be as large as a checkpoint."""
+        """Removes what a run that was killed while it wrote has left; each file may be as large as a checkpoint."""
         for path in self.folder.glob(".*.tmp"):
             path.unlink(missing_ok=True)
 
     def _agree(self, *flags: bool) -> list[bool]:
-        """Whether each flag is set on any rank. Called by all ranks at the same point."""
+        """Tells for each flag whether it is set on any rank. Called by all ranks at the same point."""
         if not is_distributed():
             return list(flags)
         votes = torch.tensor(flags, dtype=torch.int32)

@@ -61,6 +61,8 @@ def explain(error: Exception, config: Mapping[str, Any], folder: Path | None = N
         # Raised in a loader worker, it arrives with a traceback; its own last line is the message.
         inner = re.findall(r"InputError: (.+)", text)
         return InputError(inner[-1]) if inner else error
+    if isinstance(error.__cause__, OSError):  # Lightning takes an error of TensorBoard's file for one of the value
+        error = error.__cause__
     full = full_memory(error)
     if full == "GPU":
         return InputError(f"the GPU's memory is full; {_lower_memory(config)}")
@@ -82,7 +84,7 @@ def explain(error: Exception, config: Mapping[str, Any], folder: Path | None = N
     if isinstance(error, BrokenPipeError):  # nobody reads the output any more: for `run_cli`
         return None
     if isinstance(error, OSError) and error.strerror:
-        return InputError(f"{_where(error, folder)}{error.strerror}; what was whole before is whole still")
+        return InputError(f"{_where(error, folder)}{error.strerror}; files that were complete are unchanged")
     if port := _PORT_TAKEN.search(text):
         return InputError(
             f"port {port[1]} of this machine (MASTER_PORT), where the processes of the run are to meet, is taken, "
@@ -114,7 +116,7 @@ def full_memory(error: Exception) -> str | None:
 
 
 def _where(error: OSError, folder: Path | None) -> str:
-    """Which file an error of the disk is about."""
+    """The file that an error of the disk is about, as the beginning of a message."""
     if error.filename:
         return f"{error.filename}: "
     if folder is None or error.errno not in _WRITING:
@@ -126,7 +128,7 @@ def _where(error: OSError, folder: Path | None) -> str:
 
 
 def _is_of_ranks(error: Exception) -> bool:
-    """Whether it was raised because another process of the run is gone."""
+    """True if it was raised because another process of the run is gone."""
     if isinstance(error, getattr(torch.distributed, "DistError", ())):
         return True
     return isinstance(error, RuntimeError) and _LOST_RANK.search(str(error)) is not None

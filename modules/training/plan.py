@@ -1,4 +1,4 @@
-"""What a command line amounts to, found out before anything large is built: by a run, and by ``print_config``."""
+"""Resolves a command line before anything large is built: for a run, and for ``print_config``."""
 
 import os
 from collections.abc import Collection, Mapping, Sequence

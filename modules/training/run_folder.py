@@ -1,4 +1,4 @@
-"""Where a run writes: ``<log_dir>/<exp_name>_seed<seed>/version_<k>/`` with logs and ``checkpoints/``; predictions."""
+"""The folder of a run, ``<log_dir>/<exp_name>_seed<seed>/version_<k>/``: logs, ``checkpoints/``; and predictions."""
 
 import contextlib
 import csv
@@ -131,7 +131,7 @@ def run_folder_of(checkpoint: Path) -> Path | None:
 
 
 def checkpoint_label(path: str | Path) -> str:
-    """What to call a checkpoint in a file name: its stem, and for the names that every run gives also the run's.
+    """Name of a checkpoint within a file name: its stem, and for the names that every run gives also the run's.
 
     ``anetqa.ckpt`` -> ``anetqa``; ``anetqa_seed0/version_2/checkpoints/best.ckpt`` -> ``anetqa_seed0_version_2_best``.
     """
@@ -151,7 +151,7 @@ def predictions_path(log_dir: str | Path, objective: str, datasets: Sequence[str
 
 @dataclass(frozen=True)
 class LogPosition:
-    """Up to where the log of a run holds good when it is resumed from a checkpoint; the rest will be written again."""
+    """The part of a log that stays when the run is resumed from a checkpoint; the rest will be written again."""
 
     step: int  # optimizer steps done
     validation_is_due: bool  # the validation after the last of them comes again
@@ -163,8 +163,8 @@ class LogPosition:
         validation = loops["epoch_loop.val_loop.batch_progress"]["total"]
         return cls(checkpoint.others["global_step"], validation["ready"] > validation["completed"])
 
-    def holds(self, row: Mapping[str, str | None]) -> bool:
-        """Whether a row of ``metrics.csv`` stays; it is counted from step 0. One that a kill cut short does not."""
+    def holds(self, row: Mapping[str, Any]) -> bool:
+        """True if a row of ``metrics.csv`` stays; it is counted from step 0. One that a kill cut short does not."""
         if None in row.values() or int(row["step"]) >= self.step:
             return False
         is_last_validation = int(row["step"]) == self.step - 1 and any(row[name] for name in row if "val/" in name)
@@ -191,12 +191,13 @@ class MetricsLog(Logger):
         self._rows: list[dict[str, Any]] = []  # to be written
 
     @rank_zero_only
-    def log_hyperparams(self, params: Mapping[str, Any]) -> None:
+    def log_hyperparams(self, params: Any, *_: Any, **__: Any) -> None:
         with atomic_write(self.folder / "hparams.yaml") as file:
             yaml.safe_dump(dict(params), file)
 
     @rank_zero_only
-    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        assert step is not None  # Lightning always says it
         self._rows.append({**metrics, "step": step})
         if (step + 1) % _ROWS_APART == 0:
             self.save()

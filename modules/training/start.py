@@ -37,8 +37,9 @@ def check_resumable(
     config: Mapping[str, Any],
     schema: type,
 ) -> None:
-    """Raises InputError when the data have another answer vocabulary, or the network or the optimizer other settings,
-    than the run that is to be continued. Settings that may change, and have, are told.
+    """Checks that data, network and optimizer are those of the run that is to be continued.
+
+    Settings that may change, and have, are told.
 
     Args:
         path: of the checkpoint.
@@ -46,6 +47,9 @@ def check_resumable(
         vocabulary: of the data.
         config: the settings now.
         schema: their dataclass.
+
+    Raises:
+        InputError: the data have another answer vocabulary, or the network or the optimizer other settings.
     """
     before = made_with.get("vocabulary")
     if (before is None) != (vocabulary is None) or list(before or ()) != list(vocabulary or ()):

@@ -1,4 +1,4 @@
-"""Why a run ends before its end: a signal, a loss that is not a number, or the end of another of its processes."""
+"""Ends of a run before its end: a signal, a loss that is not finite, or the end of another of its processes."""
 
 import contextlib
 import os
@@ -174,7 +174,7 @@ _LONG_GRACE = 30.0  # the same for one that was asked to stop, or has said why i
 
 @contextlib.contextmanager
 def watch_ranks(signals: StopSignals) -> Iterator[None]:
-    """Within it a process that dies takes the others of its machine with it, and one of them says so.
+    """Ends the processes of a run on this machine when one of them dies, and says which.
 
     The first rank starts the others where neither torchrun nor SLURM does. While a rank connects, and on GPUs, it would
     wait for half an hour for one that is gone; in a test it would not notice.
@@ -252,7 +252,7 @@ def _end_soon(
 
 
 def _end_children(children: list[subprocess.Popen], error: BaseException) -> None:
-    """The first rank has an error: the others may end with theirs, and be named in it, or are killed."""
+    """Ends the other ranks after an error of the first; those that fail by themselves meanwhile are named in it."""
     deadline = time.monotonic() + 2
     while any(child.poll() is None for child in children) and time.monotonic() < deadline:
         time.sleep(0.05)
