@@ -20,13 +20,13 @@ from modules.config.settings_files import is_settings_file, parse_text, parse_va
 from modules.inference.settings import AskSettings, WebSettings
 from modules.models.settings import ModelSettings
 from modules.objectives.settings import OptimizerSettings
+from modules.training.private import nest, parse_values_with, settings_of_words
 from modules.training.settings import CheckpointSettings, MachineSettings, RunSettings, TrainingSettings
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # sacred imports pkg_resources, which announces its own end
     sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]  # sacred takes it if it is there, and needs none
-    from sacred import SETTINGS, Experiment, arg_parser
-    from sacred.utils import convert_to_nested_dict
+    from sacred import SETTINGS, Experiment
 
     if sys.modules["pandas"] is None:
         del sys.modules["pandas"]
@@ -175,7 +175,7 @@ def toy():
 # --- the command line ------------------------------------------------------------------------------------------------
 
 
-arg_parser._convert_value = parse_value
+parse_values_with(parse_value)
 
 
 @run_cli
@@ -187,8 +187,7 @@ def run_command_line(arguments: Sequence[str]) -> int:
     files: list[str] = []
     try:
         words = [_as_sacred_reads_it(word, files) for word in until_option(arguments[start:])]
-        given, _ = arg_parser.get_config_updates(words)
-        check_updates(given, defaults, Config)
+        check_updates(settings_of_words(words), defaults, Config)
         options = arguments[start + len(words) :]
         run = ex.run_commandline(["run.py", *arguments[:start], *words, *options])
     finally:
@@ -207,7 +206,7 @@ def _as_sacred_reads_it(word: str, files: list[str]) -> str:
     hints = typing.get_type_hints(Config)
     is_text = {key: hint in (str, str | None, list[str]) for key, hint in hints.items()}
     if is_settings_file(word):
-        settings = convert_to_nested_dict(read_settings(word, [key for key in hints if is_text[key]]))
+        settings = nest(read_settings(word, [key for key in hints if is_text[key]]))
         check_updates(settings, asdict(Config()), Config, found_in=word)
         files.append(f"file_{len(files)}")
         ex.add_named_config(files[-1], settings)

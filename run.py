@@ -4,17 +4,12 @@ What takes seconds to import is imported where it is used: a misspelt word on th
 """
 
 import contextlib
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if __name__ == "__main__":
-    # Until the libraries are imported, which takes seconds, Ctrl-C ends the process without their tracebacks.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
 from config import Config, ex, run_command_line, settings_text
-from datasets.errors import lasting_output, run_cli
+from datasets.errors import run_cli
 from modules.config.assembly import construct, locate
 from modules.config.checks import check_tokenizer, check_values
 from modules.config.machine_checks import choose_precision
@@ -37,15 +32,12 @@ def read_command(_config: dict[str, Any], run: Any) -> tuple[dict[str, Any], dic
     """All settings, those of them that the command line gives, and its recipes; for what needs the libraries."""
     from modules.training.progress import quiet_libraries
 
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # from here on it is KeyboardInterrupt again
     quiet_libraries()
     return check_values(_config, Config), run.meta_info["config_updates"], run.meta_info["named_configs"]
 
 
 @ex.main
 @run_cli
-@lasting_output()
 def main(_config: dict[str, Any], _run: Any) -> int:
     """Train; with test_only=True, test."""
     config, given, recipes = read_command(_config, _run)
@@ -104,7 +96,7 @@ def train(plan: "RunPlan", run: Any) -> None:
         callbacks.append(RunLog(config))
         alone = sole_writer(folder)
     trainer = make_trainer(config, folder, callbacks, loggers)
-    with explained(config, resume_path, folder, signals), signals, watch_ranks(signals), alone:
+    with explained(config, folder, signals), signals, watch_ranks(signals), alone:
         trainer.fit(objective, data, ckpt_path=resume_path, weights_only=True)
 
 
@@ -121,7 +113,7 @@ def test(plan: "RunPlan") -> None:
     callbacks = [RunSummary(config), progress_callback(), PredictionWriter(plan.predictions, config["overwrite"])]
     trainer = make_trainer(config, folder, callbacks, [])
     signals = StopAtOnce()
-    with explained(config, None, folder, signals), signals, watch_ranks(signals):
+    with explained(config, folder, signals), signals, watch_ranks(signals):
         trainer.predict(objective, data, return_predictions=False)
 
 

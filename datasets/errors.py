@@ -3,12 +3,9 @@
 import contextlib
 import functools
 import io
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
-from pathlib import Path
-from typing import Any, TextIO
 
 _LONGEST = 1200  # characters of a message
 
@@ -74,55 +71,6 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """``" (did you mean 'x'?)"`` for the closest of the known words, or an empty string."""
     matches = get_close_matches(word, list(known), n=1)
     return f" (did you mean {matches[0]!r}?)" if matches else ""
-
-
-class LastingOutput:
-    """A text file for what may be lost: when it can no longer be written, it says so on stderr and leaves out the rest.
-
-    Args:
-        file: of the operating system, such as `sys.stdout`.
-    """
-
-    def __init__(self, file: TextIO):
-        self._file = file
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
-
-    def write(self, text: str) -> int:
-        with self._lasting():
-            self._file.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        with self._lasting():
-            self._file.flush()
-
-    @contextlib.contextmanager
-    def _lasting(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            # What is in its buffer goes there, too.
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._file.fileno())
-            os.close(nowhere)
-            with contextlib.suppress(OSError):
-                print(f"standard output cannot be written ({error.strerror}); going on without it", file=sys.stderr)
-
-
-@contextlib.contextmanager
-def lasting_output() -> Iterator[None]:
-    """Within it a standard output that is closed, full or read by nobody ends nothing."""
-    before = sys.stdout
-    with contextlib.ExitStack() as stack:
-        file = before or stack.enter_context(Path(os.devnull).open("w"))
-        sys.stdout = LastingOutput(file)
-        try:
-            yield
-        finally:
-            sys.stdout.flush()
-            sys.stdout = before
 
 
 def _replace_what_cannot_be_printed() -> None:

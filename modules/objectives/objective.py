@@ -1,4 +1,4 @@
-"""The common part of the training of every objective: optimizer, seeding, contents of a checkpoint."""
+"""Base class of the objectives: optimizer, seeding, the contents of a checkpoint."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -8,7 +8,6 @@ import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
-from torch import nn
 
 from modules.models.dest import DeST
 
@@ -60,10 +59,6 @@ class Objective(pl.LightningModule):
     def setup(self, stage: str) -> None:
         if self.host_group is None:
             self.host_group = make_host_group()
-        # DDP would send the buffers from rank to rank before every forward pass. They are constants; and in validation
-        # the ranks have different numbers of batches, so that some would wait for a pass that never comes.
-        buffers = [name for name, _ in self.named_buffers()]
-        nn.parallel.DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(self, buffers)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer, schedule = build_optimizer(

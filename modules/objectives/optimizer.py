@@ -1,8 +1,6 @@
 """Optimizer groups and the learning-rate schedule of the published recipes."""
 
-import math
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 from torch import nn
@@ -110,55 +108,3 @@ def build_optimizer(model: nn.Module, settings: OptimizerSettings, total_steps: 
         power=settings.decay_power,
     )
     return optimizer, schedule
-
-
-def restored_problem(optimizer: Optimizer, schedule: LambdaLR) -> str | None:
-    """Describes a fault in the state that a checkpoint has given them; None if it can be that of these parameters.
-
-    PyTorch takes whatever a file holds, and stumbles over it in a step.
-    """
-    kinds: set[frozenset[str]] = set()
-    for group in optimizer.param_groups:
-        if not isinstance(group.get("name"), str):
-            return f"the name of a group of parameters is {group.get('name')!r}"
-        for key, default in optimizer.defaults.items():
-            if not _is_like(group.get(key, default), default):
-                return f"{key} of the parameters {group['name']!r} is {group[key]!r}"
-        for parameter in group["params"]:
-            if not _is_state_of(parameter, optimizer.state.get(parameter, {}), kinds):
-                return f"what is kept of one of the parameters {group['name']!r} does not fit it"
-    rates = schedule.base_lrs
-    if not isinstance(rates, list) or len(rates) != len(optimizer.param_groups) or not all(map(_is_number, rates)):
-        return f"the learning rates that the schedule starts from are {rates!r}"
-    if not isinstance(schedule.last_epoch, int):
-        return f"the schedule's step is {schedule.last_epoch!r}"
-    return None
-
-
-def _is_like(value: Any, default: Any) -> bool:
-    if default is None or isinstance(default, bool):
-        return value is None or isinstance(value, bool)
-    if isinstance(default, tuple):
-        return isinstance(value, tuple | list) and len(value) == len(default) and all(map(_is_number, value))
-    return _is_number(value)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_state_of(parameter: nn.Parameter, state: Any, kinds: set[frozenset[str]]) -> bool:
-    """True if an optimizer may have kept this of a parameter: the same kinds of numbers as of any other, in its shape.
-
-    Args:
-        kinds: those of the parameters before; this one's join them.
-    """
-    if not isinstance(state, dict):
-        return False
-    if state:
-        kinds.add(frozenset(state))
-    for key, value in state.items():
-        shape = torch.Size() if key == "step" else parameter.shape
-        if value is not None and not (isinstance(value, torch.Tensor) and value.shape == shape):
-            return False
-    return len(kinds) <= 1

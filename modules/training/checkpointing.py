@@ -1,4 +1,4 @@
-"""When a training run writes checkpoints, and how: best, last and previous, each whole or absent.
+"""Checkpoints of a training run: best, last and previous, each whole or absent.
 
 Every checkpoint is one from which the run continues exactly: it is written between two optimizer steps, and a
 validation that was due is made up for. (Lightning's own `ModelCheckpoint` also saves amid accumulated gradients, and
@@ -15,12 +15,9 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
-from lightning_fabric.plugins.io import TorchCheckpointIO
-from lightning_fabric.plugins.precision.amp import _optimizer_handles_unscaling
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.environments import LightningEnvironment
-from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
-from pytorch_lightning.trainer.states import TrainerFn
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
@@ -28,10 +25,11 @@ from torch.optim import Optimizer
 from datasets.errors import InputError
 from datasets.files import atomic_write, sync_folder
 from modules.objectives.host_group import is_distributed
-from modules.objectives.optimizer import restored_problem
 
+from .private import ignore_sigterm
 from .settings import CheckpointSettings, TrainingSettings
 from .stopping import LossWatch, StoppedError, StopSignals
+from .validation_schedule import validation_follows
 
 _LONG_VALIDATION = 300.0  # seconds; what took less is repeated if the run is killed soon after
 
@@ -42,31 +40,12 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | os.PathLike, storage_options: Any | None = None
     ) -> None:
-        written = []
-
-        class Tracked:
-            """Remembers the disk's own error, which torch's zip writer hides behind one of its own."""
-
-            def __init__(self, file):
-                self._file = file
-
-            def write(self, data) -> int:
-                try:
-                    return self._file.write(data)
-                except OSError as error:
-                    written.append(error)
-                    raise
-
-            def flush(self) -> None:
-                self._file.flush()
-
         with atomic_write(path, "wb") as file:
             try:
-                torch.save(checkpoint, Tracked(file))
-            except RuntimeError:
-                if written:
-                    raise written[0] from None
-                raise
+                torch.save(checkpoint, file)
+            except RuntimeError as error:
+                # torch's zip writer hides the disk's own error (a full disk) behind one of its own.
+                raise error.__context__ or error from None
 
     def load_checkpoint(
         self, path: str | os.PathLike, map_location: Any = None, weights_only: bool | None = None
@@ -131,11 +110,8 @@ class Checkpoints(Checkpoint):
         return {"best_score": self.best_score, "best_step": self.best_step, "skipped": self.skipped}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        score, step = state_dict["best_score"], state_dict["best_step"]
-        skipped = state_dict.get("skipped", 0)  # checkpoints of earlier versions do not count
-        if not isinstance(score, float | None) or not isinstance(step, int | None) or not isinstance(skipped, int):
-            raise TypeError(f"best_score={score!r}, best_step={step!r}, skipped={skipped!r}")  # explained by `failures`
-        self.best_score, self.best_step, self.skipped = score, step, skipped
+        self.best_score, self.best_step = state_dict["best_score"], state_dict["best_step"]
+        self.skipped = state_dict.get("skipped", 0)  # checkpoints of earlier versions do not count
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -157,7 +133,6 @@ class Checkpoints(Checkpoint):
             self.folder = folder[0]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._check_restored(trainer)
         if trainer.is_global_zero and not trainer.fast_dev_run:
             self._remove_partial()
         last = os.path.realpath(self.folder / "last.ckpt")
@@ -167,9 +142,7 @@ class Checkpoints(Checkpoint):
         # Lightning has installed handlers of its own by now, which would end the run without a checkpoint.
         self.signals.install()
         self.signals.may_save = True
-        trainer._signal_connector.received_sigterm = False
-        # … and would ask rank 0 before every batch, which waits for the device each time. `_agree` sees to it.
-        trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None
+        ignore_sigterm(trainer)  # `_agree` sees to it
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
@@ -209,7 +182,7 @@ class Checkpoints(Checkpoint):
         )
         if bad:
             self._report_bad_loss(trainer)
-        if trainer.is_last_batch or self._validation_follows(trainer):
+        if trainer.is_last_batch or validation_follows(trainer):
             return  # seen to at its start, or after the first step of the next epoch
         if stop or late or trainer.global_step - self._saved_step >= self.every_steps:
             self._save_last(trainer)
@@ -217,7 +190,7 @@ class Checkpoints(Checkpoint):
             self._stop(trainer)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
+        if trainer.sanity_checking:
             return
         self._in_validation = True
         self._save_last(trainer)
@@ -233,14 +206,14 @@ class Checkpoints(Checkpoint):
         if self.signals.received is None or trainer.sanity_checking:
             return
         if trainer.is_global_zero:
-            if isinstance(trainer.strategy.launcher, _SubprocessScriptLauncher):
+            if trainer.strategy.launcher is not None:
                 trainer.strategy.launcher.kill(signal.SIGKILL)
             self._stop(trainer)
         elif not isinstance(trainer.strategy.cluster_environment, LightningEnvironment):
             self._stop(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
+        if trainer.sanity_checking:
             return
         score = trainer.callback_metrics[self.monitor].item()
         is_best = self.best_score is None or score > self.best_score
@@ -269,32 +242,18 @@ class Checkpoints(Checkpoint):
 
     # --- parts -------------------------------------------------------------------------------------------------------
 
-    def _check_restored(self, trainer: pl.Trainer) -> None:
-        if trainer.ckpt_path is None:
-            return
-        schedule = trainer.lr_scheduler_configs[0].scheduler
-        if problem := restored_problem(trainer.optimizers[0], schedule):
-            raise InputError(
-                f"{trainer.ckpt_path} cannot be continued: {problem}; resume from another checkpoint, or start a new "
-                f"run from its weights with load_path={trainer.ckpt_path}"
-            )
-
     def _remove_partial(self) -> None:
-        """What a run that was killed while it wrote has left; each file may be as large as a checkpoint."""
+        """Removes what a run that was killed while it wrote has left; each file may be as large as a checkpoint."""
         for path in self.folder.glob(".*.tmp"):
             path.unlink(missing_ok=True)
 
     def _agree(self, *flags: bool) -> list[bool]:
-        """Whether each flag is set on any rank. Called by all ranks at the same point."""
+        """Tells for each flag whether it is set on any rank. Called by all ranks at the same point."""
         if not is_distributed():
             return list(flags)
         votes = torch.tensor(flags, dtype=torch.int32)
         dist.all_reduce(votes, op=dist.ReduceOp.MAX, group=self._host_group)
         return [bool(vote) for vote in votes]
-
-    def _validation_follows(self, trainer: pl.Trainer) -> bool:
-        loop = trainer.fit_loop
-        return loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
 
     def _save_last(self, trainer: pl.Trainer) -> None:
         self.losses.settle()
@@ -327,9 +286,9 @@ class Checkpoints(Checkpoint):
         step, questions = self._bad_step(trainer)
         self.skipped += 1
         self.losses.bad = None
-        if scaled and _optimizer_handles_unscaling(optimizer):
-            # The scaler has yet to look for gradients that are not finite, and insists on gradients to look at. It then
-            # leaves the step out by itself, and lowers its scale as it does after its own overflows.
+        if scaled and optimizer.defaults.get("fused"):
+            # A fused optimizer undoes the scale itself: the scaler has yet to look for gradients that are not finite,
+            # and insists on gradients to look at. It then leaves the step out, and lowers its scale as after overflows.
             for group in optimizer.param_groups:
                 for weight in group["params"]:
                     if weight.grad is not None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pytorch_lightning.trainer.connectors import checkpoint_connector
 
 from datasets.errors import InputError
 from modules.models.memory import full_memory
@@ -18,7 +17,7 @@ from modules.models.memory import full_memory
 from .stopping import StoppedError, StopSignals
 
 # What the disk says of writing.
-_WRITING = {getattr(errno, name) for name in ("ENOSPC", "EIO", "EROFS", "EDQUOT", "EACCES", "EPERM", "ESTALE", "EPIPE")}
+_WRITING = {getattr(errno, name) for name in ("ENOSPC", "EIO", "EROFS", "EDQUOT", "EACCES", "EPERM", "ESTALE")}
 # How gloo says that it reads from nobody any more.
 _LOST_RANK = re.compile(r"gloo.*(?:[Cc]onnection|[Tt]imed out|[Tt]imeout)|Connection (?:closed|reset) by peer")
 # How PyTorch says that the first rank could not take the port where the others are to find it.
@@ -27,15 +26,12 @@ _PORT_TAKEN = re.compile(r"failed to (?:listen|bind).*?port: (\d+).*EADDRINUSE",
 
 @contextlib.contextmanager
 def explained(
-    config: Mapping[str, Any],
-    resumed: Path | None = None,
-    folder: Path | None = None,
-    signals: StopSignals | None = None,
+    config: Mapping[str, Any], folder: Path | None = None, signals: StopSignals | None = None
 ) -> Iterator[None]:
-    """Errors from within come out as `explain` has them; those that it does not know as they are.
+    """Context in which errors become those of `explain`; what it does not know stays as it is.
 
     Args:
-        config, resumed, folder: as of `explain`.
+        config, folder: as of `explain`.
         signals: what asks to stop; ranks that were asked do not miss each other.
     """
     try:
@@ -43,21 +39,18 @@ def explained(
     except Exception as error:
         if signals is not None and signals.received is not None and _is_of_ranks(error):
             raise StoppedError(f"stopped by {signals.received.name}") from error
-        known = explain(error, config, resumed, folder)
+        known = explain(error, config, folder)
         if known is None:
             raise
         raise known from error
 
 
-def explain(
-    error: Exception, config: Mapping[str, Any], resumed: Path | None = None, folder: Path | None = None
-) -> InputError | None:
+def explain(error: Exception, config: Mapping[str, Any], folder: Path | None = None) -> InputError | None:
     """The error as one line with the way out, or None if it is none of those known here.
 
     Args:
         error: what ended the run.
         config: its settings.
-        resumed: the checkpoint that it was to go on from.
         folder: where the run writes.
     """
     text = str(error)
@@ -65,6 +58,8 @@ def explain(
         # Raised in a loader worker, it arrives with a traceback; its own last line is the message.
         inner = re.findall(r"InputError: (.+)", text)
         return InputError(inner[-1]) if inner else error
+    if isinstance(error.__cause__, OSError):  # Lightning takes an error of TensorBoard's file for one of the value
+        error = error.__cause__
     full = full_memory(error)
     if full == "GPU":
         return InputError(f"the GPU's memory is full; {_lower_memory(config)}")
@@ -83,8 +78,10 @@ def explain(
         return InputError(
             f"too many open files; raise their limit (ulimit -n) or lower num_workers (now {config['num_workers']})"
         )
+    if isinstance(error, BrokenPipeError):  # nobody reads the output any more: for `run_cli`
+        return None
     if isinstance(error, OSError) and error.strerror:
-        return InputError(f"{_where(error, folder)}{error.strerror}; what was whole before is whole still")
+        return InputError(f"{_where(error, folder)}{error.strerror}; files that were complete are unchanged")
     if port := _PORT_TAKEN.search(text):
         return InputError(
             f"port {port[1]} of this machine (MASTER_PORT), where the processes of the run are to meet, is taken, "
@@ -99,17 +96,11 @@ def explain(
             f"the processes of this run have lost each other ({reason[:200]}); if one of them ended with an error, it "
             f"stands above or in the log of its machine; mend that and {then}"
         )
-    if resumed is not None and _is_of_restoring(error):
-        return InputError(
-            f"{resumed} cannot be continued: the state of its training does not fit this network and these settings "
-            f"({type(error).__name__}: {text}); resume with the settings of that run, or start a new one from its "
-            f"weights with load_path={resumed}"
-        )
     return None
 
 
 def _where(error: OSError, folder: Path | None) -> str:
-    """Which file an error of the disk is about."""
+    """The file that an error of the disk is about, as the beginning of a message."""
     if error.filename:
         return f"{error.filename}: "
     if folder is None or error.errno not in _WRITING:
@@ -121,16 +112,10 @@ def _where(error: OSError, folder: Path | None) -> str:
 
 
 def _is_of_ranks(error: Exception) -> bool:
-    """Whether it was raised because another process of the run is gone."""
+    """True if it was raised because another process of the run is gone."""
     if isinstance(error, getattr(torch.distributed, "DistError", ())):
         return True
     return isinstance(error, RuntimeError) and _LOST_RANK.search(str(error)) is not None
-
-
-def _is_of_restoring(error: Exception) -> bool:
-    """Whether it was raised while Lightning gave loops, optimizer, schedule and callbacks their state back."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return any(Path(frame.filename) == Path(checkpoint_connector.__file__) for frame in frames)
 
 
 def _lower_memory(config: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What Sacred's observers (``-F FOLDER``) are told of a run beside its settings and its end."""
+"""Curves of a run for Sacred's observers (``-F FOLDER``)."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""The outcome of a command line, found before anything large is built: for a run, and for ``print_config``."""
+"""Resolves a command line before anything large is built: for a run, and for ``print_config``."""
 
 import os
 from collections.abc import Collection, Mapping, Sequence

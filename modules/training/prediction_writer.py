@@ -12,9 +12,10 @@ from datasets.files import check_writable, write_json
 
 
 def check_free(path: Path, overwrite: bool) -> None:
-    """To be asked before the work, not after it.
+    """Checks before the work that its predictions can be written.
 
-    Raises InputError when predictions of that name exist and may not be replaced, or cannot be written there.
+    Raises:
+        InputError: predictions of that name exist and may not be replaced, or cannot be written there.
     """
     if path.exists() and not path.is_dir() and not overwrite:
         raise InputError(f"{path} exists; add overwrite=True to replace it, or move it away")

@@ -1,4 +1,4 @@
-"""What a run says while it runs: a bar on a terminal, lines in a log file, nothing that cannot be acted on."""
+"""Output of a run: a bar on a terminal, lines in a log file, nothing that cannot be acted on."""
 
 import functools
 import logging

@@ -1,25 +1,21 @@
-"""Where a run writes: ``<log_dir>/<exp_name>_seed<seed>/version_<k>/`` with logs and ``checkpoints/``; predictions."""
+"""The folder of a run, ``<log_dir>/<exp_name>_seed<seed>/version_<k>/``: logs, ``checkpoints/``; and predictions."""
 
 import contextlib
 import csv
-import fcntl
 import os
 import re
-import socket
-import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning.core.saving import save_hparams_to_yaml
-from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
-from pytorch_lightning.loggers.csv_logs import ExperimentWriter
-from pytorch_lightning.loggers.logger import rank_zero_experiment
-from pytorch_lightning.utilities.rank_zero import rank_zero_only, rank_zero_warn
+import yaml
+from pytorch_lightning.loggers import Logger, TensorBoardLogger
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from datasets.errors import InputError
 from datasets.files import atomic_write
+from datasets.writing import locks
 from modules.checkpoints.reader import CheckpointFile, read_checkpoint
 
 CHECKPOINTS = "checkpoints"
@@ -27,7 +23,7 @@ CHECKPOINTS = "checkpoints"
 COMMON_NAMES = ("best", "last", "previous", "next")
 # From which to resume first. A next.ckpt is whole, and was to become last.ckpt when the run was killed.
 _NEWEST_FIRST = ("next", "last", "previous", "best")
-LOCK = ".lock"
+_ROWS_APART = 100  # steps after which rows of the log are written, if no checkpoint comes before
 
 
 def experiment_folder(log_dir: str | Path, exp_name: str, seed: int) -> Path:
@@ -71,36 +67,13 @@ def is_first_rank() -> bool:
     return rank == "0" and os.environ.get("NODE_RANK", "0") == "0"
 
 
-@contextlib.contextmanager
-def sole_writer(folder: Path) -> Iterator[None]:
-    """Keeps other runs out of a run's folder for as long as it lasts, or the process lives.
+def sole_writer(folder: Path) -> contextlib.AbstractContextManager[object]:
+    """Keeps other runs out of a run's folder, if this is the first rank.
 
-    For the first rank; to others it does nothing. File systems that know no locks let everybody in.
-
-    Raises:
+    Raises, when it is entered:
         InputError: another process holds the folder, or nothing can be written there.
     """
-    if not is_first_rank():
-        yield
-        return
-    path = folder / LOCK
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
-    try:
-        with contextlib.suppress(OSError):
-            try:
-                # Not flock: loader workers would inherit it, and hold it for a while after this process was killed.
-                fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                holder = " on ".join(os.pread(descriptor, 300, 0).decode(errors="replace").split()) or "unknown"
-                raise InputError(f"{folder} is being written by process {holder}; wait for it or stop it") from None
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()} {socket.gethostname()}\n".encode(), 0)
-        yield
-    finally:
-        os.close(descriptor)
+    return locks.sole_writer(folder / ".lock", folder) if is_first_rank() else contextlib.nullcontext()
 
 
 def find_checkpoint(resume_from: str, log_dir: str | Path, exp_name: str, seed: int) -> CheckpointFile | None:
@@ -124,7 +97,6 @@ def find_checkpoint(resume_from: str, log_dir: str | Path, exp_name: str, seed: 
         found = [path for path in found if _version(path.parent.parent) == newest]
     for path in found:
         try:
-            _check_regular(path)
             return _read_resumable(path)
         except InputError as error:
             rank_zero_only(print)(f"warning: {error}; going back to the checkpoint before it", flush=True)
@@ -143,16 +115,6 @@ def _newest_first(path: Path) -> tuple[int, int, str]:
     return -_version(path.parent.parent), age, path.name
 
 
-def _check_regular(path: Path) -> None:
-    """A pipe would be waited for."""
-    try:
-        mode = path.stat().st_mode
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    if not stat.S_ISREG(mode):
-        raise InputError(f"{path} is not a regular file")
-
-
 def _read_resumable(path: Path) -> CheckpointFile:
     file = read_checkpoint(path)
     if "loops" not in file.others or "optimizer_states" not in file.others or file.metadata is None:
@@ -167,7 +129,7 @@ def run_folder_of(checkpoint: Path) -> Path | None:
 
 
 def checkpoint_label(path: str | Path) -> str:
-    """What to call a checkpoint in a file name: its stem, and for the names that every run gives also the run's.
+    """Name of a checkpoint within a file name: its stem, and for the names that every run gives also the run's.
 
     ``anetqa.ckpt`` -> ``anetqa``; ``anetqa_seed0/version_2/checkpoints/best.ckpt`` -> ``anetqa_seed0_version_2_best``.
     """
@@ -187,119 +149,94 @@ def predictions_path(log_dir: str | Path, objective: str, datasets: Sequence[str
 
 @dataclass(frozen=True)
 class LogPosition:
-    """Up to where the log of a run holds good when it is resumed from a checkpoint; the rest will be written again."""
+    """The part of a log that stays when the run is resumed from a checkpoint; the rest will be written again."""
 
     step: int  # optimizer steps done
     validation_is_due: bool  # the validation after the last of them comes again
 
     @classmethod
     def of(cls, checkpoint: CheckpointFile) -> "LogPosition":
-        """Of a checkpoint of a training run. Raises InputError if it does not say."""
-        try:
-            done = checkpoint.others["global_step"]
-            loops = checkpoint.others["loops"]["fit_loop"]
-            validation = loops["epoch_loop.val_loop.batch_progress"]["total"]
-            counts = (done, validation["ready"], validation["completed"])
-        except (KeyError, TypeError):
-            counts = ()
-        if not counts or not all(type(count) is int for count in counts):
-            raise InputError(f"{checkpoint.path} does not say how far its run had come; resume from another checkpoint")
-        step, ready, completed = counts
-        return cls(step, ready > completed)
+        """The position of a checkpoint of a training run."""
+        loops = checkpoint.others["loops"]["fit_loop"]
+        validation = loops["epoch_loop.val_loop.batch_progress"]["total"]
+        return cls(checkpoint.others["global_step"], validation["ready"] > validation["completed"])
 
-    def holds(self, row: Mapping[str, str]) -> bool:
-        """Whether a row of ``metrics.csv`` stays; it is counted from step 0."""
-        step = row["step"]
-        if not re.fullmatch(r"[0-9]{1,18}", step) or int(step) >= self.step:
+    def holds(self, row: Mapping[str, Any]) -> bool:
+        """True if a row of ``metrics.csv`` stays; it is counted from step 0. One that a kill cut short does not."""
+        if None in row.values() or int(row["step"]) >= self.step:
             return False
-        is_last_validation = int(step) == self.step - 1 and any(row[name] for name in row if "val/" in name)
+        is_last_validation = int(row["step"]) == self.step - 1 and any(row[name] for name in row if "val/" in name)
         return not (self.validation_is_due and is_last_validation)
 
 
-class _Writer(ExperimentWriter):
-    """Lightning's, but what was written stays whole: its own empties a file to write it again."""
+class MetricsLog(Logger):
+    """``metrics.csv``, which a resumed run continues, and ``hparams.yaml``; what was written stays whole.
 
-    def _check_log_dir_exists(self) -> None:
-        """Lightning would delete the log of the run that is resumed here."""
-
-    def log_hparams(self, params: dict[str, Any]) -> None:
-        self.hparams.update(params)
-        file = Path(self.log_dir) / self.NAME_HPARAMS_FILE
-        beside = file.with_name(f".{file.name}.tmp")
-        try:
-            save_hparams_to_yaml(beside, self.hparams)
-            beside.replace(file)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                beside.unlink()
-            raise InputError(f"cannot write {file}: {error.strerror or error}") from error
-
-    def save(self) -> None:
-        if not self.metrics:
-            return
-        path = Path(self.metrics_file_path)
-        new = set().union(*self.metrics) - set(self.metrics_keys)
-        if new or not path.exists():
-            self.metrics_keys = sorted([*self.metrics_keys, *new])
-            before = _read_rows(path)[1] if path.exists() else []
-            _write_rows(path, self.metrics_keys, [*before, *self.metrics])
-        else:
-            _append_rows(path, self.metrics_keys, self.metrics)
-        self.metrics = []
-
-
-def _read_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Columns and rows; without rows that were cut short, or ran into the next."""
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        columns = list(reader.fieldnames or [])
-        return columns, [row for row in reader if None not in row and None not in row.values()]
-
-
-def _write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    with atomic_write(path) as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def _append_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    before = path.stat().st_size
-    try:
-        with path.open("a", newline="", encoding="utf-8") as file:
-            csv.DictWriter(file, columns).writerows(rows)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            os.truncate(path, before)
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-class ResumableCSVLogger(CSVLogger):
-    """Lightning's CSV log, which a resumed run continues.
+    (Lightning's `CSVLogger` deletes the log of the run before, and empties the file to write it again.)
 
     Args:
-        folder: of the run; ``metrics.csv`` lies in it.
+        folder: of the run.
         resumed: where it continues; None: a new run.
     """
 
+    name = version = None
+
     def __init__(self, folder: Path, resumed: LogPosition | None = None):
-        super().__init__(folder.parent.parent, folder.parent.name, folder.name)
+        super().__init__()
+        self.folder, self.path = folder, folder / "metrics.csv"
         self._resumed = resumed
+        self._columns: list[str] = []  # of the file; empty: nothing has been written by this process yet
+        self._rows: list[dict[str, Any]] = []  # to be written
 
-    @property
-    @rank_zero_experiment
-    def experiment(self) -> ExperimentWriter:
-        if self._experiment is None:
-            self._experiment = _Writer(self.log_dir)
-            metrics = Path(self._experiment.metrics_file_path)
-            if self._resumed is not None and metrics.exists():
-                self._experiment.metrics_keys = _keep_rows(metrics, self._resumed)
-        return self._experiment
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, *_: Any, **__: Any) -> None:
+        with atomic_write(self.folder / "hparams.yaml") as file:
+            yaml.safe_dump(dict(params), file)
 
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        assert step is not None  # Lightning always says it
+        self._rows.append({**metrics, "step": step})
+        if (step + 1) % _ROWS_APART == 0:
+            self.save()
+
+    @rank_zero_only
+    def save(self) -> None:
+        if not self._rows:
+            return
+        if new := set().union(*self._rows) - set(self._columns):
+            self._write_anew(new)
+        else:
+            self._append()
+        self._rows = []
+
+    @rank_zero_only
     def finalize(self, status: str) -> None:
         # What ended a run that failed is to be told, not that its log could not be written either.
         with contextlib.suppress(*([InputError] if status == "failed" else [])):
-            super().finalize(status)
+            self.save()
+
+    def _write_anew(self, new_columns: set[str]) -> None:
+        before: list[dict[str, Any]] = []
+        if self.path.exists():
+            with self.path.open(newline="", encoding="utf-8") as file:
+                before = [row for row in csv.DictReader(file) if self._resumed is None or self._resumed.holds(row)]
+        columns = sorted(new_columns.union(self._columns, *before[:1]))
+        with atomic_write(self.path) as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows([*before, *self._rows])
+        self._columns, self._resumed = columns, None
+
+    def _append(self) -> None:
+        before = self.path.stat().st_size
+        try:
+            with self.path.open("a", newline="", encoding="utf-8") as file:
+                csv.DictWriter(file, self._columns).writerows(self._rows)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.truncate(self.path, before)
+            raise InputError(f"cannot write {self.path}: {error.strerror or error}") from error
 
 
 class RunBoard(TensorBoardLogger):
@@ -310,26 +247,11 @@ class RunBoard(TensorBoardLogger):
             super().finalize(status)
 
 
-def _keep_rows(metrics: Path, position: LogPosition) -> list[str]:
-    """Drops the rows that no longer hold; returns the names of the columns. A file that is no log is put aside."""
-    try:
-        columns, rows = _read_rows(metrics)
-    except (UnicodeDecodeError, csv.Error):
-        columns, rows = [], []
-    if "step" not in columns or len(set(columns)) < len(columns):
-        aside = metrics.with_name(f"{metrics.stem}.damaged{metrics.suffix}")
-        metrics.replace(aside)
-        rank_zero_warn(f"{metrics} is damaged; it is kept as {aside.name}, and a new one begun")
-        return []
-    _write_rows(metrics, columns, filter(position.holds, rows))
-    return columns
-
-
 def run_loggers(folder: Path, resumed: LogPosition | None = None) -> list[Logger]:
     """TensorBoard and CSV, both in the run's folder, both continued by a resumed run."""
     parent, name, version = folder.parent.parent, folder.parent.name, folder.name
     purge_step = None if resumed is None else resumed.step
     return [
         RunBoard(parent, name, version, default_hp_metric=False, purge_step=purge_step),
-        ResumableCSVLogger(folder, resumed),
+        MetricsLog(folder, resumed),
     ]

@@ -1,4 +1,4 @@
-"""What a run logs beside loss and accuracy: rates, speed, memory, its settings, and answers to look at."""
+"""Logs beside loss and accuracy: rates, speed, memory, the settings, and answers to look at."""
 
 import shlex
 import sys
@@ -137,7 +137,7 @@ class RunLog(Callback):
 
 
 def memory(device: torch.device) -> dict[str, float]:
-    """How much the process, its machine and its GPU use; asks no GPU to finish its work."""
+    """Memory that the process, its machine and its GPU use; asks no GPU to finish its work."""
     values = {
         "memory/process_gib": psutil.Process().memory_info().rss / _GIB,
         "memory/machine_percent": psutil.virtual_memory().percent,

@@ -1,4 +1,4 @@
-"""Why a run ends before its end: a signal, a loss that is not a number, or the end of another of its processes."""
+"""Ends of a run before its end: a signal, a loss that is not finite, or the end of another of its processes."""
 
 import contextlib
 import os
@@ -13,10 +13,11 @@ from types import FrameType
 from typing import Any
 
 import torch
-from pytorch_lightning.strategies.launchers import subprocess_script
 from torch import Tensor
 
 from modules.config.rank_environment import FIRST_RANK
+
+from .private import rank_observer
 
 # What schedulers send before they kill (SIGTERM), what SLURM sends on request (SIGUSR1), and Ctrl-C.
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
@@ -180,37 +181,34 @@ _LONG_GRACE = 30.0  # the same for one that was asked to stop, or has said why i
 
 @contextlib.contextmanager
 def watch_ranks(signals: StopSignals) -> Iterator[None]:
-    """Within it a process that dies takes the others of its machine with it, and one of them says so.
+    """Ends the processes of a run on this machine when one of them dies, and says which.
 
     The first rank starts the others where neither torchrun nor SLURM does. While a rank connects, and on GPUs, it would
-    wait for half an hour for one that is gone; in a test it would not notice. Lightning's own observer kills the first
-    rank without a word.
+    wait for half an hour for one that is gone; in a test it would not notice.
 
     Args:
         signals: what asks to stop; ranks that were asked need not say that they miss another.
     """
     left = threading.Event()
     children: list[subprocess.Popen] = []
-    lightning_observer = subprocess_script._launch_process_observer
 
     def observe(started: list[subprocess.Popen]) -> None:
         children.extend(started)
         _start_thread("watch-ranks", _end_with_child, started, signals, left)
 
-    subprocess_script._launch_process_observer = observe
     if "LOCAL_RANK" not in os.environ:
         os.environ[FIRST_RANK] = str(os.getpid())  # for those that it may start
     elif FIRST_RANK in os.environ and os.environ["LOCAL_RANK"] != "0" and "TORCHELASTIC_RUN_ID" not in os.environ:
         _start_thread("watch-ranks", _end_with_parent, int(os.environ[FIRST_RANK]), signals, left)
     try:
-        yield
+        with rank_observer(observe):
+            yield
     except BaseException as error:
         left.set()
         _end_children(children, error)
         raise
     finally:
         left.set()
-        subprocess_script._launch_process_observer = lightning_observer
 
 
 def _start_thread(name: str, target: Callable[..., None], *arguments: Any) -> None:
@@ -224,16 +222,16 @@ def _end_with_parent(pid: int, signals: StopSignals, left: threading.Event) -> N
 
 
 def _end_with_child(children: list[subprocess.Popen], signals: StopSignals, left: threading.Event) -> None:
-    while not (ends := _bad_ends(children)):
+    while not (ends := failed_ranks(children)):
         if all(child.returncode == 0 for child in children):
             return
         time.sleep(1)
     _end_soon(ends[0], signals, left, children)
 
 
-def _bad_ends(children: list[subprocess.Popen]) -> list[str]:
-    """How those that did not end well have ended."""
-    first = int(os.environ.get("NODE_RANK", 0)) * (len(children) + 1) + 1
+def failed_ranks(children: list[subprocess.Popen]) -> list[str]:
+    """Descriptions of the processes that have ended with an error, or were killed."""
+    first = int(os.environ.get("NODE_RANK", "0")) * (len(children) + 1) + 1
     names = {-number: f"was killed by {number.name}" for number in signal.Signals}
     return [
         f"rank {rank} (process {child.pid}) {names.get(child.returncode, f'ended with code {child.returncode}')}"
@@ -261,11 +259,11 @@ def _end_soon(
 
 
 def _end_children(children: list[subprocess.Popen], error: BaseException) -> None:
-    """The first rank has an error: the others may end with theirs, and be named in it, or are killed."""
+    """Ends the other ranks after an error of the first; those that fail by themselves meanwhile are named in it."""
     deadline = time.monotonic() + 2
     while any(child.poll() is None for child in children) and time.monotonic() < deadline:
         time.sleep(0.05)
-    for end in _bad_ends(children):
+    for end in failed_ranks(children):
         error.add_note(end)
     for child in children:
         child.kill()

@@ -9,6 +9,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins.environments import LightningEnvironment
+from pytorch_lightning.strategies import DDPStrategy
 
 from modules.config.machine_checks import takes_slurm_for_a_machine
 from modules.models.precision import precision_plugin
@@ -30,7 +31,9 @@ def make_trainer(
         accelerator="gpu" if on_gpu else "cpu",
         devices=config["num_gpus"],
         num_nodes=config["num_nodes"],
-        strategy="ddp" if devices > 1 else "auto",
+        # Buffers are constants. DDP would send them before every forward pass, and in validation, where ranks have
+        # different numbers of batches, some would wait for a pass that never comes.
+        strategy=DDPStrategy(broadcast_buffers=False) if devices > 1 else "auto",
         max_epochs=config["max_epoch"] or -1,
         max_steps=config["max_steps"] or -1,
         accumulate_grad_batches=max(1, config["batch_size"] // (config["per_gpu_batchsize"] * devices)),

@@ -1,4 +1,4 @@
-"""When training stops to validate: counted in steps of the optimizer, so that it is the same on any number of GPUs."""
+"""Schedule of validations, counted in optimizer steps, so that it is the same on any number of GPUs."""
 
 import math
 from typing import Any
@@ -8,6 +8,11 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 _NEVER = 2**62  # batches
+
+
+def validation_follows(trainer: pl.Trainer) -> bool:
+    """True if `ValidationSchedule` has one follow the batch that has just ended."""
+    return trainer.val_check_batch == 1
 
 
 class ValidationSchedule(Callback):
@@ -24,7 +29,7 @@ class ValidationSchedule(Callback):
         self.interval = val_check_interval
 
     def is_due(self, step: int, step_in_epoch: int, steps_an_epoch: int) -> bool:
-        """Whether a validation follows a step; steps count from 1."""
+        """True if a validation follows a step; steps count from 1."""
         if isinstance(self.interval, int):
             return step > 0 and step % self.interval == 0
 

@@ -36,7 +36,6 @@ def checkpoint_cases(folder: Path, random: Generator) -> Iterator[Case]:
     content = torch.load(checkpoint, weights_only=True)
     yield from damaged_checkpoints(folder, random, content)
     yield from changed_checkpoints(folder, random, content)
-    yield from changed_resumed_checkpoints(folder, random, checkpoint)
 
 
 def saved(content: dict[str, Any], **options: Any) -> bytes:
@@ -122,32 +121,6 @@ WEIGHT_CHANGES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "sparse": torch.Tensor.to_sparse,
     "a view that repeats one number": lambda weight: weight.new_zeros(1).expand(weight.shape),
 }
-
-
-def changed_resumed_checkpoints(folder: Path, random: Generator, checkpoint: Path) -> Iterator[Case]:
-    """Checkpoints of a run that goes on for an epoch: the state of optimizer, schedule and loops is another."""
-    whole = torch.load(checkpoint, weights_only=True)
-    path = checkpoint.with_name("changed.ckpt")
-    path.write_bytes(checkpoint.read_bytes())
-
-    def read() -> str:
-        call_run(settings(folder, f"resume_from={path}", "max_epoch=2"))
-        return "resumed"
-
-    def reference() -> str:
-        raise ValueError("another outcome of a run that is resumed")
-
-    parts = ("loops", "optimizer_states", "lr_schedulers", "callbacks", "global_step", "epoch")
-    for part in parts:
-        if part not in whole:
-            continue
-        for _ in range(6):
-            what, changed = restructure({part: whole[part]}, random)
-            broken = {
-                **{key: whole[key] for key in whole if key != part},
-                **(changed if isinstance(changed, dict) else {}),
-            }
-            yield Case.of_file(f"resumed: {what}", path, saved(broken), read, reference)
 
 
 def word_cases(folder: Path, random: Generator) -> Iterator[Case]:

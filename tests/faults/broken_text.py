@@ -1,12 +1,8 @@
 """Broken annotations, vocabularies, predictions and logs."""
 
-import contextlib
 import csv
 import json
-import math
-import re
 import shutil
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,8 +14,6 @@ import eval
 from datamodules.qa import QADataModule
 from datasets.question_table import QuestionTable
 from datasets.sources import agqa, anetqa, msrvttqa, tgif, vatex
-from modules.evaluation.page.curves import read_run
-from modules.training.run_folder import LogPosition, ResumableCSVLogger
 from preproc import preproc_agqa, preproc_anetqa, preproc_tgif
 
 from .cases import Case, command, digest
@@ -327,46 +321,3 @@ def copy_cases(folder: Path, random: Generator) -> Iterator[Case]:
     for what, content in damage(whole, random, count=198):
         if len(content) != len(whole):  # it has no checksum: what is changed in place is for the disk to notice
             yield Case(what, read, reference, named="", path=copy, content=content, before=rows)
-
-
-def log_cases(folder: Path, random: Generator) -> Iterator[Case]:
-    """The log of a run, which the run goes on with when it is resumed after step 5, and ``eval.py`` draws."""
-    path = folder / "metrics.csv"
-    names = ("epoch", "step", "train/loss", "val/accuracy", "val/loss")
-    rows = [[0, step, f"{1 / (step + 1):.3}", "", ""] for step in range(8)]
-    rows[4][3:] = ["0.25", "1.5"]
-    path.write_text("".join(f"{','.join(map(str, row))}\n" for row in (names, *rows)))
-
-    def read() -> str:
-        run = Path.cwd() / "version_0"  # of this process alone
-        run.mkdir()
-        shutil.copy(path, run)
-        with warnings.catch_warnings(record=True) as warned:
-            warnings.simplefilter("always")
-            logger = ResumableCSVLogger(run, LogPosition(step=5, validation_is_due=False))
-            logger.log_metrics({"train/loss": 9.0}, step=5)
-            logger.save()
-        if warned:
-            (warning,) = warned
-            assert "is damaged; it is kept as metrics.damaged.csv" in str(warning.message)
-            assert (run / "metrics.damaged.csv").read_bytes() == path.read_bytes()
-            return f"listed: {warning.message}"
-        return digest(read_run(run).metrics)
-
-    def reference() -> str:
-        found: dict[str, dict[int, float]] = {}
-        with path.open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                whole = None not in row and None not in row.values()
-                if not whole or not re.fullmatch("[0-9]{1,18}", row["step"]) or int(row["step"]) >= 5:
-                    continue
-                for name in row.keys() - {"epoch", "step"}:
-                    with contextlib.suppress(ValueError):
-                        if math.isfinite(float(row[name])):
-                            named = name or f"Unnamed: {list(row).index(name)}"  # as pandas calls a column without name
-                            found.setdefault(named, {})[int(row["step"]) + 1] = float(row[name])
-        found.setdefault("train/loss", {})[6] = 9.0
-        return digest({name: sorted(values.items()) for name, values in sorted(found.items())})
-
-    for what, content in broken_csv(path.read_text(), random, structural=30, damaged=33):
-        yield Case.of_file(what, path, content, read, reference)

@@ -1,19 +1,12 @@
 """Groups and schedule against figures worked out by hand."""
 
-import copy
-
 import pytest
 import torch
 
 import modules  # noqa: F401
 from datasets.errors import InputError
 from modules.models.dest import DeST
-from modules.objectives.optimizer import (
-    build_optimizer,
-    freeze_parameters,
-    parameter_groups,
-    restored_problem,
-)
+from modules.objectives.optimizer import build_optimizer, freeze_parameters, parameter_groups
 from modules.objectives.settings import OptimizerSettings
 from tests.modules.models.test_dest import SMALL
 
@@ -109,71 +102,3 @@ def test_every_optimizer_steps(name):
     model(torch.ones(1, 2)).sum().backward()
     optimizer.step()
     assert not torch.equal(model.weight, before)
-
-
-class TestRestored:
-    @pytest.fixture(params=["adamw", "adam", "sgd"])
-    def stepped(self, request):
-        model = DeST(SMALL)
-        settings = OptimizerSettings(optim_type=request.param, warmup_steps=2)
-        optimizer, schedule = build_optimizer(model, settings, total_steps=10)
-        sum(parameter.square().sum() for parameter in model.frame_head.parameters()).backward()
-        optimizer.step()
-        schedule.step()
-        return model, settings, optimizer, schedule
-
-    def restore(self, stepped, change):
-        """What `restored_problem` says when this has been done to a checkpoint's state."""
-        model, settings, *done = stepped
-        states = [copy.deepcopy(part.state_dict()) for part in done]
-        change(*states)
-        fresh = build_optimizer(model, settings, total_steps=10)
-        for part, state in zip(fresh, states, strict=True):
-            part.load_state_dict(state)
-        return restored_problem(*fresh)
-
-    def test_whole(self, stepped):
-        assert self.restore(stepped, lambda optimizer, schedule: None) is None
-
-    @pytest.mark.parametrize("value", ["text", None, torch.zeros(3, 3, 3), [1.0]])
-    @pytest.mark.parametrize("of_all", [False, True])
-    def test_state_of_a_parameter(self, stepped, value, of_all):
-        def change(optimizer, schedule):
-            states = list(optimizer["state"].values())
-            for state in states if of_all else states[-1:]:
-                name = list(state)[-1]
-                if value is None:
-                    state["other"] = state.pop(name)
-                else:
-                    state[name] = value
-
-        problem = self.restore(stepped, change)
-        if value is None and of_all:
-            assert problem is None  # the kinds are PyTorch's affair
-        else:
-            assert "what is kept of one of the parameters 'head" in problem
-
-    @pytest.mark.parametrize("value", ["x", None, [], float("nan"), True])
-    @pytest.mark.parametrize("key", ["weight_decay", "lr", "betas", "momentum", "name"])
-    def test_settings_of_a_group(self, stepped, key, value):
-        if key not in stepped[2].param_groups[0] or (key == "name" and value == "x"):
-            pytest.skip("another optimizer, or a name")
-
-        def change(optimizer, schedule):
-            optimizer["param_groups"][0][key] = value
-
-        assert ("the name of a group" if key == "name" else f"{key} of the parameters 'base' is ") in self.restore(
-            stepped, change
-        )
-
-    @pytest.mark.parametrize("rates", [[], [[1.0]], None, ["x"]])
-    def test_schedule(self, stepped, rates):
-        def change(optimizer, schedule):
-            schedule["base_lrs"] = rates if rates is None else rates * len(schedule["base_lrs"])
-
-        assert "the learning rates that the schedule starts from are" in self.restore(stepped, change)
-
-    def test_step_of_the_schedule(self, stepped):
-        assert (
-            self.restore(stepped, lambda _, schedule: schedule.update(last_epoch="x")) == "the schedule's step is 'x'"
-        )

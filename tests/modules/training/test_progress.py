@@ -1,8 +1,6 @@
 import fcntl
 import os
-import shlex
 import struct
-import subprocess
 import sys
 import termios
 from types import SimpleNamespace
@@ -10,9 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 import modules.training.progress
-from datasets.errors import lasting_output
 from modules.training.progress import ProgressBar, ProgressLines, progress_callback
-from tests.kit.paths import ROOT
 
 
 @pytest.mark.parametrize(("columns", "kind"), [(100, ProgressBar), (0, ProgressLines)])
@@ -33,44 +29,6 @@ def test_lines_for_a_file(monkeypatch, tmp_path):
 def test_lines_for_nobody(monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
     assert type(progress_callback()) is ProgressLines
-
-
-SAY = """
-import sys
-import modules.training.progress
-from datasets.errors import lasting_output
-with lasting_output():
-    sys.stdin.readline()
-    for _ in range(3):
-        print("said", flush=True)
-    print("unflushed")
-    sys.stderr.write("through\\n")
-"""
-LOST = "standard output cannot be written ({}); going on without it\n"
-
-
-@pytest.mark.parametrize(
-    ("where", "said"),
-    [
-        (">/dev/full", LOST.format("No space left on device") + "through\n"),
-        (">&-", "through\n"),
-        ("| true", LOST.format("Broken pipe") + "through\n"),
-        (">/dev/null", "through\n"),
-    ],
-)
-def test_an_output_that_cannot_be_written_ends_nothing(where, said):
-    wait = "(sleep 1; echo)"  # until nobody reads
-    command = f"set -o pipefail; {wait} | {shlex.quote(sys.executable)} -c {shlex.quote(SAY)} {where}"
-    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, said)
-
-
-def test_an_output_is_given_back(capsys):
-    before = sys.stdout
-    with lasting_output():
-        print("said")
-    assert sys.stdout is before
-    assert capsys.readouterr().out == "said\n"
 
 
 class Reading:

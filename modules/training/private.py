@@ -1,0 +1,63 @@
+"""Names that Lightning and Sacred do not publish, each behind a function that says what it is for.
+
+`tests/modules/training/test_private.py` fails when an installed version has them no longer. The libraries are imported
+within the functions, as `config.py` needs Sacred's before it is worth waiting for Lightning.
+"""
+
+import contextlib
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
+
+
+def ignore_sigterm(trainer: "pl.Trainer") -> None:
+    """Keeps Lightning from ending a run on SIGTERM by itself; to be called when training starts.
+
+    It may have had the signal before our handlers were installed. And it would ask rank 0 about it before every batch,
+    which waits for the device each time.
+    """
+    trainer._signal_connector.received_sigterm = False
+    trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
+
+
+@contextlib.contextmanager
+def rank_observer(observe: Callable[[list[subprocess.Popen]], None]) -> Iterator[None]:
+    """Hands the processes that Lightning starts for the other ranks to `observe`.
+
+    Lightning's own observer kills this process without a word when one of them dies.
+    """
+    from pytorch_lightning.strategies.launchers import subprocess_script
+
+    before = subprocess_script._launch_process_observer
+    subprocess_script._launch_process_observer = observe
+    try:
+        yield
+    finally:
+        subprocess_script._launch_process_observer = before
+
+
+def parse_values_with(parse: Callable[[str], Any]) -> None:
+    """Has Sacred read the values of the command line by `parse`, wherever they stand.
+
+    Its own function hands literals to jsonpickle, for which ``{'py/reduce': …}`` is a call of any function.
+    """
+    from sacred import arg_parser
+
+    arg_parser._convert_value = parse
+
+
+def settings_of_words(words: Sequence[str]) -> dict[str, Any]:
+    """The ``key=value`` among the words after ``with``, as Sacred will read them; parts of a setting as a dict."""
+    from sacred.arg_parser import get_config_updates
+
+    return get_config_updates(words)[0]
+
+
+def nest(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """``{"a.b": 1}`` as ``{"a": {"b": 1}}``, as Sacred has it."""
+    from sacred.utils import convert_to_nested_dict
+
+    return convert_to_nested_dict(dict(settings))

@@ -1,0 +1,46 @@
+"""The installed Lightning and Sacred still have the names that `modules/training/private.py` uses."""
+
+import inspect
+import re
+from pathlib import Path
+
+import pytorch_lightning as pl
+from pytorch_lightning.loops.training_epoch_loop import _TrainingEpochLoop
+from pytorch_lightning.strategies.launchers import subprocess_script
+
+from modules.training import private
+from modules.training.private import ignore_sigterm, nest, parse_values_with, rank_observer, settings_of_words
+
+
+def test_sigterm():
+    trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    trainer._signal_connector.received_sigterm = True
+    assert trainer.received_sigterm
+    ignore_sigterm(trainer)
+    assert not trainer.received_sigterm
+    assert "self._broadcast_sigterm_tensor()" in inspect.getsource(_TrainingEpochLoop.advance)
+
+
+def test_observer_of_ranks():
+    before = subprocess_script._launch_process_observer
+    with rank_observer(print):
+        assert subprocess_script._launch_process_observer is print
+    assert subprocess_script._launch_process_observer is before
+    launch = inspect.getsource(subprocess_script._SubprocessScriptLauncher.launch)
+    assert "_launch_process_observer(self.procs)" in launch
+
+
+def test_words_as_sacred_reads_them(monkeypatch):
+    from sacred import arg_parser
+
+    monkeypatch.setattr(arg_parser, "_convert_value", arg_parser._convert_value)  # given back at the end
+    parse_values_with(str.upper)
+    assert settings_of_words(["a=x", "recipe", "b.c=y"]) == {"a": "X", "b": {"c": "Y"}}
+    assert nest({"a": 1, "b.c": 2, "b.d": {"e": 3}}) == {"a": 1, "b": {"c": 2, "d": {"e": 3}}}
+
+
+def test_no_private_name_stands_elsewhere():
+    root = Path(private.__file__).parents[2]
+    paths = {root / "run.py", root / "config.py", *Path(private.__file__).parent.glob("*.py")}
+    for path in paths - {Path(private.__file__)}:
+        assert not re.findall(r"(?<!self)(?<!os)\._[a-z]\w*", path.read_text()), path
