@@ -3,7 +3,7 @@
 import pytest
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.plugins import MixedPrecision
+from pytorch_lightning.plugins import MixedPrecision, Precision
 
 import run  # noqa: F401  (brings the commands)
 from config import run_command_line
@@ -22,8 +22,9 @@ def scaler(monkeypatch) -> torch.amp.GradScaler:
     """Runs train on the CPU as they do on a GPU with precision=16."""
     trainer, scaler = pl.Trainer, torch.amp.GradScaler("cpu")
 
-    def make_trainer(precision, plugins, **options):
-        return trainer(plugins=[*plugins, MixedPrecision("16-mixed", "cpu", scaler)], **options)
+    def make_trainer(plugins, **options):
+        others = [plugin for plugin in plugins if not isinstance(plugin, Precision)]
+        return trainer(plugins=[*others, MixedPrecision("16-mixed", "cpu", scaler)], **options)
 
     monkeypatch.setattr(pl, "Trainer", make_trainer)
     return scaler
