@@ -1,31 +1,16 @@
 """Frames to tokens: ALBEF's ViT, which is timm's ``vit_base_patch16_384`` at the published size."""
 
 import torch
-from timm.models.vision_transformer import Attention, VisionTransformer
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
-
-from .attention import attend
 
 # Of CLIP's preprocessing, which the published code uses.
 PIXEL_MEAN = (0.48145466, 0.4578275, 0.40821073)
 PIXEL_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
-class ImageAttention(Attention):
-    """timm's self-attention, by `attend`."""
-
-    def forward(self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False) -> Tensor:
-        """``[B, T, D]`` -> ``[B, T, D]``; every token sees every other, the other arguments are timm's."""
-        assert attn_mask is None and not is_causal
-        query, key, value = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
-        return self.proj(attend(query, key, value).transpose(1, 2).flatten(2))
-
-
 class ImageEncoder(VisionTransformer):
     """A ViT whose every token is used: CLS and patches, after the final norm."""
-
-    pixel_mean: Tensor
-    pixel_std: Tensor
 
     def __init__(
         self, image_size: int, patch_size: int, width: int, depth: int, num_heads: int, mlp_ratio: float = 4.0
@@ -39,12 +24,11 @@ class ImageEncoder(VisionTransformer):
             mlp_ratio=mlp_ratio,
             num_classes=0,
             global_pool="",
-            attn_layer=ImageAttention,
         )
         for name, value in (("pixel_mean", PIXEL_MEAN), ("pixel_std", PIXEL_STD)):
             self.register_buffer(name, torch.tensor(value).view(3, 1, 1), persistent=False)
 
-    def forward(self, images: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(self, images: Tensor) -> Tensor:
         """Images to tokens.
 
         Args:

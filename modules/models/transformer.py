@@ -14,6 +14,7 @@ attend to the M memories, and both readings are the same storage. With the quest
 two would copy all states in every layer.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import cast
 
@@ -23,7 +24,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from .attention import attend, attention_weights
 from .precision import rounded_once
 from .transfer import send_numbers
 
@@ -88,10 +88,13 @@ class Attention(nn.Module):
         """
         weights = None
         if return_attention:
-            weights = attention_weights(query, key_value[0], mask).detach().requires_grad_()
+            scores = query @ key_value[0].mT / math.sqrt(query.shape[-1])
+            scores = scores if mask is None else scores.masked_fill(~mask, -math.inf)
+            weights = scores.softmax(-1).detach().requires_grad_()
             context = weights @ key_value[1]
         else:
-            context = attend(query, *key_value, mask, self.dropout if self.training else 0.0)
+            dropout = self.dropout if self.training else 0.0
+            context = F.scaled_dot_product_attention(query, *key_value, attn_mask=mask, dropout_p=dropout)
         return context.transpose(1, 2).flatten(2), weights
 
     def forward(self, hidden: Tensor, mask: Tensor | None, num_queries: int | None = None) -> Tensor:
