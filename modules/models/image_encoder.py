@@ -12,6 +12,9 @@ PIXEL_STD = (0.26862954, 0.26130258, 0.27577711)
 class ImageEncoder(VisionTransformer):
     """A ViT whose every token is used: CLS and patches, after the final norm."""
 
+    pixel_mean: Tensor
+    pixel_std: Tensor
+
     def __init__(
         self, image_size: int, patch_size: int, width: int, depth: int, num_heads: int, mlp_ratio: float = 4.0
     ):
