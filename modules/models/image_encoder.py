@@ -31,7 +31,7 @@ class ImageEncoder(VisionTransformer):
         for name, value in (("pixel_mean", PIXEL_MEAN), ("pixel_std", PIXEL_STD)):
             self.register_buffer(name, torch.tensor(value).view(3, 1, 1), persistent=False)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:  # type: ignore[override]  # timm's takes a mask, too
         """Images to tokens.
 
         Args:
