@@ -19,7 +19,7 @@ from .files import atomic_write
 # A row and where it stands in its file ("line 7", "record 'x'"), for messages.
 Row = tuple[str, dict[str, Any]]
 
-_CACHE_FORMAT = b"2"  # changes with what a copy holds, so that older ones are made again
+_CACHE_FORMAT = b"3"  # changes with what a copy holds, so that older ones are made again
 _CHECKSUM_BYTES = 4
 _ROWS_PER_CHUNK = 1 << 12
 _TEXT_COLUMNS = ("qid", "question", "answer", "video_id")

@@ -28,7 +28,7 @@ from tqdm import tqdm
 from datasets.errors import InputError, run_cli
 from datasets.json_stream import iterate_json_object
 from datasets.question_table import text_problem, video_id_problem
-from datasets.sources.agqa import FIELDS, SOURCE, flags_among, record_problem
+from datasets.sources.agqa import FIELDS, OPTIONAL, SOURCE, flags_among, record_problem
 from datasets.writing.staging import add_output_folder, staged
 from preproc.make_vocabulary import make_vocabulary
 
@@ -144,7 +144,8 @@ def _entries(path: Path, shorten: Callable[[dict, str], str]) -> Iterator[tuple[
 
 
 def _slim(record: dict[str, Any], text: str) -> str:
-    return json.dumps({name: record[name] for name in (*FIELDS, *flags_among(tuple(record)))})
+    optional = [name for name in OPTIONAL if record.get(name) is not None]
+    return json.dumps({name: record[name] for name in (*FIELDS, *optional, *flags_among(tuple(record)))})
 
 
 def _whole(record: dict[str, Any], text: str) -> str:
