@@ -108,7 +108,7 @@ def _by_name(title: str, kind: type[OneOf] | type[AnyOf], column: str, names: tu
 
 
 _ANSWER_TYPE = _by_name("answer type", OneOf, "ans_type", ANSWER_TYPES)
-_INDIRECT = Flags("indirect references, recall", INDIRECT_REFERENCE, prefix="i_")
+_INDIRECT = Flags("indirect reference, recall", INDIRECT_REFERENCE, prefix="i_")
 
 SOURCE = QASource(
     name="agqa",
@@ -128,5 +128,5 @@ SOURCE = QASource(
         Numbers("number of steps", "steps"),
     ),
     within=_ANSWER_TYPE,
-    if_right=(IfRight("indirect references, precision", _INDIRECT, "direct_equiv"),),
+    if_right=(IfRight("indirect reference, precision", _INDIRECT, "direct_equiv"),),
 )

@@ -81,7 +81,7 @@ class TestAGQA:
         assert counts["semantic"] == {"object": 1, "relation": 1, "action": 0}
         assert counts["answer type"] == {"binary": 2, "open": 0}
         assert counts["novel compositions"] == {"all novel compositions": 0, "sequencing": 1, "nc_other": 2}
-        assert counts["indirect references, recall"] == {"all indirect references": 1, "object": 0}
+        assert counts["indirect reference, recall"] == {"all indirect references": 1, "object": 0}
         assert counts["number of steps"] == {"3": 1}
         assert counts["compositional steps"] == {"more steps": 2}
 
@@ -93,7 +93,7 @@ class TestAGQA:
     def test_flags_are_optional(self, tmp_path):
         record = {name: AGQA_RECORD[name] for name in agqa.FIELDS}
         counts = members(agqa.SOURCE, self.read(tmp_path, {"a": record}))
-        assert counts["novel compositions"] == counts["indirect references, recall"] == {}
+        assert counts["novel compositions"] == counts["indirect reference, recall"] == {}
         assert counts["number of steps"] == {}
 
     @pytest.mark.parametrize(

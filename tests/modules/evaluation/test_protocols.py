@@ -81,7 +81,7 @@ def without_prior(score):
 def test_recall_and_precision_of_indirect_references(scored):
     _, records, files, data = scored
     for given, entry in zip(files, data["predictions"], strict=True):
-        recall, precision = (entry["scores"][f"indirect references, {name}"] for name in ("recall", "precision"))
+        recall, precision = (entry["scores"][f"indirect reference, {name}"] for name in ("recall", "precision"))
         assert list(recall)[:4] == list(precision)[:4] == list(KINDS.values())
         for flag, label in KINDS.items():
 
@@ -127,11 +127,11 @@ def test_every_breakdown_for_binary_and_open_questions(scored):
             assert without_prior(groups["overall"]["all"]) == accuracy(
                 records, given, lambda one, kind=kind: one["ans_type"] == kind
             )
-            assert without_prior(groups["indirect references, recall"]["object"]) == accuracy(
+            assert without_prior(groups["indirect reference, recall"]["object"]) == accuracy(
                 records, given, lambda one, kind=kind: one["i_obj"] and one["ans_type"] == kind
             )
-        parts = [groups["indirect references, precision"]["action"] for groups in entry["within"].values()]
-        whole = entry["scores"]["indirect references, precision"]["action"]
+        parts = [groups["indirect reference, precision"]["action"] for groups in entry["within"].values()]
+        whole = entry["scores"]["indirect reference, precision"]["action"]
         for name in ("questions", "correct"):
             assert sum(part[name] for part in parts) == whole[name]
 
@@ -147,15 +147,13 @@ def test_by_number_of_steps(scored):
 def test_page_and_runs_show_them(scored, capsys):
     folder, _, _, data = scored
     page = (folder / "page.html").read_text()
-    precision = data["predictions"][1]["scores"]["indirect references, precision"]["object"]
+    precision = data["predictions"][1]["scores"]["indirect reference, precision"]["object"]
     assert f"<b>{precision['accuracy']:.2f}</b>" in page
     assert f"open: {data['predictions'][0]['within']['open']['semantic']['object']['accuracy']:.2f}" in page
     words = [f"m={folder / 'p0.json'},{folder / 'p1.json'}", folder / "data" / "test.json"]
     assert evaluation.main(["agqa", *map(str, words), "--json", str(folder / "m.json")]) == 0
-    of_runs = [one["scores"]["indirect references, precision"]["object"]["accuracy"] for one in data["predictions"]]
-    mean = json.loads((folder / "m.json").read_text())["models"][0]["scores"]["indirect references, precision"][
-        "object"
-    ]
+    of_runs = [one["scores"]["indirect reference, precision"]["object"]["accuracy"] for one in data["predictions"]]
+    mean = json.loads((folder / "m.json").read_text())["models"][0]["scores"]["indirect reference, precision"]["object"]
     assert mean["mean"] == pytest.approx(sum(of_runs) / 2)
     assert f"{sum(of_runs) / 2:.2f} ± " in capsys.readouterr().out
 

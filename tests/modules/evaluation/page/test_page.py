@@ -207,7 +207,11 @@ def test_a_single_model_without_frames_and_logs(folder, tmp_path, capsys):
         "Examples",
         "Method",
     ]
-    assert {title for title, _ in read.data["questions"]["categories"]} == {"type", "official group", "answer in this split"}
+    assert {title for title, _ in read.data["questions"]["categories"]} == {
+        "type",
+        "official group",
+        "answer in this split",
+    }
 
 
 def test_missing_predictions_are_said(folder, tmp_path):
