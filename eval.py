@@ -5,9 +5,9 @@
     python eval.py anet base=result/A1.json,result/A2.json trm=result/B1.json,result/B2.json data/anetqa/test.csv
     python eval.py anet result/A.json result/B.json data/anetqa/test.csv --report out.html --frames data/anetqa/frames
 
-A prediction file is a list of {"qid", "answer"} and, where ten answers are predicted, "answer10", the best first; or
-that of ActivityNet-QA's own evaluation, Video-ChatGPT, Video-LLaVA or lmms-eval. It answers every question of
-GROUNDTRUTH, the test split as preprocessed, exactly once. Answers are compared as they are.
+A prediction file is a list of {"qid", "answer"} and, where ten answers are predicted, "answer10", the best first; or a
+file of ActivityNet-QA's own evaluation, Video-ChatGPT, Video-LLaVA or lmms-eval. It answers every question of the test
+split as preprocessed (GROUNDTRUTH) exactly once. Answers are compared as they are.
 """
 
 import argparse

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .breakdowns import Breakdown
+from .breakdowns import Breakdown, IfRight
 from .errors import InputError, explained
 from .files import read_json, reading
 from .json_stream import iterate_json_object
@@ -35,6 +35,8 @@ class QASource:
         feature_key: key of a video in `<name>.h5`, with `{video_id}` to fill in.
         num_answers_in_predictions: how many of the best answers a prediction lists; 1: only the best.
         breakdowns: the groups of questions that `eval.py` reports.
+        within: categories within which every breakdown is reported once more.
+        if_right: groups whose scores are over questions that depend on what else a model has right.
     """
 
     name: str
@@ -44,6 +46,8 @@ class QASource:
     feature_key: str
     num_answers_in_predictions: int
     breakdowns: tuple[Breakdown, ...]
+    within: Breakdown | None = None
+    if_right: tuple[IfRight, ...] = ()
 
 
 def read_vocabulary(path: str | os.PathLike) -> list[str]:

@@ -89,5 +89,66 @@ class Flags:
         }
 
 
+@dataclass(frozen=True)
+class Numbers:
+    """A column of whole numbers, each of which that occurs is a category.
+
+    Attributes:
+        title: heading of the group.
+        column: name of the column.
+    """
+
+    title: str
+    column: str
+
+    def members(self, table: "QuestionTable") -> dict[str, np.ndarray]:
+        numbers = pc.fill_null(table.column(self.column), -1).to_numpy(zero_copy_only=False)
+        return {str(number): numbers == number for number in np.unique(numbers) if number >= 0}
+
+
+@dataclass(frozen=True)
+class Merged:
+    """Several values of a column under one label.
+
+    Attributes:
+        title: heading of the group.
+        column: name of the column (dictionary-encoded strings).
+        values: label -> values.
+    """
+
+    title: str
+    column: str
+    values: Mapping[str, tuple[str, ...]]
+
+    def members(self, table: "QuestionTable") -> dict[str, np.ndarray]:
+        column = table.column(self.column)
+        known = column.dictionary.to_pylist()
+        codes = pc.fill_null(column.indices, -1).to_numpy(zero_copy_only=False)
+        return {
+            label: np.isin(codes, [code for code, value in enumerate(known) if value in values])
+            for label, values in self.values.items()
+        }
+
+
+@dataclass(frozen=True)
+class IfRight:
+    """Questions that have a companion, of which a model's score is over those whose companion it has answered right.
+
+    Attributes:
+        title: heading of the group.
+        among: the categories.
+        column: name of the column that holds the companion's question id, or null.
+    """
+
+    title: str
+    among: Breakdown
+    column: str
+
+    def companions(self, table: "QuestionTable") -> np.ndarray:
+        """int [N]: the row of each question's companion; -1 where it has none in this table."""
+        rows = pc.index_in(table.column(self.column), value_set=table.column("qid"))
+        return pc.fill_null(rows, -1).to_numpy(zero_copy_only=False)
+
+
 def _with_others(labels: Mapping[str, str], values: Iterable[str]) -> list[tuple[str, str]]:
     return [*labels.items(), *((value, value) for value in sorted(values) if value not in labels)]

@@ -18,7 +18,7 @@ from .names import video_id_problem
 # A row and where it stands in its file ("line 7", "record 'x'"), for messages.
 Row = tuple[str, dict[str, Any]]
 
-_CACHE_FORMAT = b"3"  # changes with what a copy holds, so that older ones are made again
+_CACHE_FORMAT = b"4"  # changes with what a copy holds, so that older ones are made again
 _ROWS_PER_CHUNK = 1 << 12
 _TEXT_COLUMNS = ("qid", "question", "answer", "video_id")
 

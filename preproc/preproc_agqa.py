@@ -136,10 +136,14 @@ def _entries(path: Path, full: bool) -> Iterator[tuple[bytes, dict[str, Any]]]:
             if problem is not None:
                 raise InputError(f"{path}, record {qid!r}: {problem}")
             seen.add(qid)
-            kept = record if full else {name: record[name] for name in (*FIELDS, *flags_among(tuple(record)))}
-            yield f"{json.dumps(qid)}: {json.dumps(kept)}".encode(), record
+            yield f"{json.dumps(qid)}: {json.dumps(record if full else _slim(record))}".encode(), record
     if not seen:
         raise InputError(f"{path} has no questions")
+
+
+def _slim(record: dict[str, Any]) -> dict[str, Any]:
+    optional = [name for name in OPTIONAL if record.get(name) is not None]
+    return {name: record[name] for name in (*FIELDS, *optional, *flags_among(tuple(record)))}
 
 
 @run_cli

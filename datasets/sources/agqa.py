@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from ..annotations import QASource, QuestionTable, json_object_rows, read_table
-from ..breakdowns import AnyOf, Breakdown, Flags, OneOf
+from ..breakdowns import AnyOf, Breakdown, Flags, IfRight, Numbers, OneOf
 from ..errors import InputError
 from ..question_table import Row, text_problem
 
@@ -36,17 +36,24 @@ NOVEL_COMPOSITION = {
     "nc_dur": "duration",
     "nc_objrel": "object-relationship",
 }
-INDIRECT_REFERENCE = {"i_obj": "object", "i_rel": "relationship", "i_act": "action", "i_temp": "temporal"}
+INDIRECT_REFERENCE = {
+    "indirect": "all indirect references",
+    "i_obj": "object",
+    "i_rel": "relationship",
+    "i_act": "action",
+    "i_temp": "temporal",
+}
 MORE_STEPS = {"more_steps": "more steps"}
 
-# What every record has, of all that training and evaluation read; the flags (see `is_flag`) are optional.
+# What every record has, of all that training and evaluation read; OPTIONAL and flags (see `is_flag`) some have.
 _TEXTS = ("question", "answer", "video_id", "semantic", "structural", "ans_type")
 FIELDS = (*_TEXTS, "global")
+OPTIONAL = ("steps", "direct_equiv")  # number of compositional steps; the same question without indirect references
 
 
 def is_flag(name: str) -> bool:
     """Tells whether a field of a record says if the question is in one of AGQA's further splits."""
-    return name in ("novel_comp", "more_steps") or name.startswith(("nc_", "i_"))
+    return name in ("novel_comp", "more_steps", "indirect") or name.startswith(("nc_", "i_"))
 
 
 @functools.lru_cache(256)
@@ -56,7 +63,7 @@ def flags_among(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def record_problem(record: Mapping[str, Any]) -> str | None:
-    """Says what is wrong unless the record has FIELDS, and its flags are 0, 1 or null; None when nothing is."""
+    """Says what is wrong with FIELDS, OPTIONAL or the flags of a record; None when nothing is."""
     return text_problem(record, _TEXTS) or _label_problem(record)
 
 
@@ -64,6 +71,10 @@ def _label_problem(record: Mapping[str, Any]) -> str | None:
     categories = record.get("global")
     if not isinstance(categories, list) or not all(isinstance(name, str) for name in categories):
         return f"'global' is {categories!r}, not a list of texts" if "global" in record else "no 'global'"
+    if not isinstance(record.get("steps"), int | None):
+        return f"'steps' is {record['steps']!r}, not a number"
+    if not isinstance(record.get("direct_equiv"), str | None):
+        return f"'direct_equiv' is {record['direct_equiv']!r}, not a question id or null"
     for name in flags_among(tuple(record)):
         if not isinstance(record[name], int | None):
             return f"{name!r} is {record[name]!r}, not 0 or 1"
@@ -71,12 +82,14 @@ def _label_problem(record: Mapping[str, Any]) -> str | None:
 
 
 def read_questions(path: str | Path) -> QuestionTable:
-    """Reads `{qid: record}` with FIELDS and flags. Raises InputError when it is anything else."""
+    """Reads `{qid: record}` with FIELDS, OPTIONAL and flags. Raises InputError when it is anything else."""
     columns = {
         "global": pa.list_(pa.string()),
         "semantic": pa.string(),
         "structural": pa.string(),
         "ans_type": pa.string(),
+        "steps": pa.int32(),
+        "direct_equiv": pa.large_string(),
     }
     return read_table(path, "agqa", _rows, columns, is_flag)
 
@@ -94,6 +107,9 @@ def _by_name(title: str, kind: type[OneOf] | type[AnyOf], column: str, names: tu
     return kind(title, column, {name: name for name in names})
 
 
+_ANSWER_TYPE = _by_name("answer type", OneOf, "ans_type", ANSWER_TYPES)
+_INDIRECT = Flags("indirect reference, recall", INDIRECT_REFERENCE, prefix="i_")
+
 SOURCE = QASource(
     name="agqa",
     split_files={"train": "train.json", "val": "val.json", "test": "test.json"},
@@ -105,9 +121,12 @@ SOURCE = QASource(
         _by_name("reasoning (global)", AnyOf, "global", GLOBAL),
         _by_name("semantic", OneOf, "semantic", SEMANTIC),
         _by_name("structural", OneOf, "structural", STRUCTURAL),
-        _by_name("answer type", OneOf, "ans_type", ANSWER_TYPES),
+        _ANSWER_TYPE,
         Flags("novel compositions", NOVEL_COMPOSITION, prefix="nc_"),
-        Flags("indirect references", INDIRECT_REFERENCE, prefix="i_"),
+        _INDIRECT,
         Flags("compositional steps", MORE_STEPS),
+        Numbers("number of steps", "steps"),
     ),
+    within=_ANSWER_TYPE,
+    if_right=(IfRight("indirect reference, precision", _INDIRECT, "direct_equiv"),),
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from ..annotations import QASource, QuestionTable, csv_rows, read_table
-from ..breakdowns import OneOf
+from ..breakdowns import Merged, OneOf
 from ..errors import InputError
 
 COLUMNS = ("qid", "question", "answer", "video_id", "type")
@@ -45,5 +45,8 @@ SOURCE = QASource(
     frame_directory="v_{video_id}",
     feature_key="{video_id}",
     num_answers_in_predictions=10,
-    breakdowns=(OneOf("type", "type", QUESTION_TYPES),),
+    breakdowns=(
+        OneOf("type", "type", QUESTION_TYPES),
+        Merged("official group", "type", {"Free (types 3 to 8)": tuple("345678")}),
+    ),
 )

@@ -9,6 +9,7 @@ import numpy as np
 from datasets.question_table import QuestionTable
 
 from .bootstrap import Interval, ratio_interval, resampled_sums, sums_by_video
+from .conditional import Conditional
 from .permutation import sign_flip_p_value
 
 Members = Mapping[str, Mapping[str, np.ndarray]]  # title -> label -> bool [N]
@@ -84,6 +85,25 @@ class Comparison:
     def rows(self, members: Members) -> dict[str, list[Row]]:
         """Accuracy of each model in each category: title -> a row for each label."""
         return self._rows(members, self.correct)
+
+    def conditional_rows(self, conditional: Mapping[str, Mapping[str, Conditional]]) -> dict[str, list[Row]]:
+        """As `rows`, of categories that have other questions for each model; `questions` are those that can count."""
+        categories = [one for labels in conditional.values() for one in labels.values()]
+        runs = range(len(self.correct))
+        estimates = iter(
+            self._estimate(
+                (one.chosen[run] & self.correct[run], one.chosen[run] & self.answered[run])
+                for one in categories
+                for run in runs
+            )
+        )
+        return {
+            title: [
+                Row(label, int(np.count_nonzero(one.candidates)), [next(estimates) for _ in runs])
+                for label, one in labels.items()
+            ]
+            for title, labels in conditional.items()
+        }
 
     def above(self, reference: np.ndarray, members: Members) -> dict[str, list[Row]]:
         """Accuracy - share that `reference` (bool [N]) has right of the questions that the model has answered."""

@@ -112,13 +112,14 @@ class RunStatistics:
         self.answered, self.correct = list(answered), list(correct)
 
     def spreads(self, mask: np.ndarray) -> list[Spread]:
-        """Of each model, on the questions of a mask (bool [N])."""
+        """Of each model, on the questions of a mask: bool [N], or one for each run, bool [runs, N]."""
+        masks = np.broadcast_to(mask, (len(self.correct), self.correct[0].shape[0]))
         spreads = []
         for place, model in enumerate(self.models):
-            found = [self._percent(run, mask & self.answered[run]) for run in model.runs]
+            found = [self._percent(run, masks[run] & self.answered[run]) for run in model.runs]
             known = [one for one in found if one is not None]
             sd = float(np.std(known, ddof=1)) if len(known) > 1 else None
-            resamples = self._resamples(place, [mask & self.answered[run] for run in model.runs])
+            resamples = self._resamples(place, [masks[run] & self.answered[run] for run in model.runs])
             spreads.append(Spread(float(np.mean(known)) if known else None, sd, _interval(resamples)))
         return spreads
 

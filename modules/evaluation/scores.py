@@ -14,6 +14,7 @@ from datasets.annotations import QASource
 from datasets.errors import InputError
 from datasets.question_table import QuestionTable
 
+from .conditional import Conditional, find_conditional, in_order
 from .predictions import Predictions, read_predictions, short_names
 from .priors import QUESTION_ONLY, Priors, find_priors
 from .runs import Difference, Model, RunStatistics, Spread, find_runs, spreads_by_category
@@ -91,6 +92,8 @@ class Report:
         models: whose runs the prediction files are; mostly one each.
         differences: between any two models.
         spreads: title -> label -> a spread for each model; empty unless a model has several runs.
+        conditional: title -> label -> a category, see `Conditional`; these titles are in `groups`, not in `members`.
+        within: label -> title -> categories, every breakdown once more within each category of `source.within`.
         left_out: questions that not all files answer, where only the others are compared.
     """
 
@@ -105,6 +108,8 @@ class Report:
     models: list[Model] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
     spreads: dict[str, dict[str, list[Spread]]] = field(default_factory=dict)
+    conditional: dict[str, dict[str, Conditional]] = field(default_factory=dict)
+    within: dict[str, dict[str, list[Category]]] = field(default_factory=dict)
     left_out: int = 0
 
     @property
@@ -124,15 +129,15 @@ class Report:
 
         A score is `{"questions", "correct", "accuracy"}`, with "accuracy@k" when k answers were predicted. With a
         training split it has "above_prior", too, and there is "priors", see `Priors.as_data`. Of several models there
-        are "differences", and with several runs of one there is "models", see `Difference` and `Spread`.
+        are "differences", and with several runs of one there is "models", see `Difference` and `Spread`. A
+        prediction of AGQA has "within", too: {"binary": scores, "open": scores}.
         """
         predictions = []
         for index, (name, missing) in enumerate(zip(self.names, self.missing(), strict=True)):
-            scores = {
-                title: {category.label: self._score_as_data(category.scores[index]) for category in categories}
-                for title, categories in self.groups.items()
-            }
-            predictions.append({"name": name, "missing": missing, "scores": scores})
+            entry = {"name": name, "missing": missing, "scores": self._scores_as_data(self.groups, index)}
+            if self.within:
+                entry["within"] = {label: self._scores_as_data(groups, index) for label, groups in self.within.items()}
+            predictions.append(entry)
         data = {"dataset": self.source.name, "questions": len(self.table), "predictions": predictions}
         if self.left_out:
             data["left_out"] = self.left_out
@@ -148,6 +153,12 @@ class Report:
         }
         model = self.models[place]
         return {"name": model.name, "runs": [self.names[run] for run in model.runs], "scores": scores}
+
+    def _scores_as_data(self, groups: Mapping[str, Sequence[Category]], index: int) -> dict[str, Any]:
+        return {
+            title: {category.label: self._score_as_data(category.scores[index]) for category in categories}
+            for title, categories in groups.items()
+        }
 
     def _score_as_data(self, score: Score) -> dict[str, Any]:
         data: dict[str, Any] = {"questions": score.answered, "correct": score.correct, "accuracy": score.accuracy}
@@ -192,13 +203,28 @@ def evaluate(
     models = [Model(model.name or short_names(names)[model.runs[0]], model.runs) for model in models]
     members = memberships(source, table)
     priors = find_priors(source, table, training) if training is not None else None
-    groups = break_down(members, outcomes, priors.right[QUESTION_ONLY] if priors is not None else None)
+    conditional = find_conditional(source, table, [one.correct for one in outcomes])
+    groups, within = _break_down_all(source, table, members, conditional, outcomes, priors)
     statistics = RunStatistics(table, models, [one.answered for one in outcomes], [one.correct for one in outcomes])
-    spreads = spreads_by_category(statistics, members) if len(models) < len(files) else {}
-    differences = statistics.differences()
-    left_out = num_asked - len(table)
+    spreads = {}
+    if len(models) < len(files):
+        chosen = {title: {label: one.chosen for label, one in labels.items()} for title, labels in conditional.items()}
+        spreads = spreads_by_category(statistics, in_order(source, {**members, **chosen}))
     return Report(
-        source, table, names, outcomes, predictions, members, groups, priors, models, differences, spreads, left_out
+        source=source,
+        table=table,
+        names=names,
+        outcomes=outcomes,
+        predictions=predictions,
+        members=members,
+        groups=groups,
+        priors=priors,
+        models=models,
+        differences=statistics.differences(),
+        spreads=spreads,
+        conditional=conditional,
+        within=within,
+        left_out=num_asked - len(table),
     )
 
 
@@ -252,6 +278,42 @@ def break_down(
         ]
         for title, categories in members.items()
     }
+
+
+def _break_down_all(
+    source: QASource,
+    table: QuestionTable,
+    members: Mapping[str, Mapping[str, np.ndarray]],
+    conditional: Mapping[str, Mapping[str, Conditional]],
+    outcomes: Sequence[Correctness],
+    priors: Priors | None,
+) -> tuple[dict[str, list[Category]], dict[str, dict[str, list[Category]]]]:
+    """`groups` and `within` of a report."""
+    prior = None if priors is None else priors.right[QUESTION_ONLY]
+
+    def score(part: np.ndarray, without: str | None = None) -> dict[str, list[Category]]:
+        masks = {
+            title: {label: mask & part for label, mask in labels.items()}
+            for title, labels in members.items()
+            if title != without
+        }
+        groups = break_down(masks, outcomes, prior)
+        for title, labels in conditional.items():
+            groups[title] = [
+                _conditional_category(label, one.among(part), outcomes, prior) for label, one in labels.items()
+            ]
+        return in_order(source, groups)
+
+    parts = source.within.members(table) if source.within is not None else {}
+    within = {label: score(part, source.within.title) for label, part in parts.items()} if source.within else {}
+    return score(np.ones(len(table), dtype=bool)), within
+
+
+def _conditional_category(
+    label: str, category: Conditional, outcomes: Sequence[Correctness], prior: np.ndarray | None
+) -> Category:
+    scores = [_score(mask, outcome, prior) for mask, outcome in zip(category.chosen, outcomes, strict=True)]
+    return Category(label, int(np.count_nonzero(category.candidates)), scores)
 
 
 def _score(members: np.ndarray, outcome: Correctness, prior: np.ndarray | None) -> Score:

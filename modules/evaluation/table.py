@@ -17,7 +17,7 @@ from .scores import Report
 
 def score_table(report: Report) -> Table:
     """A line for each category; for each prediction file one column, or two with accuracy@k."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column(report.source.name)
     table.add_column("questions", justify="right")
     for name, outcome in zip(short_names(report.names), report.outcomes, strict=True):
@@ -25,14 +25,19 @@ def score_table(report: Report) -> Table:
         table.add_column(Text(f"{above}accuracy"), justify="right")
         if outcome.correct_at_k is not None:
             table.add_column(Text(f"{above}{report.at_k}"), justify="right")
+        for label in report.within:
+            table.add_column(Text(f"\n{label}" if above else label), justify="right")
     for title, categories in report.groups.items():
         table.add_row(Text(title, style="bold"))
         for category in categories:
             cells = []
-            for score in category.scores:
+            for run, score in enumerate(category.scores):
                 cells.append(_percent(score.accuracy))
                 if score.correct_at_k is not None:
                     cells.append(_percent(score.accuracy_at_k))
+                for groups in report.within.values():
+                    part = next((one for one in groups.get(title, []) if one.label == category.label), None)
+                    cells.append("" if part is None else _percent(part.scores[run].accuracy))
             count = f"{category.questions:,}" if category.questions else "no questions"
             table.add_row(Text(f"  {category.label}"), count, *cells)
         table.add_section()
@@ -41,7 +46,7 @@ def score_table(report: Report) -> Table:
 
 def run_table(report: Report) -> Table:
     """A line for each category; for each model the mean over its runs, and their standard deviation."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column(report.source.name)
     table.add_column("questions", justify="right")
     for model in report.models:
@@ -62,7 +67,7 @@ def run_table(report: Report) -> Table:
 
 def difference_table(differences: Sequence[Difference]) -> Table:
     """A line for each pair of models."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("second - first")
     for heading in ("difference", f"{CONFIDENCE} % interval", "p-value", "smallest to\nbe told"):
         table.add_column(heading, justify="right")
@@ -76,16 +81,16 @@ def difference_table(differences: Sequence[Difference]) -> Table:
 
 def prior_table(report: Report, priors: Priors) -> Table:
     """A line for each category: what takes no video, what the vocabulary allows, and how far models are above."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column(f"{report.source.name}\nwithout the video")
     for name in priors.right:
         table.add_column(name.replace(" ", "\n"), justify="right")
     for model in report.models:
         above = f"{model.name}\nabove prior" if len(report.models) > 1 else "above\nprior"
         table.add_column(Text(above), justify="right")
-    for title, categories in report.groups.items():
+    for title in report.members:
         table.add_row(Text(title, style="bold"))
-        for category in categories:
+        for category in report.groups[title]:
             mask = report.members[title][category.label]
             cells = [_percent(share(right, mask)) for right in priors.right.values()]
             for model in report.models:

@@ -68,7 +68,7 @@ class TestAGQA:
         return agqa.read_questions(path)
 
     def test_breakdowns(self, tmp_path):
-        other = {**AGQA_RECORD, "global": ["sequencing", "brand-new"], "semantic": "object"}
+        other = {**AGQA_RECORD, "indirect": 1, "steps": 3, "global": ["sequencing", "brand-new"], "semantic": "object"}
         del other["nc_seq"]
         counts = members(agqa.SOURCE, self.read(tmp_path, {"a": AGQA_RECORD, "b": other}))
         assert counts["reasoning (global)"] == {
@@ -81,13 +81,20 @@ class TestAGQA:
         assert counts["semantic"] == {"object": 1, "relation": 1, "action": 0}
         assert counts["answer type"] == {"binary": 2, "open": 0}
         assert counts["novel compositions"] == {"all novel compositions": 0, "sequencing": 1, "nc_other": 2}
-        assert counts["indirect references"] == {"object": 0}
+        assert counts["indirect reference, recall"] == {"all indirect references": 1, "object": 0}
+        assert counts["number of steps"] == {"3": 1}
         assert counts["compositional steps"] == {"more steps": 2}
+
+    def test_companions_are_found_by_id(self, tmp_path):
+        ids = {"a": None, "b": "c", "c": "gone", "d": "a"}
+        table = self.read(tmp_path, {qid: {**AGQA_RECORD, "direct_equiv": of} for qid, of in ids.items()})
+        assert agqa.SOURCE.if_right[0].companions(table).tolist() == [-1, 2, -1, 0]
 
     def test_flags_are_optional(self, tmp_path):
         record = {name: AGQA_RECORD[name] for name in agqa.FIELDS}
         counts = members(agqa.SOURCE, self.read(tmp_path, {"a": record}))
-        assert counts["novel compositions"] == counts["indirect references"] == {}
+        assert counts["novel compositions"] == counts["indirect reference, recall"] == {}
+        assert counts["number of steps"] == {}
 
     @pytest.mark.parametrize(
         ("change", "message"),
@@ -96,6 +103,8 @@ class TestAGQA:
             ({"semantic": 3}, "'semantic' is 3, not text"),
             ({"global": "exists"}, "'global' is 'exists', not a list of texts"),
             ({"global": [None]}, r"'global' is \[None\], not a list of texts"),
+            ({"steps": "3"}, "'steps' is '3', not a number"),
+            ({"direct_equiv": 3}, "'direct_equiv' is 3, not a question id or null"),
             ({"nc_seq": "yes"}, "'nc_seq' is 'yes', not 0 or 1"),
             ({"video_id": "../x"}, r"the video id '\.\./x' cannot be a file name"),
         ],

@@ -41,6 +41,8 @@ def raw(tmp_path):
     answers = ["yes", "no", "yes", "a dish", "no", "yes", "once"]
     train = {f"V{index % 20}-{index}": record(index, 20, answers[index % 7]) for index in range(140)}
     test = {f"T{index}": record(index, 5) for index in range(11)}
+    for index, row in enumerate(test.values()):
+        row.update(indirect=index % 2, direct_equiv="T0" if index % 2 else None)
     (folder / "train_balanced.txt").write_text(json.dumps(train, ensure_ascii=False), encoding="utf-8")
     (folder / "test_balanced.txt").write_text(json.dumps(test, indent=1), encoding="utf-8")
     return folder
@@ -60,11 +62,13 @@ def test_splits_and_vocabulary(raw, tmp_path):
     assert not videos[0] & videos[1]
     published = load(raw / "train_balanced.txt")
     assert train | val == {
-        qid: {name: row[name] for name in (*FIELDS, "novel_comp", "nc_seq", "i_obj", "more_steps")}
+        qid: {name: row[name] for name in (*FIELDS, "steps", "novel_comp", "nc_seq", "i_obj", "more_steps")}
         for qid, row in published.items()
     }
     assert list(train) == [qid for qid in published if qid in train]
     assert list(test) == list(load(raw / "test_balanced.txt"))
+    kept = [(row.get("indirect"), row.get("direct_equiv")) for row in test.values()]
+    assert kept == [(index % 2, "T0" if index % 2 else None) for index in range(11)]
     expected = Counter(row["answer"] for row in published.values())
     assert read_vocabulary(out / "vocab.json") == sorted(expected, key=lambda answer: (-expected[answer], answer))
 
@@ -121,6 +125,8 @@ def spoil_record(raw, change):
         ({"question": ""}, "'question' is empty"),
         ({"video_id": "../../x"}, "the video id '../../x' cannot be a file name"),
         ({"global": "exists"}, "'global' is 'exists', not a list of texts"),
+        ({"steps": 1.5}, "'steps' is 1.5, not a number"),
+        ({"direct_equiv": 7}, "'direct_equiv' is 7, not a question id or null"),
         ({"nc_seq": "1"}, "'nc_seq' is '1', not 0 or 1"),
         ({"ans_type": 3}, "'ans_type' is 3, not text"),
         ({"question": "\0"}, "'question' contains a NUL character"),

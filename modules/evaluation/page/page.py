@@ -25,6 +25,7 @@ from datasets.question_table import QuestionTable
 from ..answers import align, confuse, true_codes
 from ..bootstrap import CONFIDENCE, RESAMPLES, Interval
 from ..comparison import Comparison, Estimate, Flips, Members, Pair, Row
+from ..conditional import in_order
 from ..predictions import short_names
 from ..priors import CEILING, QUESTION_ONLY, Priors, share
 from ..scores import Report
@@ -58,6 +59,7 @@ class Model:
         missing: questions without a prediction.
         overall: accuracy on all questions.
         at_k: title -> label -> accuracy@k; empty when only one answer was predicted.
+        within: "binary" -> title -> label -> accuracy; see `Report`.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Model:
     missing: int
     overall: Estimate
     at_k: dict[str, dict[str, float | None]]
+    within: dict[str, dict[str, dict[str, float | None]]]
 
 
 @dataclass(frozen=True)
@@ -153,17 +156,15 @@ def _render(
         bins[LENGTH] = by_length(table, videos.num_frames, videos.fps)
     comparison = Comparison(table, [one.answered for one in outcomes], [one.correct for one in outcomes])
     rows = comparison.rows({**report.members, **bins})
+    conditional_rows = comparison.conditional_rows(report.conditional) if report.conditional else {}
     pairs = [PairView(pair, *symmetric_range(_ends(pair))) for pair in comparison.pairs(breakdowns)]
     curve_groups = _curve_groups(runs)
     answers = [align(table, predictions) for predictions in report.predictions]
-    above, marks = None, {}
-    if report.priors is not None:
-        above = comparison.above(report.priors.right[QUESTION_ONLY], report.members)
-        marks = _marks(report.priors, {**report.members, **bins})
+    priors = report.priors
     data = {
         "scores": report.as_data(),
         "models": short_names(report.names),
-        "intervals": _intervals_as_data(rows),
+        "intervals": _intervals_as_data({**rows, **conditional_rows}),
         "pairs": [_pair_as_data(view.pair) for view in pairs],
         "panels": [_panel_as_data(panel) for group in curve_groups for panel in group.main + group.others],
         "questions": pack_questions(table, chosen, {**breakdowns, **bins}, answers),
@@ -176,11 +177,11 @@ def _render(
         num_videos=len(table.video_ids),
         models=_models(report, rows[OVERALL][0]),
         at_k=report.at_k,
-        breakdowns={title: rows[title] for title in breakdowns},
+        breakdowns=in_order(report.source, {**{title: rows[title] for title in breakdowns}, **conditional_rows}),
         overall=rows[OVERALL][0],
-        priors=report.priors,
-        prior_rows=_prior_rows(report.members, report.priors, above) if above and report.priors else {},
-        marks=marks,
+        priors=priors,
+        prior_rows=_prior_rows(report.members, priors, comparison) if priors else {},
+        marks=_marks(priors, {**report.members, **bins}) if priors else {},
         spreads=report.spreads,
         grouped=report.models,
         differences=report.differences,
@@ -222,9 +223,10 @@ def _marks(priors: Priors, members: Members) -> dict[str, dict[str, dict[str, fl
 
 
 def _prior_rows(
-    members: Members, priors: Priors, above: Mapping[str, Sequence[Row]]
+    members: Members, priors: Priors, comparison: Comparison
 ) -> dict[str, list[tuple[Row, list[float | None]]]]:
     """Title -> for each category how far the models are above the prior, and percent right of every prior."""
+    above = comparison.above(priors.right[QUESTION_ONLY], members)
 
     def with_shares(title: str) -> list[tuple[Row, list[float | None]]]:
         masks = members[title]
@@ -241,7 +243,13 @@ def _models(report: Report, overall: Row) -> list[Model]:
             for title, categories in report.groups.items()
             if report.outcomes[place].correct_at_k is not None
         }
-        models.append(Model(name, full_name, report.missing()[place], overall.estimates[place], at_k))
+        within = {
+            label: {
+                title: {one.label: one.scores[place].accuracy for one in of_title} for title, of_title in groups.items()
+            }
+            for label, groups in report.within.items()
+        }
+        models.append(Model(name, full_name, report.missing()[place], overall.estimates[place], at_k, within))
     return models
 
 

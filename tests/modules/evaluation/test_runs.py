@@ -172,6 +172,8 @@ def test_command(results, right, tmp_path, capsys):
     (difference,) = data["differences"]
     assert f"strong - weak {difference['points']:+.2f} " in " ".join(out.split())
     page = (tmp_path / "page.html").read_text()
+    assert f"<b>strong</b> − <b>weak</b>, over their runs: {difference['points']:+.2f} points" in page
+    assert "is better than" not in page  # not one run than another of the same model
     assert f"<b>{mean:.2f}</b> ± {sd:.2f}" in page
     assert f"<b>{difference['points']:+.2f}</b>" in page
 

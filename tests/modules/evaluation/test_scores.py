@@ -43,7 +43,7 @@ def naive_scores(truth, predictions):
     answers = {prediction["qid"]: prediction["answer"] for prediction in predictions}
     flag_titles = {
         "novel compositions": {name: agqa.NOVEL_COMPOSITION[name] for name in ("novel_comp", "nc_seq")},
-        "indirect references": {"i_obj": "object"},
+        "indirect reference, recall": {"i_obj": "object"},
         "compositional steps": {"more_steps": "more steps"},
     }
     scores = {}

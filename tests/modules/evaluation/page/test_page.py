@@ -165,7 +165,7 @@ def test_questions(read):
     assert len(questions["qid"]) == 144
     assert len(read.data["pictures"]) == 12
     titles = {title for title, _ in questions["categories"]}
-    assert titles == {"type", "answer in training", "video length"}
+    assert titles == {"type", "official group", "answer in training", "video length"}
     first = questions["qid"].index("q0_0")
     assert questions["texts"][questions["truth"][first]] == NASTY
     assert NASTY in questions["texts"][questions["question"][first]]
@@ -207,7 +207,11 @@ def test_a_single_model_without_frames_and_logs(folder, tmp_path, capsys):
         "Examples",
         "Method",
     ]
-    assert {title for title, _ in read.data["questions"]["categories"]} == {"type", "answer in this split"}
+    assert {title for title, _ in read.data["questions"]["categories"]} == {
+        "type",
+        "official group",
+        "answer in this split",
+    }
 
 
 def test_missing_predictions_are_said(folder, tmp_path):

@@ -1,0 +1,56 @@
+"""Categories whose questions depend on what else a model has right, such as AGQA's precision of indirect references."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from datasets.annotations import QASource
+from datasets.question_table import QuestionTable
+
+_Group = TypeVar("_Group")
+
+
+@dataclass(frozen=True)
+class Conditional:
+    """A category of `IfRight`.
+
+    Attributes:
+        candidates: bool [N], questions that have a companion.
+        chosen: bool [P, N] for P prediction files, those whose companion the file answers right.
+    """
+
+    candidates: np.ndarray
+    chosen: np.ndarray
+
+    def among(self, mask: np.ndarray) -> "Conditional":
+        """Its questions that are in a mask, bool [N]."""
+        return Conditional(self.candidates & mask, self.chosen & mask)
+
+
+def find_conditional(
+    source: QASource, table: QuestionTable, correct: Sequence[np.ndarray]
+) -> dict[str, dict[str, Conditional]]:
+    """Title -> label -> a category, of the groups in which some question has a companion.
+
+    Args:
+        source: the data set.
+        table: the N questions.
+        correct: bool [N] for each prediction file.
+    """
+    found = {}
+    for group in source.if_right:
+        companions = group.companions(table)
+        candidates = companions >= 0
+        if candidates.any():
+            every = Conditional(candidates, np.stack([candidates & right[companions] for right in correct]))
+            found[group.title] = {label: every.among(mask) for label, mask in group.among.members(table).items()}
+    return found
+
+
+def in_order(source: QASource, groups: Mapping[str, _Group]) -> dict[str, _Group]:
+    """Groups by title, each conditional one behind the breakdown that it belongs to."""
+    place = {title: (number, 0) for number, title in enumerate(groups)}
+    place |= {group.title: (place[group.among.title][0], 1) for group in source.if_right if group.title in groups}
+    return {title: groups[title] for title in sorted(groups, key=place.__getitem__)}

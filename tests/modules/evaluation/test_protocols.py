@@ -1,0 +1,203 @@
+"""What the data sets' own protocols define, against plain loops over records; and the official script's mistake."""
+
+import csv
+import json
+import os
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import eval as evaluation
+from datasets.sources import agqa
+from preproc.preproc_agqa import preprocess as preprocess_agqa
+from preproc.preproc_anetqa import preprocess as preprocess_anetqa
+
+KINDS = {"indirect": "all indirect references", "i_obj": "object", "i_rel": "relationship", "i_act": "action"}
+
+
+def make_agqa(folder: Path, count: int = 400) -> tuple[dict, list[dict[str, str]]]:
+    """Writes data/ through preprocessing, and two prediction files; records of the test split, answers of each file."""
+    draw = random.Random(0)
+
+    def record(index):
+        structural = draw.choice(agqa.STRUCTURAL)
+        return {
+            "question": f"what {index}",
+            "answer": draw.choice(["yes", "no", "dish"]),
+            "video_id": f"V{index % 20}",
+            "global": draw.sample(agqa.GLOBAL, 2),
+            "semantic": draw.choice(agqa.SEMANTIC),
+            "structural": structural,
+            "ans_type": "open" if structural == "query" else "binary",
+            "steps": draw.randint(1, 4),
+            "novel_comp": draw.randint(0, 1),
+            "nc_seq": draw.randint(0, 1),
+            "more_steps": draw.randint(0, 1),
+        }
+
+    train = {f"t{index}": record(index) for index in range(60)}
+    test = {f"q{index}": record(index) for index in range(count)}
+    for one in test.values():
+        kinds = {name: draw.randint(0, 1) for name in ("i_obj", "i_rel", "i_act")}
+        indirect = int(any(kinds.values()))
+        companion = draw.choice([None, "elsewhere", *(f"q{draw.randrange(count)}" for _ in range(6))])
+        one.update(kinds, indirect=indirect, direct_equiv=companion if indirect else None)
+    raw = folder / "raw"
+    raw.mkdir()
+    (raw / "train_balanced.txt").write_text(json.dumps(train))
+    (raw / "test_balanced.txt").write_text(json.dumps(test))
+    preprocess_agqa(raw, folder / "data")
+    files = []
+    for number, skill in enumerate((0.5, 0.7)):
+        given = {qid: one["answer"] if draw.random() < skill else "x" for qid, one in test.items()}
+        (folder / f"p{number}.json").write_text(json.dumps([{"qid": q, "answer": a} for q, a in given.items()]))
+        files.append(given)
+    return test, files
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory):
+    """Records, answers of each file, and what `eval.py --json` says of it."""
+    folder = tmp_path_factory.mktemp("agqa")
+    records, files = make_agqa(folder)
+    words = ["agqa", *(folder / f"p{number}.json" for number in (0, 1)), folder / "data" / "test.json"]
+    outputs = ["--json", folder / "s.json", "--report", folder / "page.html"]
+    assert evaluation.main([str(word) for word in [*words, *outputs]]) == 0
+    return folder, records, files, json.loads((folder / "s.json").read_text())
+
+
+def accuracy(records, given, chosen):
+    qids = [qid for qid, record in records.items() if chosen(record)]
+    right = sum(given[qid] == records[qid]["answer"] for qid in qids)
+    return {"questions": len(qids), "correct": right, "accuracy": pytest.approx(100 * right / len(qids))}
+
+
+def without_prior(score):
+    return {name: value for name, value in score.items() if name != "above_prior"}
+
+
+def test_recall_and_precision_of_indirect_references(scored):
+    _, records, files, data = scored
+    for given, entry in zip(files, data["predictions"], strict=True):
+        recall, precision = (entry["scores"][f"indirect reference, {name}"] for name in ("recall", "precision"))
+        assert list(recall)[:4] == list(precision)[:4] == list(KINDS.values())
+        for flag, label in KINDS.items():
+
+            def direct_is_right(record, given=given):
+                companion = records.get(record["direct_equiv"])
+                return companion is not None and given[record["direct_equiv"]] == companion["answer"]
+
+            assert without_prior(recall[label]) == accuracy(records, given, lambda record, flag=flag: record[flag])
+            assert without_prior(precision[label]) == accuracy(
+                records, given, lambda record, flag=flag: record[flag] and direct_is_right(record)
+            )
+
+
+def test_precision_by_hand(tmp_path, capsys):
+    """Of three indirect questions two have an equivalent, of which one is answered right."""
+    base = {"question": "q", "video_id": "v", "global": [], "semantic": "object", "structural": "logic"}
+    base |= {"ans_type": "binary", "indirect": 0, "direct_equiv": None, "answer": "yes"}
+    records = {"a": base, "b": base}
+    records |= {qid: {**base, "indirect": 1, "direct_equiv": of} for qid, of in (("c", "a"), ("d", "b"), ("e", None))}
+    (tmp_path / "test.json").write_text(json.dumps(records))
+    given = {"a": "yes", "b": "no", "c": "no", "d": "yes", "e": "yes"}
+    (tmp_path / "p.json").write_text(json.dumps([{"qid": q, "answer": a} for q, a in given.items()]))
+    assert evaluation.main(["agqa", str(tmp_path / "p.json"), str(tmp_path / "test.json")]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if "all indirect" in line]
+    assert lines == [
+        ["all", "indirect", "references", "3", "66.67", "66.67", "-"],
+        ["all", "indirect", "references", "2", "0.00", "0.00", "-"],
+    ]
+
+
+def test_every_breakdown_for_binary_and_open_questions(scored):
+    _, records, files, data = scored
+    for given, entry in zip(files, data["predictions"], strict=True):
+        assert list(entry["within"]) == ["binary", "open"]
+        for kind, groups in entry["within"].items():
+            assert set(groups) == set(entry["scores"]) - {"answer type"}
+            for label in agqa.GLOBAL:
+                assert without_prior(groups["reasoning (global)"][label]) == accuracy(
+                    records,
+                    given,
+                    lambda one, label=label, kind=kind: label in one["global"] and one["ans_type"] == kind,
+                )
+            assert without_prior(groups["overall"]["all"]) == accuracy(
+                records, given, lambda one, kind=kind: one["ans_type"] == kind
+            )
+            assert without_prior(groups["indirect reference, recall"]["object"]) == accuracy(
+                records, given, lambda one, kind=kind: one["i_obj"] and one["ans_type"] == kind
+            )
+        parts = [groups["indirect reference, precision"]["action"] for groups in entry["within"].values()]
+        whole = entry["scores"]["indirect reference, precision"]["action"]
+        for name in ("questions", "correct"):
+            assert sum(part[name] for part in parts) == whole[name]
+
+
+def test_by_number_of_steps(scored):
+    _, records, files, data = scored
+    for given, entry in zip(files, data["predictions"], strict=True):
+        assert list(entry["scores"]["number of steps"]) == ["1", "2", "3", "4"]
+        for label, score in entry["scores"]["number of steps"].items():
+            assert without_prior(score) == accuracy(records, given, lambda one, label=label: one["steps"] == int(label))
+
+
+def test_page_and_runs_show_them(scored, capsys):
+    folder, _, _, data = scored
+    page = (folder / "page.html").read_text()
+    precision = data["predictions"][1]["scores"]["indirect reference, precision"]["object"]
+    assert f"<b>{precision['accuracy']:.2f}</b>" in page
+    assert f"open: {data['predictions'][0]['within']['open']['semantic']['object']['accuracy']:.2f}" in page
+    words = [f"m={folder / 'p0.json'},{folder / 'p1.json'}", folder / "data" / "test.json"]
+    assert evaluation.main(["agqa", *map(str, words), "--json", str(folder / "m.json")]) == 0
+    of_runs = [one["scores"]["indirect reference, precision"]["object"]["accuracy"] for one in data["predictions"]]
+    mean = json.loads((folder / "m.json").read_text())["models"][0]["scores"]["indirect reference, precision"]["object"]
+    assert mean["mean"] == pytest.approx(sum(of_runs) / 2)
+    assert f"{sum(of_runs) / 2:.2f} ± " in capsys.readouterr().out
+
+
+def official_free(types, right):
+    """The official script's "Free": its count is over the types in order of first appearance, but the first three."""
+    asked = list(Counter(types).values())
+    return 100 * sum(ok for kind, ok in zip(types, right, strict=True) if kind >= 3) / sum(asked[3:])
+
+
+def write_anet(path, types):
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["qid", "question", "answer", "video_id", "type"])
+        writer.writerows([f"q{index}", "what", "yes", f"v{index % 3}", kind] for index, kind in enumerate(types))
+
+
+def free_score(predictions, truth, scores):
+    assert evaluation.main(["anet", str(predictions), str(truth), "--json", str(scores)]) == 0
+    (free,) = json.loads(scores.read_text())["predictions"][0]["scores"]["official group"].values()
+    return free
+
+
+def test_free_has_its_right_denominator(tmp_path):
+    types = [3, 8, 3, 0, 1, 2, 4, 8]  # first to appear: 3, 8, 0; the official script takes the others for free: 1, 2, 4
+    right = [True, False, True, True, False, False, True, False]
+    write_anet(tmp_path / "test.csv", types)
+    records = [{"qid": f"q{index}", "answer": "yes" if ok else "no"} for index, ok in enumerate(right)]
+    (tmp_path / "p.json").write_text(json.dumps(records))
+    free = free_score(tmp_path / "p.json", tmp_path / "test.csv", tmp_path / "s.json")
+    assert free == {"questions": 5, "correct": 3, "accuracy": 60.0}
+    assert official_free(types, right) == 100.0  # 3 of "3"
+
+
+@pytest.mark.skipif(
+    not {"DEST_ANETQA_RAW", "DEST_ANETQA_VAL_EXAMPLE"} <= set(os.environ),
+    reason="set DEST_ANETQA_RAW to the published annotations, DEST_ANETQA_VAL_EXAMPLE to val_example.json",
+)
+def test_free_of_the_published_example(tmp_path):
+    preprocess_anetqa(os.environ["DEST_ANETQA_RAW"], tmp_path)
+    example = Path(os.environ["DEST_ANETQA_VAL_EXAMPLE"])
+    free = free_score(example, tmp_path / "val.csv", tmp_path / "s.json")
+    assert (free["questions"], round(free["accuracy"], 2)) == (12_600, 50.55)
+    rows = list(csv.DictReader((tmp_path / "val.csv").open(newline="", encoding="utf-8")))
+    given = {record["question_id"]: record["answer"] for record in json.loads(example.read_text())}
+    right = [given[row["qid"]] == row["answer"] for row in rows]
+    assert round(official_free([int(row["type"]) for row in rows], right), 2) == 75.83
