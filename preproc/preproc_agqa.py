@@ -27,7 +27,7 @@ from datasets.errors import InputError, run_cli
 from datasets.json_stream import iterate_json_object
 from datasets.names import video_id_problem
 from datasets.question_table import text_problem
-from datasets.sources.agqa import FIELDS, SOURCE, flags_among, record_problem
+from datasets.sources.agqa import FIELDS, OPTIONAL, SOURCE, flags_among, record_problem
 from datasets.writing.staging import add_output_folder, staged
 from preproc.make_vocabulary import make_vocabulary
 

@@ -101,8 +101,8 @@ def test_a_response_that_is_no_list_and_ids_that_are_numbers(tmp_path, capsys):
     [
         ('{"id": "a_1", "pred": "x"}\n{"id": \n', "p.json, line 2: not valid JSON"),
         ('{"id": "a_1", "pred": "x"}\n[1]\n', "p.json is not a list of"),
-        ('{"id": "a_1", "pred": "x"}\n{"id": "a_2"}\n', "p.json, prediction 1: no 'answer'"),
-        ('[{"pred": "x"}]', "p.json, prediction 0: no 'qid'"),
+        ('{"id": "a_1", "pred": "x"}\n{"id": "a_2"}\n', "p.json, prediction 1: 'answer' is None"),
+        ('[{"pred": "x"}]', "p.json, prediction 0: 'qid' is None"),
         (
             '{"doc": {"question_id": "a_1"}, "filtered_resps": ["x", "y"]}',
             "prediction 0: 'answer' is ['x', 'y'], not text",
