@@ -73,7 +73,10 @@ def _read_table(path: Path, problem_of: Callable[[dict[str, Any]], str | None]) 
             raise InputError(f"{path}, {where}: {problem}")
         records.append(record)
     with explained(f"{path} holds no records with an id each", KeyError, ValueError):
-        return pd.DataFrame(records).set_index("question_id", verify_integrity=True)
+        table = pd.DataFrame(records).set_index("question_id")
+        if not table.index.is_unique:
+            raise ValueError(f"{table.index[table.index.duplicated()][0]!r} occurs twice")
+        return table
 
 
 def _question_problem(record: dict[str, Any]) -> str | None:

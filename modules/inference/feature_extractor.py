@@ -12,6 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from datasets.errors import InputError
+from datasets.files import reading
 from datasets.video.decode_ahead import decode_ahead
 from datasets.video.library import Video
 from datasets.video.windows import WindowBatch, WindowSettings
@@ -125,8 +126,5 @@ def extract_features(
 
 def sha256(path: Path) -> str:
     """The hash of a file, as hexadecimal digits. Raises InputError when it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"cannot read the checkpoint {path}: {error.strerror}") from None
+    with reading(path), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

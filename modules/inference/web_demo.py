@@ -237,10 +237,10 @@ def serve(
             )
         except OSError as error:
             raise InputError(f"host={host!r} port={port} cannot be used: {error}") from None
-        print(f"serving on http://{host}:{port} (Ctrl-C ends it)", flush=True)
         stop = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
+        print(f"serving on http://{host}:{port} (Ctrl-C ends it)", flush=True)
         stop.wait()
         page.close(verbose=False)
         gc.freeze()  # or the interpreter's last collections take seconds

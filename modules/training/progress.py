@@ -25,6 +25,8 @@ KNOWN_WARNINGS = (
     r"The '\w+_dataloader' does not have many workers",
     # Short runs: the last values are logged at the end of the epoch.
     r"The number of training batches \(\d+\) is smaller than the logging interval",
+    # PyTorch's own advice is to keep it until what it calls `init_sync_buffers` is there.
+    r"`broadcast_buffers` is deprecated",
     # Lightning's use of PyTorch.
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
     # A skipped first step of the float16 scaler.

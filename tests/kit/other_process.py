@@ -17,13 +17,6 @@ with sole_writer(Path(sys.argv[1]), "it", share):
     print(flush=True)
     input()
 """
-_LOCK = """
-import fcntl, sys
-with open(sys.argv[1], "r+") as file:
-    fcntl.lockf(file, fcntl.LOCK_EX)
-    print(flush=True)
-    input()
-"""
 _HDF5 = """
 import sys
 import h5py
@@ -36,11 +29,6 @@ with h5py.File(sys.argv[1], "r+", locking=True):
 def writer_elsewhere(path: Path, *share: int) -> contextlib.AbstractContextManager[subprocess.Popen]:
     """Holds the lock (`datasets.writing.locks.sole_writer`) meanwhile."""
     return _running(_WRITER, path, *share)
-
-
-def file_lock_elsewhere(path: Path) -> contextlib.AbstractContextManager[subprocess.Popen]:
-    """Holds the lock of this very file meanwhile."""
-    return _running(_LOCK, path)
 
 
 def hdf5_elsewhere(path: Path) -> contextlib.AbstractContextManager[subprocess.Popen]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import run
-from tests.kit.captioned_world import WORDS, make_captioned_world
+from tests.kit.captioned_world import make_captioned_world
 from tests.kit.captioned_world import settings as trm_settings
 from tests.kit.small_world import make_small_world
 from tests.kit.small_world import settings as qa_settings
@@ -44,8 +44,6 @@ def test_only_tensors_of_the_device_go_over_the_group_of_the_devices(tmp_path, o
         words = qa_settings(world, *SHORT, *TWO)
     else:
         world = make_captioned_world(tmp_path)
-        (world / "tokenizer").mkdir()
-        (world / "tokenizer" / "vocab.txt").write_text("\n".join(WORDS))
         words = trm_settings(world, *SHORT, *TWO)
     assert "validation after step 2" in run_well([*words, "skip_bad_steps=1"])
     (last,) = world.rglob("last.ckpt")

@@ -127,7 +127,7 @@ class TestSettings:
         seen = predictor.encode_video(toy_video).seen
         assert len(seen.frames) == 2
         assert len(seen.clips) == len(seen.clip_spans) == 3
-        assert predictor.encode_questions(["what acted at the end"])[0].shape == (1, 4)
+        assert predictor.encode_questions(["what acted at the end"]).ids.shape == (1, 4)
 
     def test_more_clips_than_positions(self, toy_checkpoint):
         with pytest.raises(InputError, match="max_video_len=40 clips are more than the network's 32 positions; lower"):
