@@ -107,7 +107,7 @@ def answer_nothing_twice(files):
         (break_file("test_q.json", {"video_name": "../../x"}), "item 1: the video id '../../x' cannot be"),
         (
             break_file("test_q.json", {"question_id": "v_test_0"}),
-            "test_q.json holds no records with an id each: Index has duplicate",
+            "test_q.json holds no records with an id each: 'v_test_0' occurs twice",
         ),
         (break_file("test_q.json", {"question_id": "other"}), "do not match: 2 id(s): 'other', 'v_test_1'"),
         (break_file("test_a.json", {"question_id": "other"}), "test_q.json and test_a.json of "),
