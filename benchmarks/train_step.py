@@ -1,6 +1,6 @@
 """A training step against the naive way: `python -m benchmarks.train_step`.
 
-Published size, random weights, one run: forward, backward and optimiser step on a batch of questions, dropout as in the
+Published size, random weights, one run: forward, backward and optimizer step on a batch of questions, dropout as in the
 recipe. The naive way costs the same for every question but for the answers, and is timed on a few.
 """
 
@@ -60,7 +60,7 @@ def gradient_difference(sizes: ModelSizes, shape: Shape, device: torch.device) -
 
 
 def make_step(task: OpenEndedQA, precision: str, device: torch.device):
-    """Runs backward and the optimiser's step on the loss that a function returns, in a run's precision."""
+    """Runs backward and the optimizer's step on the loss that a function returns, in a run's precision."""
     optimizer, _ = build_optimizer(task.model, task.optimizer_settings, total_steps=1000)
 
     run = precision_of_run(precision, device)

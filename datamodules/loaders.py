@@ -66,7 +66,7 @@ class ResumableLoader:
             position: tells (epoch, batches done) at the start of an iteration.
             multiprocessing_context: how workers start, "fork" or "spawn"; None: the platform's default.
         """
-        self.batches = batches
+        self.dataset, self.batches = dataset, batches
         self._position = position
         self._saved_fingerprint: dict[str, int] | None = None
         self._requests = _Requests(batches)

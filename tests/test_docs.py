@@ -235,7 +235,6 @@ def test_settings_exist(page):
         assert name in Config.__dataclass_fields__ or name == "key", name  # of `key=value`, the general form
 
 
-@pytest.mark.skipif(not (ROOT / "modules" / "models").is_dir(), reason="the pages name files that are yet to be moved")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_files_and_classes_exist(page):
     code = "\n".join(path.read_text(encoding="utf-8") for path in SOURCES)

@@ -39,7 +39,10 @@ def check_frames(root: Path, directories: Sequence[str], quick: bool, jobs: int 
         if (expected := made.get(folder.name, len(names))) != len(names):
             problems.append((directory, f"{len(names)} frames, and {expected} were extracted; extract them again"))
         elif numbering := numbering_problem(names):
-            gaps.problems.append((directory, numbering))
+            if ours:  # extract_frames.py numbers from 1, without gaps
+                problems.append((directory, f"{numbering}; extract them again"))
+            else:
+                gaps.problems.append((directory, f"{numbering}: fine if no frame is missing"))
         places: Iterable[int] = range(len(names))
         if quick:
             places = sorted(set(np.linspace(0, len(names) - 1, FRAMES_IF_QUICK).astype(int)))
@@ -55,6 +58,7 @@ def check_frames(root: Path, directories: Sequence[str], quick: bool, jobs: int 
     if missing is None:
         return [check, unused]
     made = check.attempt(FRAME_SETTINGS, reader.counts) or {}
+    ours = (root / FRAME_SETTINGS).is_file()
     check.problems += [
         (directory, f"no directory {root / directory}") for directory in directories if directory in missing
     ]
@@ -64,17 +68,17 @@ def check_frames(root: Path, directories: Sequence[str], quick: bool, jobs: int 
     for _, problems in found:
         check.problems += problems
     check.looked_at = gaps.looked_at = len(directories)
-    check.summary = _lengths([count for count, _ in found if count], "frames a video")
+    check.summary = _lengths([count for count, _ in found if count], "frames per video")
     folders = (path.name for path in root.iterdir() if path.is_dir())
     return [check, *([gaps] if gaps.problems else []), _unused(unused.name, directories, folders)]
 
 
 def numbering_problem(names: Sequence[str]) -> str | None:
-    """What is odd about the numbers of a video's frames; those of other programs may be numbered in any way."""
+    """Tells numbers of a video's frames that are not 1, 2, 3 …; those of other programs may be numbered in any way."""
     first, last = _number(names[0]), _number(names[-1])
     if first == 1 and last == len(names):
         return None
-    return f"{len(names)} frames are numbered {first} to {last}: fine if no frame is missing"
+    return f"{len(names)} frames are numbered {first} to {last}"
 
 
 def _number(name: str) -> int:

@@ -79,7 +79,7 @@ def _numpy_scalar(dtype: _NumpyType, raw: bytes) -> bool | int | float:
 class _Version:
     """Of torch, as text. Not `str` itself, which would look up a codec by a name from the file."""
 
-    def __new__(cls, text: str) -> str:
+    def __new__(cls, text: str) -> str:  # type: ignore[misc]
         return str(text)
 
 

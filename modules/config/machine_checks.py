@@ -117,7 +117,7 @@ def _check_plain(config: Mapping[str, Any], environment: Mapping[str, str]) -> I
     if config["num_nodes"] > 1 and not {"NODE_RANK", "MASTER_ADDR"} & set(environment):
         yield (
             f"num_nodes={config['num_nodes']}: start the same command on every node by torchrun or srun "
-            "(see the README), or write num_nodes=1"
+            "(see docs/training.md), or write num_nodes=1"
         )
 
 

@@ -309,8 +309,8 @@ class DeST(nn.Module):
             batch: videos and questions, and without `answers` also ``answer_ids, answer_mask`` [A, L] with, if at hand,
                 ``answer_lengths`` on the host. Videos are ``frames`` [V, F, 3, H, W], ``clips`` [V, S, in] and
                 ``clip_mask`` [V, S], as far as the model has the stream, or their ``memory`` from `project_videos`.
-                Questions are ``questions``, or in any order ``question_ids, question_mask`` [Q, L] with the
-                ``video_index`` [Q] of each.
+                Questions are ``questions``, or (not with ``memory``) in any order ``question_ids, question_mask``
+                [Q, L] with the ``video_index`` [Q] of each.
             answers: features of the answers, ``[A, head_width]``, from `encode_answers`.
             questions_at_once: the most questions in one pass, so that memory is bounded however many there are.
 

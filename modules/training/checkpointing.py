@@ -223,10 +223,11 @@ class Checkpoints(Checkpoint):
         stop, late = self._agree(
             self.signals.received is not None, time.monotonic() - self._saved_time >= _LONG_VALIDATION
         )
-        if stop or late:
-            self._save_last(trainer)
+        # Before a last.ckpt that knows this score: a kill in between must not leave the score without its weights.
         if is_best and trainer.is_global_zero and not trainer.fast_dev_run:
             _share(self.folder / "last.ckpt", self.folder / "best.ckpt")
+        if stop or late:
+            self._save_last(trainer)
         if stop:
             self._stop(trainer)
 

@@ -60,6 +60,9 @@ class PredictionWriter(Callback):
             self.records = [record for part in parts or [] for record in part]
         if not trainer.is_global_zero or trainer.fast_dev_run:
             return
+        asked = len(trainer.predict_dataloaders.dataset)
+        if len(self.records) != asked:
+            raise RuntimeError(f"{len(self.records)} answers to {asked} questions: some were lost, or given twice")
         records, report = pl_module.summarize(self.records)
         path = free_name(self.path, self.overwrite)
         write_json(path, records)

@@ -15,6 +15,7 @@ import pytest
 
 from datasets.checking.report import Check
 from datasets.checking.roots import check_qa, check_trm
+from datasets.files import FRAME_SETTINGS
 from preproc import check_data as script
 
 WIDTH = 8
@@ -57,7 +58,7 @@ def test_a_root_without_a_fault(root, capsys):
     summary = {check.name: check.summary for check in checks}
     assert summary["annotations"].startswith("train: 2 questions, 2 videos, val: 1")
     assert summary["vocabulary"] == "answers covered: train 100.0%, val 100.0%, test 50.0%"
-    assert summary["frames"] == "5 to 5 frames a video, 5 in the middle"
+    assert summary["frames"] == "5 to 5 frames per video, 5 in the middle"
     assert summary["features"] == "4 to 4 clips a video, 4 in the middle"
     assert script.main([str(root), "--task", "anetqa", "--width", str(WIDTH)]) == 0
     assert (root / "problems.csv").read_text() == "check,error,what,problem\n"
@@ -289,6 +290,17 @@ def test_frames_of_elsewhere_may_have_any_numbers(root, change, numbers):
     assert video == "v_a"
     assert f"frames are numbered {numbers}: fine if no frame is missing" in note
     assert not any(check.failed for check in checks)
+
+
+def test_frames_of_ours_that_begin_late_are_extracted_again(root):
+    """As an older version left them where it was started twice."""
+    (root / "frames" / FRAME_SETTINGS).write_text('{"fps": 3.0}')
+    for path in sorted((root / "frames" / "v_a").glob("*.png"), reverse=True):
+        path.rename(path.with_name(f"{int(path.stem) + 219:04}.png"))
+    checks = check_qa("anetqa", root, WIDTH)
+    ((video, said),) = found(checks)["frames"]
+    assert video == "v_a" and "numbered 220 to" in said and "extract them again" in said
+    assert any(check.failed for check in checks)
 
 
 def test_videos_on_other_disks(root, tmp_path):

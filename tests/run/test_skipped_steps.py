@@ -8,7 +8,7 @@ from pytorch_lightning.plugins import MixedPrecision, Precision
 import run  # noqa: F401  (brings the commands)
 from config import run_command_line
 from modules.objectives.open_ended_qa import OpenEndedQA
-from modules.training import checkpointing as run_checkpoints
+from modules.training import checkpointing
 from tests.kit.small_world import make_small_world, settings
 
 
@@ -61,10 +61,10 @@ def test_bad_loss_in_float16(world, scaler, monkeypatch, capsys, optimizer, grad
 @pytest.mark.parametrize(("seconds", "expected"), [(300, 3), (0, 4)])
 def test_one_checkpoint_a_validation_unless_it_was_long(world, monkeypatch, seconds, expected):
     written = []
-    save = run_checkpoints.AtomicCheckpointIO.save_checkpoint
-    monkeypatch.setattr(run_checkpoints, "_LONG_VALIDATION", seconds)
+    save = checkpointing.AtomicCheckpointIO.save_checkpoint
+    monkeypatch.setattr(checkpointing, "_LONG_VALIDATION", seconds)
     monkeypatch.setattr(
-        run_checkpoints.AtomicCheckpointIO,
+        checkpointing.AtomicCheckpointIO,
         "save_checkpoint",
         lambda self, checkpoint, *more, **options: (
             written.append(checkpoint["global_step"]),

@@ -77,3 +77,7 @@ def test_the_tests_python_without_a_gpu(gpu_script):
         pytest.skip("has one")
     done = gpu_script(PYTHON=sys.executable)
     assert (done.returncode, done.stderr) == (1, "FAILED: PyTorch finds no GPU here\n")
+
+
+def test_the_readme_names_it():
+    assert "`bash scripts/gpu.sh`" in (ROOT / "README.md").read_text()

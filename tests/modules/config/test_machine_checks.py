@@ -47,7 +47,7 @@ def message(changes: dict, num_gpus_here: int = 0, environment: dict[str, str] |
         ({"precision": 16, "accelerator": "auto"}, "precision=16 needs a GPU, and there is no GPU here"),
         (
             {**CPU, "num_nodes": 2},
-            "num_nodes=2: start the same command on every node by torchrun or srun (see the README)",
+            "num_nodes=2: start the same command on every node by torchrun or srun (see docs/training.md)",
         ),
     ],
 )

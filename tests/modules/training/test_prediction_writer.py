@@ -7,7 +7,8 @@ from datasets.errors import InputError
 from modules.training.prediction_writer import PredictionWriter, check_free
 
 RECORDS = [{"qid": "q", "answer": "yes"}]
-TRAINER = SimpleNamespace(world_size=1, is_global_zero=True, fast_dev_run=False, datamodule=None)
+LOADER = SimpleNamespace(dataset=RECORDS)
+TRAINER = SimpleNamespace(world_size=1, is_global_zero=True, fast_dev_run=False, predict_dataloaders=LOADER)
 MODULE = SimpleNamespace(summarize=lambda records: (records, "1 of 1 right"))
 
 
@@ -57,3 +58,13 @@ def test_overwriting(tmp_path, capsys):
     path.unlink()
     write(path, overwrite=True, meanwhile=path.mkdir)
     assert json.loads((tmp_path / "a_2.json").read_text()) == RECORDS
+
+
+@pytest.mark.parametrize("outputs", [[], RECORDS * 2])
+def test_answers_that_are_lost_or_doubled_make_no_file(tmp_path, outputs):
+    writer = PredictionWriter(tmp_path / "a.json", False)
+    writer.on_predict_start(TRAINER, MODULE)
+    writer.on_predict_batch_end(TRAINER, MODULE, outputs)
+    with pytest.raises(RuntimeError, match=f"{len(outputs)} answers to 1 questions"):
+        writer.on_predict_end(TRAINER, MODULE)
+    assert not list(tmp_path.iterdir())

@@ -14,8 +14,7 @@ import pytest
 from datasets.errors import InputError
 from datasets.files import atomic_write
 from modules.checkpoints.reader import CheckpointFile
-from modules.training import checkpointing as run_checkpoints
-from modules.training import run_folder
+from modules.training import checkpointing, run_folder
 from modules.training.run_folder import (
     LogPosition,
     MetricsLog,
@@ -159,7 +158,7 @@ class TestSynced:
         (tmp_path / "last.ckpt").write_text("whole")
         for _ in range(2):
             synced.clear()
-            run_checkpoints._share(tmp_path / "last.ckpt", tmp_path / "best.ckpt")
+            checkpointing._share(tmp_path / "last.ckpt", tmp_path / "best.ckpt")
             assert synced[-1] == tmp_path and len(synced) == (1 if links else 2)
             assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
                 "last.ckpt": "whole",
