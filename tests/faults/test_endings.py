@@ -13,6 +13,7 @@ import h5py
 import psutil
 import pytest
 
+import run  # noqa: F401  (brings the commands)
 from config import run_command_line
 from tests.kit.paths import ROOT
 from tests.kit.small_world import make_small_world, settings

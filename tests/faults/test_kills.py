@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import run  # noqa: F401  (brings the commands)
 from config import run_command_line
 from tests.kit import captioned_world
 from tests.kit.kill_at import sitecustomize

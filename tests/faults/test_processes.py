@@ -8,6 +8,7 @@ import time
 import psutil
 import pytest
 
+import run  # noqa: F401  (brings the commands)
 from config import run_command_line
 from tests.kit.processes import start
 from tests.kit.small_world import make_small_world, settings
