@@ -12,7 +12,7 @@ from datasets.errors import InputError
 from modules.models.settings import ModelSizes
 
 from .names import KINDS, WAYS_OUT, kind_of, published_name, published_weights
-from .reader import CheckpointFile, read_checkpoint
+from .reader import CheckpointFile
 
 _WORDS = "text_encoder.embeddings.word_embeddings.weight"
 _PATCHES = "visual_encoder.patch_embed.proj.weight"
@@ -81,16 +81,6 @@ def plain(value: Any) -> Any:
     if hasattr(value, "item"):  # a number of NumPy or torch
         return plain(value.item())
     raise TypeError(f"{value!r} ({type(value).__name__}) has no place in a checkpoint")
-
-
-def checkpoint_metadata(source: str | Path | CheckpointFile) -> dict[str, Any] | None:
-    """The record that `make_metadata` put into a checkpoint; None for files that were not saved here.
-
-    Raises:
-        InputError: the file cannot be read.
-    """
-    file = source if isinstance(source, CheckpointFile) else read_checkpoint(source)
-    return file.metadata
 
 
 def infer_sizes(file: CheckpointFile) -> ModelSizes:

@@ -9,7 +9,8 @@ import torch
 
 from datasets.errors import InputError
 from modules import load_model
-from modules.checkpoints.metadata import checkpoint_metadata, infer_sizes, make_metadata, plain
+from modules.checkpoints.metadata import infer_sizes, make_metadata, plain
+from modules.checkpoints.reader import read_checkpoint
 from modules.models.dest import DeST
 from modules.models.settings import ModelSizes
 from tests.modules.models.test_dest import SMALL, make_batch
@@ -25,7 +26,7 @@ def test_saving_and_loading_changes_no_bit(tmp_path, qa):
     assert_equal(model, qa)
     assert not model.training
     assert model.sizes == SMALL
-    assert checkpoint_metadata(tmp_path / "x.ckpt") == metadata
+    assert read_checkpoint(tmp_path / "x.ckpt").metadata == metadata
     assert metadata["config"] == {"exp_name": "toy", "temporal": True, "learning_rate": 2e-5, "data_root": "data"}
     assert metadata["vocabulary"] == ["yes", "no"]
     assert metadata["versions"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
