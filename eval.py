@@ -17,7 +17,7 @@ from datasets.annotations import QASource
 from datasets.errors import InputError, run_cli
 from datasets.files import check_writable, write_json
 from datasets.sources import QA_SOURCES, get_qa_source
-from modules.evaluation.exports import EXPORTS, export, export_path
+from modules.evaluation.files.exports import EXPORTS, export, export_path
 from modules.evaluation.priors import find_training, read_training
 from modules.evaluation.runs import find_runs
 from modules.evaluation.scores import Report, evaluate

@@ -30,7 +30,7 @@ OBJECTIVES = {
 
 def read_command(_config: dict[str, Any], run: Any) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
     """All settings, those of them that the command line gives, and its recipes; for what needs the libraries."""
-    from modules.training.progress import quiet_libraries
+    from modules.training.logs.progress import quiet_libraries
 
     quiet_libraries()
     return check_values(_config, Config), run.meta_info["config_updates"], run.meta_info["named_configs"]
@@ -64,9 +64,10 @@ def train(plan: "RunPlan", run: Any) -> None:
     """Trains a network from the weights of a checkpoint, from random ones, or on from where a run stopped."""
     from modules.training.checkpointing import Checkpoints
     from modules.training.failures import explained
-    from modules.training.observers import ObserverLog
+    from modules.training.logs.observers import ObserverLog
+    from modules.training.logs.progress import RunSummary, progress_callback
+    from modules.training.logs.run_log import RunLog
     from modules.training.plan import check_resumable
-    from modules.training.progress import RunSummary, progress_callback
     from modules.training.run_folder import (
         CHECKPOINTS,
         LogPosition,
@@ -75,7 +76,6 @@ def train(plan: "RunPlan", run: Any) -> None:
         run_loggers,
         sole_writer,
     )
-    from modules.training.run_log import RunLog
     from modules.training.stopping import StopSignals, watch_ranks
     from modules.training.trainer import make_trainer
     from modules.training.validation_schedule import ValidationSchedule
@@ -103,8 +103,8 @@ def train(plan: "RunPlan", run: Any) -> None:
 def test(plan: "RunPlan") -> None:
     """Writes the answers to all test questions, and says how many are right."""
     from modules.training.failures import explained
+    from modules.training.logs.progress import RunSummary, progress_callback
     from modules.training.prediction_writer import PredictionWriter
-    from modules.training.progress import RunSummary, progress_callback
     from modules.training.stopping import StopAtOnce, watch_ranks
     from modules.training.trainer import make_trainer
 

@@ -21,6 +21,7 @@ ORDER = (
     ("modules.config",),
     ("modules.models",),
     ("modules.objectives", "modules.checkpoints"),
+    ("modules.training.logs", "modules.evaluation.files", "modules.evaluation.statistics"),
     ("modules.training", "modules.inference", "modules.evaluation"),
     ("modules.evaluation.page",),
     ("modules",),
@@ -29,12 +30,15 @@ ORDER = (
     ("benchmarks",),
 )
 DATASETS = tuple(room for line in ORDER for room in line if room.split(".")[0] == "datasets")
+EVALUATION = ("modules.evaluation", "modules.evaluation.files", "modules.evaluation.statistics")
 # These import less than the lines above them.
 ONLY = {
     "modules.config": DATASETS,
-    "modules.evaluation": DATASETS,
-    "modules.evaluation.page": (*DATASETS, "modules.evaluation"),
-    "eval": (*DATASETS, "modules.evaluation", "modules.evaluation.page"),
+    "modules.evaluation.files": DATASETS,
+    "modules.evaluation.statistics": DATASETS,
+    "modules.evaluation": (*DATASETS, "modules.evaluation.files", "modules.evaluation.statistics"),
+    "modules.evaluation.page": (*DATASETS, *EVALUATION),
+    "eval": (*DATASETS, *EVALUATION, "modules.evaluation.page"),
 }
 
 MAX_FILE, MAX_FUNCTION, MAX_NESTING, MAX_FOLDER = 400, 60, 4, 14  # lines, lines, blocks, Python files

@@ -7,8 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from datasets.question_table import QuestionTable
-
-from .predictions import Predictions
+from modules.evaluation.files.predictions import Predictions
 
 
 @dataclass(frozen=True)

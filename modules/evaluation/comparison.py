@@ -7,10 +7,10 @@ from itertools import combinations
 import numpy as np
 
 from datasets.question_table import QuestionTable
+from modules.evaluation.statistics.bootstrap import Interval, ratio_interval, resampled_sums, sums_by_video
+from modules.evaluation.statistics.permutation import sign_flip_p_value
 
-from .bootstrap import Interval, ratio_interval, resampled_sums, sums_by_video
 from .conditional import Conditional
-from .permutation import sign_flip_p_value
 
 Members = Mapping[str, Mapping[str, np.ndarray]]  # title -> label -> bool [N]
 

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 
 from datasets.errors import refusing
 from datasets.files import atomic_write
+from modules.evaluation.files.predictions import short_names
 
 from .comparison import Comparison, Row
-from .predictions import short_names
 from .scores import Report
 
 FORMATS = (".png", ".pdf", ".svg")

@@ -14,9 +14,8 @@ import numpy as np
 
 from datasets.errors import InputError
 from datasets.question_table import QuestionTable
-
-from .bootstrap import CONFIDENCE, RESAMPLES, Interval, resampled_sums, sums_by_video
-from .permutation import sign_flip_p_value
+from modules.evaluation.statistics.bootstrap import CONFIDENCE, RESAMPLES, Interval, resampled_sums, sums_by_video
+from modules.evaluation.statistics.permutation import sign_flip_p_value
 
 _TELLING = 1.960 + 0.842  # standard errors: 5 % two-sided level, 80 % power
 

@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 from datasets.annotations import QASource
 from datasets.errors import InputError
 from datasets.question_table import QuestionTable
+from modules.evaluation.files.predictions import Predictions, read_predictions, short_names
 
 from .conditional import Conditional, find_conditional, in_order
-from .predictions import Predictions, read_predictions, short_names
 from .priors import QUESTION_ONLY, Priors, find_priors
 from .runs import Difference, Model, RunStatistics, Spread, find_runs, spreads_by_category
 

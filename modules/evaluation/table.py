@@ -8,8 +8,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .bootstrap import CONFIDENCE
-from .predictions import short_names
+from modules.evaluation.files.predictions import short_names
+from modules.evaluation.statistics.bootstrap import CONFIDENCE
+
 from .priors import Priors, share
 from .runs import Difference
 from .scores import Report

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-import modules.training.progress
+import modules.training.logs.progress
 
 from .device import STEPS
 
@@ -11,7 +11,7 @@ from .device import STEPS
 @pytest.fixture(autouse=True)
 def no_time_passes(monkeypatch):
     """The bar shows new numbers when some seconds have passed."""
-    monkeypatch.setattr(modules.training.progress, "time", types.SimpleNamespace(monotonic=lambda: 0.0))
+    monkeypatch.setattr(modules.training.logs.progress, "time", types.SimpleNamespace(monotonic=lambda: 0.0))
 
 
 def pytest_collection_modifyitems(items):

@@ -12,7 +12,7 @@ from torchmetrics import Metric
 from modules.models.precision import precision_plugin
 from modules.models.settings import ModelSizes
 from modules.objectives.objective import Objective
-from modules.training.progress import ProgressBar
+from modules.training.logs.progress import ProgressBar
 
 from .device import Device, Step
 

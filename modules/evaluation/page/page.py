@@ -21,12 +21,12 @@ from datasets.annotations import QASource
 from datasets.errors import InputError
 from datasets.files import atomic_write
 from datasets.question_table import QuestionTable
+from modules.evaluation.files.predictions import short_names
+from modules.evaluation.statistics.bootstrap import CONFIDENCE, RESAMPLES, Interval
 
 from ..answers import align, confuse, true_codes
-from ..bootstrap import CONFIDENCE, RESAMPLES, Interval
 from ..comparison import Comparison, Estimate, Flips, Members, Pair, Row
 from ..conditional import in_order
-from ..predictions import short_names
 from ..priors import CEILING, QUESTION_ONLY, Priors, share
 from ..scores import Report
 from .bins import by_frequency, by_length

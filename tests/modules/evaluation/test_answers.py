@@ -7,7 +7,7 @@ import pytest
 
 from datasets.sources import anetqa
 from modules.evaluation.answers import align, confuse, true_codes
-from modules.evaluation.predictions import read_predictions
+from modules.evaluation.files.predictions import read_predictions
 
 TRUTH = ["yes", "no", "yes", "red", "blue", "yes"]
 GIVEN = {"q5": "no", "q4": "green", "q3": "red", "q1": "yes", "q0": "yes"}  # q2 is missing

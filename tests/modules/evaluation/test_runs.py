@@ -10,8 +10,8 @@ import eval as evaluation
 from datasets.errors import InputError
 from datasets.sources import anetqa
 from modules.evaluation.comparison import Comparison
-from modules.evaluation.permutation import sign_flip_p_value
 from modules.evaluation.runs import Model, RunStatistics, find_runs
+from modules.evaluation.statistics.permutation import sign_flip_p_value
 
 from .results import make_results
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modules.evaluation.predictions import short_names
+from modules.evaluation.files.predictions import short_names
 
 
 @pytest.mark.parametrize(

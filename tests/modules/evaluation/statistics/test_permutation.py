@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from modules.evaluation.permutation import sign_flip_p_value
+from modules.evaluation.statistics.permutation import sign_flip_p_value
 
 
 @given(gains=st.lists(st.integers(-6, 6), min_size=1, max_size=9))

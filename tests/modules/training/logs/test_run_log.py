@@ -13,8 +13,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from config import run_command_line
 from modules.objectives.example import Example
-from modules.training import run_log
-from modules.training.run_log import RunLog, draw, memory
+from modules.training.logs import run_log
+from modules.training.logs.run_log import RunLog, draw, memory
 from tests.kit.captioned_world import make_captioned_world
 from tests.kit.captioned_world import settings as trm_settings
 from tests.kit.small_world import make_small_world, settings

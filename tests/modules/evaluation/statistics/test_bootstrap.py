@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from modules.evaluation.bootstrap import ratio_interval, resampled_sums, sums_by_video
+from modules.evaluation.statistics.bootstrap import ratio_interval, resampled_sums, sums_by_video
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-import modules.training.progress
-from modules.training.progress import ProgressBar, ProgressLines, progress_callback
+import modules.training.logs.progress
+from modules.training.logs.progress import ProgressBar, ProgressLines, progress_callback
 
 
 @pytest.mark.parametrize(("columns", "kind"), [(100, ProgressBar), (0, ProgressLines)])
@@ -43,7 +43,7 @@ class Reading:
 
 def test_the_bar_looks_at_the_loss_every_few_seconds(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(modules.training.progress, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(modules.training.logs.progress, "time", SimpleNamespace(monotonic=lambda: now[0]))
     metrics = {name: Reading() for name in ("train/loss", "train/accuracy", "train/tau", "val/loss")}
     trainer = SimpleNamespace(callback_metrics=metrics, is_last_batch=False)
     bar = ProgressBar(seconds=5.0)

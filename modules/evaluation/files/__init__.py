@@ -1,0 +1,1 @@
+"""Prediction files: ours and those of others, read and written."""
