@@ -219,7 +219,7 @@ def _as_sacred_reads_it(word: str, files: list[str]) -> str:
 
 @ex.option_hook
 def one_observer(options: dict[str, Any]) -> None:
-    """Of the processes of a run, the first alone tells Sacred's observers (``-F FOLDER`` and the like)."""
+    """Lets the first process of a run alone tell Sacred's observers (``-F FOLDER`` and the like)."""
     chosen = [
         name for name in ("--file_storage", "--mongo_db", "--tiny_db", "--sql", "--s3", "--gcs") if options.get(name)
     ]

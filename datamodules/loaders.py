@@ -26,7 +26,7 @@ class Batches(Protocol):
         """All that the order depends on, by the names that users know."""
 
     def __len__(self) -> int:
-        """Batches an epoch."""
+        """Batches per epoch."""
 
     def batches(self, epoch: int, skip: int = 0) -> Iterator[list]:
         """The requests of an epoch, without the first `skip`."""
@@ -148,7 +148,7 @@ def init_worker(_: int, over: ctypes.c_bool) -> None:
 
 @contextlib.contextmanager
 def _any_number_of_workers() -> Iterator[None]:
-    """Without PyTorch's warning of more workers than processors: the number is a setting."""
+    """Silences PyTorch's warning of more workers than processors: the number is a setting."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="This DataLoader will create")
         yield

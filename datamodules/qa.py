@@ -1,4 +1,4 @@
-"""Open-ended question answering: the splits of one data set as loaders of batches."""
+"""Open-ended question answering: the splits of one dataset as loaders of batches."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -23,7 +23,7 @@ from .tokenization import MAX_POSITIONS, TextTokenizer, load_tokenizer
 
 
 class QADataModule(EpochDataModule):
-    """The questions, frames and features of one data set, read from its folder.
+    """The questions, frames and features of one dataset, read from its folder.
 
     `data_root` holds `train`, `val` and `test` annotations (csv or json), `vocab.json`, `frames/` and `<name>.h5`;
     only what a stage needs must be there. Every video of a stage must have frames and features: what is missing is
@@ -74,7 +74,7 @@ class QADataModule(EpochDataModule):
         super().__init__(num_workers)
         names = [datasets] if isinstance(datasets, str) else list(datasets)
         if len(names) != 1:
-            raise InputError(f"question answering takes one data set, not {len(names)}: datasets={names}")
+            raise InputError(f"question answering takes one dataset, not {len(names)}: datasets={names}")
         self.source: QASource = get_qa_source(names[0])
         self.data_root = Path(data_root)
         self.per_gpu_batchsize = per_gpu_batchsize
@@ -176,7 +176,7 @@ class QADataModule(EpochDataModule):
         return dataset
 
     def _check_answers(self, table: QuestionTable, path: Path, split: str) -> None:
-        """To train on an answer outside the vocabulary is impossible; to choose by nothing else is a mistake."""
+        """Checks that answers can be trained on, and that a best checkpoint can be chosen by them."""
         answers = set(table.column("answer").unique().to_pylist())
         outside = sorted(answers.difference(self.vocabulary))
         if split == "train" and outside:
@@ -193,7 +193,7 @@ class QADataModule(EpochDataModule):
         if len(outside) == len(answers) and answers != {""}:
             message = (
                 f"not one answer in {path} (such as {next(filter(None, outside))!r}) is in the vocabulary of "
-                f"{len(self.vocabulary)}: are file and vocabulary of the same data set?"
+                f"{len(self.vocabulary)}: are file and vocabulary of the same dataset?"
             )
             if split != "test":  # where answers may be anybody's, and are not needed
                 raise InputError(message)

@@ -224,5 +224,5 @@ def _folder(data_root: Path, source: CaptionSource, alone: bool) -> Path:
         return data_root
     raise InputError(
         f"no folder {folder} with {', '.join(source.split_files.values())} and {source.name}.h5; data_root is the "
-        "folder that holds one folder for each data set"
+        "folder that holds one folder for each dataset"
     )

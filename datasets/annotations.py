@@ -1,4 +1,4 @@
-"""Description of a question-answering data set, readers of its annotation files, and vocabularies."""
+"""Description of a question-answering dataset, readers of its annotation files, and vocabularies."""
 
 import csv
 import os
@@ -25,7 +25,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class QASource:
-    """All that tells one question-answering data set from another; one instance per file, named SOURCE.
+    """All that tells one question-answering dataset from another; one instance per file, named SOURCE.
 
     Attributes:
         name: as in `data/<name>`, `result/<name>_by_….json` and the configuration.
@@ -82,7 +82,7 @@ def csv_rows(path: Path, columns: Iterable[str]) -> Iterator[Row]:
         if missing:
             raise InputError(
                 f"{path} has no column {', '.join(map(repr, missing))} (it has {', '.join(header)[:200]!r}); "
-                "is it of another data set?"
+                "is it of another dataset?"
             )
         start = lines.line_num + 1
         for values in lines:

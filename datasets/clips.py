@@ -68,7 +68,7 @@ class ClipFeatures:
         return features
 
     def missing(self, video_ids: Iterable[str]) -> list[str]:
-        """Those of `video_ids` that the file does not hold; leaves the file closed, so that workers can fork.
+        """Returns those of `video_ids` that the file does not hold; leaves the file closed, so that workers can fork.
 
         Raises InputError if the file cannot be opened or is damaged.
         """

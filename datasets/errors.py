@@ -26,7 +26,7 @@ class InputError(ValueError):
 
 @contextlib.contextmanager
 def explained(said: str, *kinds: type[Exception]) -> Iterator[None]:
-    """Within it, errors of these kinds (of none: OSError) become an `InputError`: what is said, and the reason."""
+    """Context in which errors of these kinds (of none: OSError) become an `InputError`: `what`, and the reason."""
     kinds = kinds or (OSError,)
     try:
         yield

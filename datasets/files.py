@@ -68,7 +68,7 @@ def _umask() -> int:
 
 @contextlib.contextmanager
 def reading(path: str | os.PathLike) -> Iterator[None]:
-    """Within it, a file that is missing, cannot be read or is no UTF-8 text is an InputError that names it."""
+    """Context in which a file that is missing, cannot be read or is no UTF-8 text is an InputError that names it."""
     try:
         yield
     except FileNotFoundError:

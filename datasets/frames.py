@@ -72,7 +72,7 @@ class FrameReader:
         return frames
 
     def folder(self, directory: str) -> Path:
-        """Where the frames of a video are."""
+        """The folder of a video's frames."""
         return self.root / self._spelt.get(directory, directory)
 
     def names(self, directory: str) -> list[str]:
@@ -82,7 +82,7 @@ class FrameReader:
         return self._names[directory].split("\n")
 
     def missing(self, directories: Iterable[str]) -> list[str]:
-        """Those of `directories` that do not exist. One look at the root, whatever their number.
+        """Returns those of `directories` that do not exist. One look at the root, whatever their number.
 
         A name on disk may spell accents otherwise (NFD, NFC). Raises InputError if the root itself cannot be listed.
         """

@@ -180,7 +180,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("videos", type=Path, help="folder of video files; subfolders are searched, too")
     parser.add_argument("out", type=Path, help="folder for the frames, e.g. data/anetqa/frames")
     parser.add_argument("--dataset", required=True, help=f"decides on the names: {', '.join(DATASETS)}")
-    parser.add_argument("--fps", type=float, default=defaults.fps, help="frames a second (default: %(default)g)")
+    parser.add_argument("--fps", type=float, default=defaults.fps, help="frames per second (default: %(default)g)")
     parser.add_argument("--format", default=defaults.format, help="png or jpg (default: %(default)s)")
     parser.add_argument("--quality", type=int, default=defaults.quality, help="of jpg, 1..100 (default: %(default)s)")
     parser.add_argument("--short-side", type=int, help="shrink to this many pixels; training needs 384")

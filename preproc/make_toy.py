@@ -1,8 +1,8 @@
-"""A small world to try everything on: videos of shapes that act in a row, annotated like the four real data sets.
+"""A small world to try everything on: videos of shapes that act in a row, annotated like the four real datasets.
 
     python preproc/make_toy.py -o toy/raw
 
-Writes real .mp4 files, and annotations in the formats in which the data sets are published, so that all that follows
+Writes real .mp4 files, and annotations in the formats in which the datasets are published, so that all that follows
 is the same as for them. The same seed and scale give the same files.
 
     OUT/anetqa/  videos/v_<id>.mp4  {train,val,test}_{q,a}.json          questions about events in a row
@@ -65,7 +65,7 @@ def make_toy(
         jobs: processes; as many as there are processors by default.
 
     Returns:
-        data set -> number of videos.
+        dataset -> number of videos.
 
     Raises:
         InputError: a value that cannot be used, or a folder that cannot be written.
@@ -95,7 +95,7 @@ def make_toy(
 
 
 def draw_worlds(seed: int = 0, scale: float = 1.0) -> dict[str, Videos]:
-    """data set -> its videos, as COUNTS has them."""
+    """dataset -> its videos, as COUNTS has them."""
     return {name: draw_videos(name, splits, scale, seed) for name, splits in COUNTS.items()}
 
 
@@ -116,7 +116,7 @@ def _fresh_folder(folder: Path) -> Path:
 
 
 def draw_videos(name: str, splits: dict[str, int], scale: float, seed: int) -> Videos:
-    """The videos of a data set; each depends on the seed, the data set, the split and its own number alone."""
+    """The videos of a dataset; each depends on the seed, the dataset, the split and its own number alone."""
     events, num_frames = {
         "stills": (2, FPS),
         "anetqa": (EVENTS_IN_A_ROW, EVENTS_IN_A_ROW * EVENT_FRAMES),

@@ -1,6 +1,7 @@
 """The shape of the source: which package may import which, and how large files, functions and folders may be."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -165,6 +166,18 @@ def test_folders_are_small_and_say_what_they_hold():
         assert len([path for path in folder.glob("*.py") if path.name != "__init__.py"]) <= MAX_FOLDER, name
         assert (folder / "__init__.py").is_file(), f"{name} has no __init__.py"
         assert ast.get_docstring(TREES[module_name(folder / "__init__.py")]), f"{name}/__init__.py says nothing"
+
+
+def test_docstrings_open_with_a_verb_or_a_noun():
+    words = "what|whether|how|where|which|who|why|when|that|those|the same|as|at|by|for|from|in|of|to|with|without"
+    documented = (ast.Module, ast.ClassDef, *FUNCTIONS)
+    texts = {
+        f"{module}.{getattr(node, 'name', '')}": ast.get_docstring(node) or ""
+        for module, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, documented)
+    }
+    assert {name: text for name, text in texts.items() if re.match(rf"({words})\b", text, re.I)} == {}
 
 
 def test_modules_has_rooms_only():

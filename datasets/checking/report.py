@@ -1,4 +1,4 @@
-"""What a check of the data found: its table, and the list of all problems."""
+"""Report of a check of the data: its table, and the list of all problems."""
 
 import csv
 from collections.abc import Callable, Sequence
@@ -38,7 +38,7 @@ class Check:
         return self.fatal and bool(self.problems)
 
     def attempt(self, thing: str, action: Callable[[], Any]) -> Any:
-        """What `action` returns; None, and a problem, if it raises InputError."""
+        """Returns the result of `action`; None, and a problem noted, if it raises InputError."""
         self.looked_at += 1
         try:
             return action()
@@ -48,7 +48,7 @@ class Check:
 
 
 def print_table(checks: Sequence[Check]) -> None:
-    """What was found, a row a check, with the first problem of each."""
+    """Prints one row per check, with the first problem of each."""
     console = Console()
     if not console.is_terminal:  # a pipe or a file has no width of its own
         console = Console(width=TABLE_WIDTH)

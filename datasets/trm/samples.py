@@ -21,7 +21,7 @@ class Collection:
     Attributes:
         maker: makes its questions.
         clips: reads its features, all of a video.
-        num_questions: how many questions an epoch has about it.
+        num_questions: how many questions per epoch are about it.
     """
 
     maker: QuestionMaker

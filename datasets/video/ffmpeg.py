@@ -46,7 +46,7 @@ def find_ffmpeg() -> str:
 
 
 def _ffmpeg_problem(path: str) -> str:
-    """Why a program cannot be the ffmpeg that reads videos; "" if it can."""
+    """Says why a program cannot be the ffmpeg that reads videos; "" if it can."""
     try:
         run = subprocess.run([path, "-version"], capture_output=True, timeout=10, check=False)
     except OSError as error:
@@ -103,7 +103,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 class ImpatientReader(io.RawIOBase):
-    """What a decoder writes to a pipe; reading it raises VideoError when nothing comes for STALL_SECONDS."""
+    """Reader of the pipe that a decoder writes to; raises VideoError when nothing comes for STALL_SECONDS."""
 
     def __init__(self, pipe: Any):
         self._pipe = pipe

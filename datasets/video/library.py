@@ -1,4 +1,4 @@
-"""A folder of videos: what is in it, what each video is called in a data set, and how ffmpeg reads it."""
+"""A folder of videos: what is in it, what each video is called in a dataset, and how ffmpeg reads it."""
 
 import contextlib
 import csv
@@ -32,7 +32,7 @@ DATASETS = (*QA_SOURCES, *CAPTION_SOURCES)
 
 @dataclass(frozen=True)
 class Naming:
-    """Names that a data set has for the video of the file ``<file_prefix><video id>.<suffix>``."""
+    """Names that a dataset has for the video of the file ``<file_prefix><video id>.<suffix>``."""
 
     frame_directory: str  # with {video_id} to fill in
     feature_key: str
@@ -47,15 +47,13 @@ class Naming:
 
 
 def get_naming(dataset: str) -> Naming:
-    """The naming of one data set. Raises InputError, with the closest name, for one that is not known."""
+    """The naming of one dataset. Raises InputError, with the closest name, for one that is not known."""
     if dataset in QA_SOURCES:
         source = QA_SOURCES[dataset]
         return Naming(source.frame_directory, source.feature_key)
     if dataset in CAPTION_SOURCES:
         return Naming("{video_id}", CAPTION_SOURCES[dataset].feature_key)
-    raise InputError(
-        f"no data set is called {dataset!r}{did_you_mean(dataset, DATASETS)}; known: {', '.join(DATASETS)}"
-    )
+    raise InputError(f"no dataset is called {dataset!r}{did_you_mean(dataset, DATASETS)}; known: {', '.join(DATASETS)}")
 
 
 @dataclass(frozen=True)
@@ -163,7 +161,7 @@ def ffmpeg_input(path: Path, threads: int = 0) -> list[str]:
 
 
 def explain(path: Path, code: int, stderr: bytes) -> str:
-    """Why ffmpeg, which ended with this exit code, made nothing of a file, or stopped early."""
+    """Says why ffmpeg, which ended with this exit code, made nothing of a file, or stopped early."""
     try:
         size = path.stat().st_size
     except OSError as error:  # gone since the folder was listed

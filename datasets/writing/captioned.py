@@ -1,4 +1,4 @@
-"""What the preprocessing of every captioned collection ends with: checks between the splits, and the files."""
+"""Last steps of the preprocessing of every captioned collection: checks between the splits, and the files."""
 
 import argparse
 import json
@@ -68,7 +68,7 @@ def write_splits(
             ]
             print(f"{split}: left out {len(own) - len(kept[split])} of {len(own)} records, no features in {features}")
             if not kept[split]:
-                raise InputError(f"{features} has features of no video of {split}; is it of another data set?")
+                raise InputError(f"{features} has features of no video of {split}; is it of another dataset?")
     with staged(output_dir) as folder:
         for split, own in kept.items():
             with (folder / source.split_files[split]).open("w", encoding="utf-8") as file:

@@ -69,7 +69,7 @@ def make_metadata(
 
 
 def plain(value: Any) -> Any:
-    """The same value of dicts, lists, strings, numbers, booleans and None alone. Raises TypeError for anything else."""
+    """Rebuilds a value from dicts, lists, strings, numbers, booleans and None alone. Else a TypeError."""
     if value is None or type(value) in (bool, int, float, str):
         return value
     if isinstance(value, Mapping):

@@ -34,7 +34,7 @@ LAYOUTS = ("state_dict", "model", "module")  # the keys under which others keep 
 
 @dataclass
 class CheckpointFile:
-    """What a checkpoint file holds. The tensors may be views of the file: copy them, and let go of this object."""
+    """Contents of a checkpoint file. The tensors may be views of the file: copy them, and let go of this object."""
 
     path: Path
     format: str  # "zip", "legacy" or "safetensors"
@@ -77,7 +77,7 @@ def _numpy_scalar(dtype: _NumpyType, raw: bytes) -> bool | int | float:
 
 
 class _Version:
-    """Of torch, as text. Not `str` itself, which would look up a codec by a name from the file."""
+    """Version of torch, as text. Not `str` itself, which would look up a codec by a name from the file."""
 
     def __new__(cls, text: str) -> str:  # type: ignore[misc]
         return str(text)

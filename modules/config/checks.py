@@ -136,7 +136,7 @@ def _check_value(key: str, value: Any, hint: Any, found_in: str | os.PathLike | 
 
 
 def _meant(key: str, value: Any, hint: Any) -> str:
-    """What may have been meant, where it can be told."""
+    """Suggests what may have been meant, if that can be told."""
     if isinstance(value, str) and value.lower() in {"true", "false", "none", "null"}:
         word = {"true": "True", "false": "False"}.get(value.lower(), "None")
         return f" (write {key}={word})"
@@ -159,7 +159,7 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 def describe_type(hint: Any) -> str:
-    """In words: ``a whole number ≥ 1, or None``."""
+    """Describes a type in words: ``a whole number ≥ 1, or None``."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
         limits = [
@@ -197,7 +197,7 @@ def _check_run(config: Mapping[str, Any]) -> Iterator[str]:
     if not config["datasets"]:
         yield "datasets is empty; name one, as in datasets='[\"anetqa\"]'"
     if config["objective"] == "qa" and len(config["datasets"]) > 1:
-        yield (f"datasets={config['datasets']}: question answering has one vocabulary, thus one data set; name one")
+        yield (f"datasets={config['datasets']}: question answering has one vocabulary, thus one dataset; name one")
     if config["test_only"] and config["resume_from"] is not None:
         yield "resume_from continues a training run; with test_only=True give load_path=CHECKPOINT instead"
     if config["test_only"] and config["load_path"] is None:
@@ -302,7 +302,7 @@ def _check_training(config: Mapping[str, Any]) -> Iterator[str]:
             f"for optimizer steps write a whole number, as val_check_interval={max(1, round(interval))}"
         )
     if isinstance(interval, int) and interval < 1:
-        yield f"val_check_interval={interval}: optimizer steps are at least 1; 1.0 means once an epoch"
+        yield f"val_check_interval={interval}: optimizer steps are at least 1; 1.0 means once per epoch"
 
 
 @refusing

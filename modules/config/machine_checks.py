@@ -1,4 +1,4 @@
-"""What this machine, and whoever started this process on it, have to say about the settings: GPUs, torchrun, SLURM."""
+"""Checks of the settings against this machine, and whoever started this process on it: GPUs, torchrun, SLURM."""
 
 import os
 import shutil
@@ -79,7 +79,7 @@ def check_compiler(on_gpu: bool, environment: Mapping[str, str], asked: str, ins
 
 
 def is_slurm_task(environment: Mapping[str, str]) -> bool:
-    """Whether SLURM started this process as one of a run's, as Lightning sees it.
+    """True if SLURM started this process as one of a run's, as Lightning sees it.
 
     Not in a shell that SLURM gave somebody to type in: there a run starts its processes itself.
     """
@@ -88,7 +88,7 @@ def is_slurm_task(environment: Mapping[str, str]) -> bool:
 
 
 def takes_slurm_for_a_machine(environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether Lightning has to be told that this is a plain machine.
+    """True if Lightning has to be told that this is a plain machine.
 
     In the shell of an allocation with a name of its own (``salloc -J NAME``) SLURM has started no task.
     """

@@ -1,4 +1,4 @@
-"""Whether the files and folders that settings name are there; as in `checks`, before anything is loaded."""
+"""Checks that the files and folders that settings name are there; as in `checks`, before anything is loaded."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Which process of a run this is, as environment variables say: what another job has left there is refused."""
+"""Rank of this process in its run, read from environment variables: what another job has left there is refused."""
 
 import os
 from collections.abc import Mapping

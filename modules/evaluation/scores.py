@@ -81,7 +81,7 @@ class Report:
     """Scores of prediction files on the same questions.
 
     Attributes:
-        source: the data set.
+        source: the dataset.
         table: the true answers.
         names: of the prediction files, distinct.
         outcomes: one for each prediction file.
@@ -180,7 +180,7 @@ def evaluate(
     """Scores prediction files. Raises InputError when a file cannot be used; see `judge`.
 
     Args:
-        source: the data set.
+        source: the dataset.
         prediction_files: one or more; NAME=FILE,FILE,… for the runs of one model.
         truth_file: the split that they answer.
         allow_missing: score the questions that were answered.
@@ -259,7 +259,7 @@ def judge(table: QuestionTable, predictions: Predictions, allow_missing: bool = 
 
 
 def memberships(source: QASource, table: QuestionTable) -> dict[str, dict[str, np.ndarray]]:
-    """Title -> label -> bool [N], for every breakdown of the data set that has categories, then overall."""
+    """Title -> label -> bool [N], for every breakdown of the dataset that has categories, then overall."""
     groups = {breakdown.title: breakdown.members(table) for breakdown in source.breakdowns}
     groups["overall"] = {"all": np.ones(len(table), dtype=bool)}
     return {title: categories for title, categories in groups.items() if categories}

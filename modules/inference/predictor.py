@@ -278,7 +278,7 @@ class Predictor:
             return self.network.encode_answers(*on_device, mask.sum(1).tolist())
 
     def encode_questions(self, texts: Sequence[str]) -> Questions:
-        """About a single video, cut as in training, on the device."""
+        """Encodes questions about a single video, cut as in training, on the device."""
         longest = min(self.video_settings.max_text_len or self.positions, self.positions)
         questions = Questions.encode(self.tokenizer, texts, [len(texts)], longest)
         return replace(questions, ids=send(questions.ids, self.device), mask=send(questions.mask, self.device))
@@ -334,7 +334,7 @@ def read_questions(path: str | Path | None) -> list[str]:
         raise InputError(f"question_file={str(path)!r} cannot be read as text: {error}") from None
     questions = [line.strip() for line in lines if line.strip()]
     if not questions:
-        raise InputError(f"question_file={str(path)!r} holds no question; write one a line")
+        raise InputError(f"question_file={str(path)!r} holds no question; write one per line")
     return questions
 
 

@@ -1,5 +1,5 @@
 """One video file to what inference reads of it, in memory: the frames and clip features that the two steps of the
-preprocessing and the reading of a data set would give, without a data set.
+preprocessing and the reading of a dataset would give, without a dataset.
 """
 
 import re
@@ -65,7 +65,7 @@ class ClipSettings:
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> "ClipSettings":
-        """From the attributes of a file of features. Raises InputError when they are another version's."""
+        """Reads the attributes of a file of features. Raises InputError when they are another version's."""
         try:
             windows = WindowSettings(**{name: record[name] for name in WindowSettings.__dataclass_fields__})
             own = {name: record[name] for name in cls.__dataclass_fields__ if name != "windows"}
@@ -133,7 +133,7 @@ def make_extractor(
 def read_frames(
     path: Path, settings: FrameSettings, nframe: int, trim: float, image_size: int
 ) -> tuple[np.ndarray, np.ndarray, float, str]:
-    """The frames that inference reads of a video: extracted and read as those of a data set, but kept nowhere.
+    """The frames that inference reads of a video: extracted and read as those of a dataset, but kept nowhere.
 
     Args:
         settings: of the extraction.

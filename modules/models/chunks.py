@@ -29,7 +29,7 @@ def questions_that_fit(
 
     A question takes num_frames × length tokens through the fusion layers. Of each, a layer holds at most eight states
     (what came in, query, key, value, context, update, sum, what goes out) and two of the feed-forward block's width,
-    4 bytes a number: 49 kB at the published width. AGQA's 8 frames × 20 tokens make 8 MB a question, so that 256
+    4 bytes per number: 49 kB at the published width. AGQA's 8 frames × 20 tokens make 8 MB per question, so that 256
     questions (2 GB) want 8 GB free; ActivityNet-QA's 16 × 16 make 13 MB.
 
     Args:

@@ -43,7 +43,7 @@ class VideoStates:
 
 @dataclass
 class VideoMemory:
-    """The same as the fusion layers read it: keys and values of each layer, to be used for any number of questions."""
+    """A video as the fusion layers read it: keys and values of each layer, to be used for any number of questions."""
 
     frames: Iterable[KeyValue] = ()  # of [V, F, H, T, D/H]
     num_frames: int = 0

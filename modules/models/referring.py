@@ -47,7 +47,7 @@ class ReferringDeST(DeST):
         init_linear(self.text_proj, sizes.init_std)
 
     def unused_parameters(self) -> list[nn.Parameter]:
-        """Those that pre-training carries along: the image encoder and the fusion layers of `text_encoder`."""
+        """Parameters that pre-training carries along: the image encoder and the fusion layers of `text_encoder`."""
         fusion = self.text_encoder.encoder.fusion_layers
         return [*self.visual_encoder.parameters(), *(own for layer in fusion for own in layer.parameters())]
 

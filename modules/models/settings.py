@@ -40,7 +40,7 @@ class ModelSizes:
 
     @property
     def init_std(self) -> float:
-        """Of the random start: the published 0.02 at the published width, the same variance of a sum at any other."""
+        """Random start: the published 0.02 at the published width, the same variance of a sum at any other."""
         return 0.02 * (768 / self.hidden_size) ** 0.5
 
     def as_dict(self) -> dict[str, int]:

@@ -128,7 +128,7 @@ class Layer(nn.Module):
         self.output = ResidualOutput(inner_width, width, dropout, eps)
 
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """Without memory: ``[B, L, D]`` -> ``[B, L, D]``."""
+        """Shapes without memory: ``[B, L, D]`` -> ``[B, L, D]``."""
         return self.feed_forward(self.attention(hidden, mask))
 
     def feed_forward(self, hidden: Tensor) -> Tensor:

@@ -97,7 +97,7 @@ class WindowAttention(ShiftedWindowAttention3d):
 
 
 class Windows(NamedTuple):
-    """How a batch of maps, [N, T, H, W], is divided into shifted windows.
+    """Division of a batch of maps, [N, T, H, W], into shifted windows.
 
     Attributes:
         size: of a whole window.

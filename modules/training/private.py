@@ -40,7 +40,7 @@ def rank_observer(observe: Callable[[list[subprocess.Popen]], None]) -> Iterator
 
 
 def parse_values_with(parse: Callable[[str], Any]) -> None:
-    """Has Sacred read the values of the command line by `parse`, wherever they stand.
+    """Makes Sacred read the values of the command line by `parse`, wherever they stand.
 
     Its own function hands literals to jsonpickle, for which ``{'py/reduce': …}`` is a call of any function.
     """

@@ -62,7 +62,7 @@ def _version(folder: Path) -> int:
 
 
 def is_first_rank() -> bool:
-    """Of all machines, as the environment has it: asked before the ranks know of each other."""
+    """True for the first process of all machines, by its environment: asked before the ranks know of each other."""
     rank = next((os.environ[name] for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID") if name in os.environ), "0")
     return rank == "0" and os.environ.get("NODE_RANK", "0") == "0"
 
@@ -142,7 +142,7 @@ def checkpoint_label(path: str | Path) -> str:
 
 
 def predictions_path(log_dir: str | Path, objective: str, datasets: Sequence[str], load_path: str | Path) -> Path:
-    """``<log_dir>/<data set>_by_<checkpoint>.json``; pre-training, which mixes data sets, is called by its own name."""
+    """``<log_dir>/<dataset>_by_<checkpoint>.json``; pre-training, which mixes datasets, is called by its own name."""
     name = "_".join(datasets) if objective == "qa" else objective
     return Path(log_dir) / f"{name}_by_{checkpoint_label(load_path)}.json"
 

@@ -1,4 +1,4 @@
-"""What is asked about a toy video, in the manner of AGQA: records with the fields of its published files."""
+"""Questions about a toy video, in the manner of AGQA: records with the fields of its published files."""
 
 from typing import Any
 
@@ -76,7 +76,7 @@ def ask(video: ToyVideo, random: np.random.Generator) -> list[dict[str, Any]]:
 
 
 def _both(video: ToyVideo, random: np.random.Generator) -> dict[str, Any]:
-    """Whether two statements are both true, which they are half of the time."""
+    """Asks whether two statements are both true, which they are half of the time."""
     scene = video.scene
     things = [thing for thing in THINGS if thing != scene.thing]
     shapes = [shape for shape in SIGN_SHAPES if shape != scene.sign_shape]

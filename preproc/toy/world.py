@@ -1,4 +1,4 @@
-"""What there is in the toy world: scenes that stand still, and shapes that act in them one after the other.
+"""Contents of the toy world: scenes that stand still, and shapes that act in them one after the other.
 
 What stands still is for questions that a single frame answers. In which order the shapes act, and so what is done first
 or next, cannot be seen in any one frame, nor in a set of frames without their order.
@@ -41,7 +41,7 @@ HEIGHTS = ("high", "middle", "low")
 MOST_STONES = 4
 
 FPS = 8
-EVENT_FRAMES = 16  # 2 s: two windows of 8 frames for the clip features, 6 frames at 3 a second
+EVENT_FRAMES = 16  # 2 s: two windows of 8 frames for the clip features, 6 frames at 3 per second
 EVENTS_IN_A_ROW = 3
 
 
@@ -65,7 +65,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Scene:
-    """What stands still for a whole video: on one side a sign with an item below it, on the other side a thing."""
+    """Things that stand still all through a video: on one side a sign with an item below it, on the other a thing."""
 
     place: str
     sign_colour: str

@@ -220,7 +220,7 @@ def test_settings_of_a_record():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--fps", "0"], "--fps 0.0 must be above 0; frames a second, 3 by default"),
+        (["--fps", "0"], "--fps 0.0 must be above 0; frames per second, 3 by default"),
         (["--format", "bmp"], "--format 'bmp' must be png or jpg"),
         (["--quality", "101"], "--quality 101 must be between 1 and 100"),
         (["--short-side", "0"], "--short-side 0 must be at least 1"),

@@ -197,7 +197,7 @@ class RunSummary(Callback):
         print(f"{whole:,} parameters, {trained:,} of them trained")
         devices = f" on each of {trainer.world_size} devices" if trainer.world_size > 1 else ""
         print(
-            f"{trainer.num_training_batches} batches an epoch{devices}, {trainer.accumulate_grad_batches} to a step; "
+            f"{trainer.num_training_batches} batches per epoch{devices}, {trainer.accumulate_grad_batches} to a step; "
             f"{int(trainer.estimated_stepping_batches)} steps in all"
             + (f", continuing after step {trainer.global_step}" if trainer.global_step else "")
         )

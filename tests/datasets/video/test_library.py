@@ -87,7 +87,7 @@ def test_names_of_the_data_sets(tmp_path, dataset, file, video_id, directory, ke
 
 
 def test_unknown_data_set():
-    with pytest.raises(InputError, match=r"no data set is called 'anetq' \(did you mean 'anetqa'\?\); known: anetqa"):
+    with pytest.raises(InputError, match=r"no dataset is called 'anetq' \(did you mean 'anetqa'\?\); known: anetqa"):
         get_naming("anetq")
 
 

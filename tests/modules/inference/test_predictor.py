@@ -1,4 +1,4 @@
-"""A video file is answered as the same video of a data set; what goes wrong is said in a line."""
+"""A video file is answered as the same video of a dataset; what goes wrong is said in a line."""
 
 import csv
 import json
@@ -68,9 +68,9 @@ class TestSameAsTheDataSet:
             assert np.array_equal(seen.clips, features[name.removeprefix("v_")][()])
 
     def test_times(self, predictor, toy_video):
-        seen = predictor.encode_video(toy_video).seen  # 48 frames, 8 a second
+        seen = predictor.encode_video(toy_video).seen  # 48 frames, 8 per second
         assert seen.seconds == 6
-        assert seen.frame_times == pytest.approx(np.array([1, 6, 10, 15]) / 3)  # of 18 at 3 a second
+        assert seen.frame_times == pytest.approx(np.array([1, 6, 10, 15]) / 3)  # of 18 at 3 per second
         assert seen.clip_spans.tolist() == [[start, start + 1] for start in range(6)]
 
 
@@ -315,7 +315,7 @@ class TestCommand:
 
     def test_a_file_of_no_question(self, tmp_path):
         (tmp_path / "questions.txt").write_text("\n \n")
-        with pytest.raises(InputError, match="holds no question; write one a line"):
+        with pytest.raises(InputError, match="holds no question; write one per line"):
             read_questions(tmp_path / "questions.txt")
         (tmp_path / "questions.txt").write_bytes(b"\xff\xfe\x00")
         with pytest.raises(InputError, match="cannot be read as text"):

@@ -1,4 +1,4 @@
-"""The frames that are read of one video are those of a data set, though only what is used is written."""
+"""The frames that are read of one video are those of a dataset, though only what is used is written."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def videos(tmp_path_factory):
 
 
 def all_frames(path, settings, folder, nframe, trim):
-    """As the two steps of a data set: every frame is extracted, some are read."""
+    """As the two steps of a dataset: every frame is extracted, some are read."""
     count, damage = extract_video(Video(path, "video"), folder / "video", settings)
     frames = FrameReader(folder, nframe, trim, 32).read("video")
     return count, sample_frames(count, nframe, trim), frames, damage

@@ -241,7 +241,7 @@ def test_gradient_checkpointing_gives_the_same_gradients():
 
 
 def test_shared_training_pass_has_the_gradients_of_single_questions():
-    """Loss and gradients of a batch with shared videos equal those of one pass a question (no dropout)."""
+    """Loss and gradients of a batch with shared videos equal those of one pass per question (no dropout)."""
     batch = make_batch([3, 1])
     labels = torch.tensor([1, 4, 0, 8])
     gradients = []
