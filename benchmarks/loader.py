@@ -2,7 +2,7 @@
 
 Videos of random textures, ActivityNet-QA's shape: 10 questions per video, 16 frames. The naive way opens a question's
 full-size png frames with Pillow, resizes and normalises them there, one question at a time. Both ways use the same
-number of worker processes. Times include tokenising, collating and the way from a worker.
+number of worker processes. Times include tokenization, collating and the way from a worker.
 """
 
 import argparse

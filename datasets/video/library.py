@@ -254,10 +254,10 @@ def keep_settings(path: Path, settings: dict, what: str) -> None:
 
 def hold_to_settings(kept: dict, settings: dict, what: str) -> None:
     """Raises InputError when what was made earlier (`kept`) differs in a setting; the message names it."""
-    for name in settings:
-        if kept.get(name) != settings[name]:
+    for name, value in settings.items():
+        if kept.get(name) != value:
             raise InputError(
-                f"{what} were made with {name} = {kept.get(name)!r}, and this run has {settings[name]!r}: "
+                f"{what} were made with {name} = {kept.get(name)!r}, and this run has {value!r}: "
                 f"use the same, or another place for the output"
             )
 

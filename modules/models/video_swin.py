@@ -146,20 +146,20 @@ def _windows_of_map(shape: Sequence[int], window: Sequence[int], shift: Sequence
     # Along each axis: where windows of one kind start, and which places of a whole window they have.
     axes = []
     for length, size, moved in zip(shape, window, shift, strict=True):
-        kinds = [(range(moved, length - size + 1, size), range(size))]
+        kinds: list[tuple[Sequence[int], Sequence[int]]] = [(range(moved, length - size + 1, size), range(size))]
         if moved:
             kinds += [([0], range(size - moved, size)), ([length - size + moved], range(size - moved))]
         axes.append([(np.array(firsts), np.array(inside)) for firsts, inside in kinds if len(firsts)])
     tokens, places = np.arange(math.prod(shape)).reshape(shape), np.arange(math.prod(window)).reshape(window)
     orders, groups, numbers = [], [], []
-    for kinds in itertools.product(*axes):
+    for combined in itertools.product(*axes):
         # Along each axis the positions [windows, places]; of all three, [windows, places] three times over.
-        along = [firsts[:, None] + inside - inside[0] for firsts, inside in kinds]
+        along = [firsts[:, None] + inside - inside[0] for firsts, inside in combined]
         positions = tokens[np.ix_(*(axis.flatten() for axis in along))]
         positions = positions.reshape([length for axis in along for length in axis.shape])
         orders.append(positions.transpose(0, 2, 4, 1, 3, 5).flatten())
-        groups.append(places[np.ix_(*(inside for _, inside in kinds))].flatten())
-        numbers.append(math.prod(len(firsts) for firsts, _ in kinds))
+        groups.append(places[np.ix_(*(inside for _, inside in combined))].flatten())
+        numbers.append(math.prod(len(firsts) for firsts, _ in combined))
     with torch.inference_mode(False):
         made = torch.from_numpy(np.concatenate(orders + groups))
         made = made.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else made.to(device)

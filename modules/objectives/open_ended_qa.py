@@ -24,7 +24,7 @@ class OpenEndedQA(Objective):
         network: with the spatial stream.
         optimizer: rates and schedule.
         vocabulary: the answers, by index.
-        answer_ids, answer_mask: int ``[A, L]``, the tokenised vocabulary.
+        answer_ids, answer_mask: int ``[A, L]``, the tokenized vocabulary.
         num_answers_in_predictions: more than 1: predictions carry as many best answers (``answer10`` for 10).
         per_gpu_batchsize: questions in one pass at inference, on a GPU as many times that as `chunks` finds to fit.
         freeze, seed, compile, grad_checkpointing: see `Objective`.
