@@ -1,5 +1,6 @@
 """Names of files: the same in two spellings, the systems' own entries, and what may become one."""
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Collection, Iterable
@@ -45,3 +46,8 @@ def video_id_problem(video_id: str) -> str | None:
     if video_id in ("", ".", "..") or _NO_FILE_NAME.search(video_id):
         return f"the video id {video_id!r} cannot be a file name (no '/', '\\', ':', control character nor '..')"
     return None
+
+
+def hashed_name(video_id: str) -> str:
+    """A file name for a video id of any length and characters."""
+    return hashlib.sha256(video_id.encode(errors="surrogateescape")).hexdigest()[:32]

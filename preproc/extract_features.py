@@ -23,7 +23,8 @@ if not __package__:  # run as a file: our own `datasets` lies beside this folder
 import torch
 
 from datasets.errors import InputError, check_counts, run_cli
-from datasets.video.library import DATASETS, Problem, Video, find_ffmpeg, get_naming, list_videos, report_problems
+from datasets.video.ffmpeg import find_ffmpeg
+from datasets.video.library import DATASETS, Problem, Video, get_naming, list_videos, report_problems
 from datasets.video.windows import WindowSettings
 from datasets.writing.feature_store import FeatureStore
 from modules.checkpoints.video_swin import load_video_swin

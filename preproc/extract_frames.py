@@ -22,22 +22,12 @@ from tqdm import tqdm
 
 from datasets.errors import InputError, check_counts, explained, run_cli
 from datasets.files import FRAME_COUNTS, FRAME_SETTINGS, write_json
-from datasets.names import is_system_entry, other_spellings
+from datasets.names import hashed_name, is_system_entry, other_spellings
 from datasets.video.ffmpeg import VideoError, find_ffmpeg
 from datasets.video.frames import DAMAGE, FrameSettings, count_frames, extract_video
-from datasets.video.library import (
-    DATASETS,
-    Naming,
-    Problem,
-    Video,
-    get_naming,
-    hashed_name,
-    hold_to_settings,
-    list_videos,
-    read_settings,
-    report_problems,
-)
+from datasets.video.library import DATASETS, Naming, Problem, Video, get_naming, list_videos, report_problems
 from datasets.writing.locks import sole_writer
+from datasets.writing.settings_note import hold_to_settings, read_settings
 
 LOCK = ".extract_frames.lock"
 

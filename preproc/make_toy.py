@@ -34,7 +34,7 @@ from tqdm import tqdm
 
 from datasets.errors import InputError, explained, run_cli
 from datasets.files import atomic_write, write_json
-from datasets.video.library import find_ffmpeg
+from datasets.video.ffmpeg import find_ffmpeg
 from preproc.toy import composed, questions
 from preproc.toy.drawing import render
 from preproc.toy.world import EVENT_FRAMES, EVENTS_IN_A_ROW, FPS, ToyVideo, captions, draw_video

@@ -6,7 +6,9 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .library import Video, VideoError, VideoFrames
+from .decoding import VideoFrames
+from .ffmpeg import VideoError
+from .library import Video
 from .windows import WindowBatch, WindowSettings, window_batches
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from datasets.errors import check_counts, explained, refusing
+from datasets.names import hashed_name
 
 from . import ffmpeg
-from .ffmpeg import VideoError, find_damage, run_ffmpeg
-from .library import Video, explain, ffmpeg_input, hashed_name
+from .ffmpeg import VideoError, explain, ffmpeg_input, find_damage, run_ffmpeg
+from .library import Video
 
 DAMAGE = ".damage"  # a file among a video's frames: the first error that ffmpeg met and went on after
 # 8 bits a sample, whatever a video has; ffmpeg takes what fits best. Left to itself it dithers deep grey.

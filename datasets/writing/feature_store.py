@@ -18,9 +18,9 @@ import numpy as np
 
 from datasets.errors import explained
 from datasets.files import atomic_write
-from datasets.names import is_system_entry
-from datasets.video.library import hashed_name, hold_to_settings, keep_settings
+from datasets.names import hashed_name, is_system_entry
 from datasets.writing.locks import sole_writer
+from datasets.writing.settings_note import hold_to_settings, keep_settings
 
 NOTE = "note"  # an attribute of a video's dataset
 FAILED = "failed:"  # a group of attributes, key -> reason; no video is called so

@@ -18,9 +18,9 @@ from datasets.errors import InputError
 from datasets.frames import FrameReader, read_square
 from datasets.sampling import sample_features, sample_frames
 from datasets.video.decode_ahead import decode_ahead
-from datasets.video.ffmpeg import find_damage, run_ffmpeg
+from datasets.video.ffmpeg import VideoError, ffmpeg_input, find_damage, find_ffmpeg, run_ffmpeg
 from datasets.video.frames import FrameSettings, extract_video
-from datasets.video.library import Video, VideoError, ffmpeg_input, find_ffmpeg
+from datasets.video.library import Video
 from datasets.video.windows import WindowBatch, WindowSettings
 from modules.checkpoints.reader import read_checkpoint
 from modules.checkpoints.video_swin import find_arch, load_video_swin

@@ -11,7 +11,10 @@ import pytest
 
 from datasets.errors import InputError
 from datasets.video import library as videos
-from datasets.video.library import Problem, VideoError, VideoFrames, find_ffmpeg, get_naming, keep_settings, list_videos
+from datasets.video.decoding import VideoFrames
+from datasets.video.ffmpeg import VideoError, find_ffmpeg
+from datasets.video.library import Problem, get_naming, list_videos
+from datasets.writing.settings_note import keep_settings
 
 from .video_files import ffmpeg, make_video
 

@@ -6,8 +6,9 @@ import pytest
 from datasets.errors import InputError
 from datasets.frames import FrameReader
 from datasets.sampling import sample_frames
+from datasets.video.ffmpeg import VideoError
 from datasets.video.frames import FrameSettings, extract_video
-from datasets.video.library import Video, VideoError
+from datasets.video.library import Video
 from modules.inference import video_input as one_video
 from modules.inference.video_input import read_frames
 from tests.datasets.video.video_files import ffmpeg, make_broken_videos, make_video
