@@ -25,28 +25,17 @@ __all__ = [
 
 @dataclass(frozen=True)
 class QASource:
-    """All that tells one question-answering dataset from another; one instance per file, named SOURCE.
+    """All that tells one question-answering dataset from another; one instance per file, named SOURCE."""
 
-    Attributes:
-        name: as in `data/<name>`, `result/<name>_by_….json` and the configuration.
-        split_files: split ("train", "val", "test") -> file name in the data folder.
-        read_questions: path -> table; picklable, so a function of a module.
-        frame_directory: folder of a video in `frames/`, with `{video_id}` to fill in.
-        feature_key: key of a video in `<name>.h5`, with `{video_id}` to fill in.
-        num_answers_in_predictions: how many of the best answers a prediction lists; 1: only the best.
-        breakdowns: the groups of questions that `eval.py` reports.
-        within: categories within which every breakdown is reported once more.
-        if_right: groups whose scores are over questions that depend on what else a model has right.
-    """
-
-    name: str
-    split_files: Mapping[str, str]
-    read_questions: Callable[[Path], QuestionTable]
-    frame_directory: str
-    feature_key: str
-    num_answers_in_predictions: int
-    breakdowns: tuple[Breakdown, ...]
-    within: Breakdown | None = None
+    name: str  # as in `data/<name>`, `result/<name>_by_….json` and the configuration
+    split_files: Mapping[str, str]  # split ("train", "val", "test") -> file name in the data folder
+    read_questions: Callable[[Path], QuestionTable]  # path -> table; picklable, so a function of a module
+    frame_directory: str  # folder of a video in `frames/`, with `{video_id}` to fill in
+    feature_key: str  # key of a video in `<name>.h5`, with `{video_id}` to fill in
+    num_answers_in_predictions: int  # how many of the best answers a prediction lists; 1: only the best
+    breakdowns: tuple[Breakdown, ...]  # the groups of questions that `eval.py` reports
+    within: Breakdown | None = None  # categories within which every breakdown is reported once more
+    # groups whose scores are over questions that depend on what else a model has right
     if_right: tuple[IfRight, ...] = ()
 
 

@@ -62,19 +62,12 @@ class CaptionTable:
 
 @dataclass(frozen=True)
 class CaptionSource:
-    """All that tells one captioned collection from another; one instance per file, named SOURCE.
+    """All that tells one captioned collection from another; one instance per file, named SOURCE."""
 
-    Attributes:
-        name: as in `data/<name>` and the configuration.
-        split_files: split ("train", "val") -> file name in the data folder.
-        read_captions: path -> table; picklable, so a function of a module.
-        feature_key: key of a video in `<name>.h5`, with `{video_id}` to fill in.
-    """
-
-    name: str
-    split_files: Mapping[str, str]
-    read_captions: Callable[[Path], CaptionTable]
-    feature_key: str = "{video_id}"
+    name: str  # as in `data/<name>` and the configuration
+    split_files: Mapping[str, str]  # split ("train", "val") -> file name in the data folder
+    read_captions: Callable[[Path], CaptionTable]  # path -> table; picklable, so a function of a module
+    feature_key: str = "{video_id}"  # key of a video in `<name>.h5`, with `{video_id}` to fill in
 
 
 def plain(text: str) -> str:

@@ -17,21 +17,13 @@ TABLE_WIDTH = 120  # characters, in a pipe or a file
 
 @dataclass
 class Check:
-    """One row of the table: what was looked at, and what was found.
-
-    Attributes:
-        name: of the check.
-        looked_at: how many things were.
-        problems: (the thing, what is wrong with it).
-        summary: what else is worth knowing.
-        fatal: whether a problem would stop a run, or make it wrong.
-    """
+    """One row of the table: what was looked at, and what was found."""
 
     name: str
-    looked_at: int = 0
-    problems: list[tuple[str, str]] = field(default_factory=list)
-    summary: str = ""
-    fatal: bool = True
+    looked_at: int = 0  # how many things were
+    problems: list[tuple[str, str]] = field(default_factory=list)  # (the thing, what is wrong with it)
+    summary: str = ""  # what else is worth knowing
+    fatal: bool = True  # whether a problem would stop a run, or make it wrong
 
     @property
     def failed(self) -> bool:

@@ -25,15 +25,10 @@ from modules.models.transformer import KeyValue
 
 @dataclass(frozen=True)
 class AttentionMaps:
-    """Shares of attention, in the host's memory.
+    """Shares of attention, in the host's memory."""
 
-    Attributes:
-        frames: [F, h, w], sums to 1 over all; None without a spatial stream.
-        clips: [S], sums to 1, 0 on padding; None without a temporal stream.
-    """
-
-    frames: Tensor | None
-    clips: Tensor | None
+    frames: Tensor | None  # [F, h, w], sums to 1 over all; None without a spatial stream
+    clips: Tensor | None  # [S], sums to 1, 0 on padding; None without a temporal stream
 
 
 def weighted_heads(attention: Tensor, gradient: Tensor) -> Tensor:

@@ -86,20 +86,13 @@ class EncodedVideo:
 
 @dataclass(frozen=True)
 class Answer:
-    """The answers to one question.
-
-    Attributes:
-        best: answers, the most probable first.
-        probabilities: theirs, out of the whole vocabulary.
-        logits: of the whole vocabulary, [A].
-        maps: attention of the first one, if asked for.
-    """
+    """The answers to one question."""
 
     question: str
-    best: list[str]
-    probabilities: list[float]
-    logits: Tensor
-    maps: AttentionMaps | None
+    best: list[str]  # answers, the most probable first
+    probabilities: list[float]  # theirs, out of the whole vocabulary
+    logits: Tensor  # of the whole vocabulary, [A]
+    maps: AttentionMaps | None  # attention of the first one, if asked for
 
 
 class Predictor:

@@ -33,23 +33,14 @@ WINDOWS_AT_ONCE = 8  # as extract_features.py has it by default: features depend
 
 @dataclass(frozen=True)
 class VideoInput:
-    """Frames and clip features of a video, as inference reads them: F and S. Times are in seconds from its start.
+    """Frames and clip features of a video, as inference reads them: F and S. Times are in seconds from its start."""
 
-    Attributes:
-        frames: uint8 [F, 3, H, W], RGB.
-        frame_times: float [F].
-        clips: float32 [S, width], or None if they are not wanted.
-        clip_spans: float [S, 2], start and end of each clip; None like `clips`.
-        seconds: length of the video.
-        damage: the first error that the decoder met and went on after; "" for none.
-    """
-
-    frames: np.ndarray
-    frame_times: np.ndarray
-    clips: np.ndarray | None
-    clip_spans: np.ndarray | None
-    seconds: float
-    damage: str = ""
+    frames: np.ndarray  # uint8 [F, 3, H, W], RGB
+    frame_times: np.ndarray  # float [F]
+    clips: np.ndarray | None  # float32 [S, width], or None if they are not wanted
+    clip_spans: np.ndarray | None  # float [S, 2], start and end of each clip; None like `clips`
+    seconds: float  # length of the video
+    damage: str = ""  # the first error that the decoder met and went on after; "" for none
 
 
 @dataclass(frozen=True)

@@ -97,19 +97,13 @@ class WindowAttention(ShiftedWindowAttention3d):
 
 
 class Windows(NamedTuple):
-    """Division of a batch of maps, [N, T, H, W], into shifted windows.
+    """Division of a batch of maps, [N, T, H, W], into shifted windows."""
 
-    Attributes:
-        size: of a whole window.
-        padded: T, H and W of a map, padded to whole windows.
-        order: the tokens, as positions in the flattened batch, in order of their windows, int64 [N·T·H·W].
-        groups: of windows, in the same order: how many a map has, and which places of a whole window (int64, of t·h·w)
-            their tokens have.
-    """
-
-    size: list[int]
-    padded: list[int]
-    order: Tensor
+    size: list[int]  # of a whole window
+    padded: list[int]  # T, H and W of a map, padded to whole windows
+    order: Tensor  # the tokens, as positions in the flattened batch, in order of their windows, int64 [N·T·H·W]
+    # of windows, in the same order: how many a map has, and which places of a whole window (int64, of t·h·w) their
+    # tokens have
     groups: list[tuple[int, Tensor]]
 
 

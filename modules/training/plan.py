@@ -24,22 +24,14 @@ from .run_folder import find_checkpoint, predictions_path
 
 @dataclass(frozen=True)
 class RunPlan:
-    """
-    Attributes:
-        config: all settings; those that the checkpoint decides are the checkpoint's.
-        checkpoint: what `load_path` or `resume_from` names; None: neither is set.
-        made_with: the record in the checkpoint of its making; empty for files from elsewhere.
-        brought: tokenizer and vocabulary that the data take from the checkpoint, by name.
-        resume_path: the file from which a run goes on; None: it starts anew, or is a test.
-        predictions: the file that a test will write; None: it is a training.
-    """
+    """Plan of a run: its settings, and the files that it begins and ends with."""
 
-    config: dict[str, Any]
-    checkpoint: CheckpointFile | None
-    made_with: Mapping[str, Any]
-    brought: Mapping[str, Any]
-    resume_path: Path | None
-    predictions: Path | None
+    config: dict[str, Any]  # all settings; those that the checkpoint decides are the checkpoint's
+    checkpoint: CheckpointFile | None  # what `load_path` or `resume_from` names; None: neither is set
+    made_with: Mapping[str, Any]  # the record in the checkpoint of its making; empty for files from elsewhere
+    brought: Mapping[str, Any]  # tokenizer and vocabulary that the data take from the checkpoint, by name
+    resume_path: Path | None  # the file from which a run goes on; None: it starts anew, or is a test
+    predictions: Path | None  # the file that a test will write; None: it is a training
 
 
 def plan_run(config: Mapping[str, Any], schema: type, given: Collection[str], recipes: Sequence[str]) -> RunPlan:

@@ -80,21 +80,13 @@ class Scene:
 
 @dataclass(frozen=True)
 class ToyVideo:
-    """One video.
-
-    Attributes:
-        video_id: names it.
-        scene: its background.
-        events: what happens, in order; each by another actor.
-        num_frames: of the whole video; each event takes an equal part.
-        seed: of what is left to chance in the picture: noise, and where exactly things are.
-    """
+    """One video."""
 
     video_id: str
-    scene: Scene
-    events: tuple[Event, ...]
-    num_frames: int
-    seed: int
+    scene: Scene  # its background
+    events: tuple[Event, ...]  # what happens, in order; each by another actor
+    num_frames: int  # of the whole video; each event takes an equal part
+    seed: int  # of what is left to chance in the picture: noise, and where exactly things are
 
 
 def draw_scene(random: np.random.Generator) -> Scene:
