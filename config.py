@@ -200,7 +200,6 @@ def _as_sacred_reads_it(word: str, files: list[str]) -> str:
     """A word after ``with``: of a text setting, the text in quotes; a file of settings becomes a recipe in its place.
 
     Args:
-        word: key=value, a recipe or a file.
         files: takes the name of a recipe that is made here.
     """
     hints = typing.get_type_hints(Config)

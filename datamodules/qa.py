@@ -28,6 +28,8 @@ class QADataModule(EpochDataModule):
     `data_root` holds `train`, `val` and `test` annotations (csv or json), `vocab.json`, `frames/` and `<name>.h5`;
     only what a stage needs must be there. Every video of a stage must have frames and features: what is missing is
     told at once, before anything runs. Batches are described in `datamodules.batch`.
+
+    Arguments are the settings of these names, and those explained below.
     """
 
     def __init__(
@@ -51,21 +53,7 @@ class QADataModule(EpochDataModule):
     ):
         """
         Args:
-            datasets: one name, such as "anetqa".
-            data_root: its folder.
-            per_gpu_batchsize: questions per batch of one process.
-            num_workers: loader processes, for each process that trains; 0: none.
-            seed: of the order of training questions, and of their frames.
-            nframe: frames per video.
-            trim: share of a video's frames that is kept, around its middle.
-            image_size: side of the square frames, in pixels.
-            max_video_len: clip features per video at most; more are sampled down.
-            max_text_len: tokens per question at most; None: not cut (but to `max_text_positions`).
             max_text_positions: of the text and the answer encoder, which know no longer texts.
-            input_video_embed_size: width of a clip feature.
-            tokenizer: name, folder or vocabulary of a BERT tokenizer.
-            questions_per_video: questions of a video that meet in a training batch.
-            temporal: whether clip features are wanted.
             vocabulary: answers in order of their index; None: those of `vocab.json`.
 
         Raises:

@@ -38,9 +38,6 @@ class TrainBatchSampler:
             video_codes: int [N], the video of each question.
             batch_size: questions per batch of one rank.
             questions_per_video: questions of one video to bring together; more than `batch_size` means `batch_size`.
-            seed: of the order.
-            rank: this process.
-            num_ranks: how many processes there are.
 
         Raises:
             InputError: fewer questions than ranks.

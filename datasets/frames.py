@@ -32,8 +32,6 @@ class FrameReader:
     def __init__(self, root: str | os.PathLike, nframe: int, trim: float = 1.0, image_size: int = 384):
         """
         Args:
-            root: folder that holds one directory per video.
-            nframe: frames to read of a video.
             trim: share of the video that is kept, around its middle; 0 < trim <= 1.
             image_size: side of the square, in pixels.
         """
@@ -51,7 +49,6 @@ class FrameReader:
         """Reads the frames to show of one video.
 
         Args:
-            directory: name of the video's folder under `root`.
             random: draws the frames, as in training; without it the middle ones of the spans.
 
         Returns:
@@ -143,7 +140,6 @@ def read_square(path: str | os.PathLike, size: int, out: np.ndarray | None = Non
 
     Args:
         path: png or jpg; any number of channels, 8 or 16 bits.
-        size: pixels.
         out: uint8 [3, size, size] to write into.
 
     Returns:

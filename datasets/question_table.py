@@ -100,7 +100,6 @@ def read_table(
     differ. It appears whole or not at all; where it cannot be written the table lives in memory.
 
     Args:
-        path: the annotation file.
         reader: name of the dataset, part of the copy's key.
         rows: yields `(where, row)`; a row has qid, question, answer, video_id and whatever `extra_columns` names.
         extra_columns: name -> Arrow type of further columns; null where a row lacks it.

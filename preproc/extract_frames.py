@@ -83,7 +83,6 @@ def extract_frames(
 
     Args:
         dataset: decides on the directories' names, see `datasets.video.library.Naming`.
-        jobs: videos at a time; as many as there are processors by default.
 
     Returns:
         the videos that were skipped or are damaged, those of earlier runs included.

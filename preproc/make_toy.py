@@ -59,10 +59,7 @@ def make_toy(
 
     Args:
         out: a folder; what an earlier call left in it is replaced.
-        seed: of all that is drawn.
         scale: multiplies the numbers of videos in COUNTS; at least four of each.
-        size: pixels of a side, even.
-        jobs: processes; as many as there are processors by default.
 
     Returns:
         dataset -> number of videos.

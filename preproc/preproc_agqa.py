@@ -42,11 +42,8 @@ def preprocess(
     The splits are also left in the form that training opens (see `datasets.question_table.read_table`).
 
     Args:
-        input_dir: has train_balanced.txt and test_balanced.txt.
-        output_dir: folder to write to.
         seed: decides which training videos become val.json.
         val_fraction: share of those videos, above 0 and below 1.
-        full: keep all fields of a record.
 
     Returns:
         split -> number of questions written, and "vocabulary" -> number of answers.

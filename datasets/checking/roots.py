@@ -27,7 +27,6 @@ def check_qa(
     """The checks of a question-answering dataset's folder.
 
     Args:
-        splits: those to look at; all if not given.
         features: whether clip features are needed; frames alone are what the `*_mean` baselines read.
     """
     source = get_qa_source(name)

@@ -52,7 +52,6 @@ class QuestionMaker:
     """Makes questions from a captioned collection.
 
     Args:
-        captions: the collection.
         num_clips: clips joined, and choices offered.
         name: of the collection, for messages.
 

@@ -45,9 +45,7 @@ class ReferringDataset:
     def __init__(self, collections: Sequence[Collection], max_video_len: int, seed: int, training: bool):
         """
         Args:
-            collections: one or several.
             max_video_len: clip features of a joined video at most.
-            seed: of all draws.
             training: draw features at random where there are too many; otherwise take the middle ones of the spans.
 
         Raises:

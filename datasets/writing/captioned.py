@@ -40,8 +40,6 @@ def write_splits(
     Args:
         records: split -> the records to write.
         id_field: the field that holds a record's video id.
-        source: tells the files' names and the keys of features.
-        output_dir: made if it is missing.
         features: an HDF5 file; videos without features in it are left out. None: all are written.
 
     Returns:

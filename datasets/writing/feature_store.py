@@ -32,7 +32,6 @@ class FeatureStore:
     Args:
         path: the HDF5 file; one dataset per video, float [clips, width], and the settings as attributes. What was noted
             about a video is an attribute: of its dataset, or of the group `FAILED` if it has no features.
-        settings: what the features depend on.
 
     Raises:
         InputError: the file is no HDF5 file, or it or its parts were made with other settings.

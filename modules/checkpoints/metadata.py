@@ -43,8 +43,6 @@ def make_metadata(
     """The record for inference beside weights and data, in plain types alone, so that the strict reader takes it.
 
     Args:
-        sizes: of the network.
-        config: the settings of the run.
         vocabulary: the answers, by index (question answering).
         tokenizer_vocabulary: the word pieces, by id.
         preprocessing: what the frames and the clip features were extracted with, as `QADataModule.preprocessing` has

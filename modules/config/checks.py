@@ -85,7 +85,6 @@ def check_values(config: Mapping[str, Any], schema: type, found_in: str | os.Pat
     """Checks type and range of every value.
 
     Args:
-        config: key -> value.
         schema: a dataclass with a field for each key; its annotations are the types, `annotated_types` the ranges.
         found_in: the checkpoint that some of the values come from, for messages.
 
@@ -109,8 +108,6 @@ def check_updates(
 
     Args:
         updates: key -> value; of a setting with parts, a dict of those that are given.
-        defaults: key -> value.
-        schema: as for `check_values`.
         found_in: the file that they come from, for messages.
     """
     hints = typing.get_type_hints(schema, include_extras=True)

@@ -17,8 +17,6 @@ def check_machine(config: Mapping[str, Any], num_gpus_here: int, environment: Ma
     """Checks the settings of the machine against it.
 
     Args:
-        config: what `check_values` returned.
-        num_gpus_here: GPUs of this machine.
         environment: `os.environ`; says whether torchrun or SLURM started this process.
     """
     by_torchrun = "TORCHELASTIC_RUN_ID" in environment
@@ -61,8 +59,6 @@ def check_compiler(on_gpu: bool, environment: Mapping[str, str], asked: str, ins
     """Checks that torch.compile finds the compiler that it calls: C++, or on a GPU the C of Triton.
 
     Args:
-        on_gpu: whether the network runs on a GPU.
-        environment: `os.environ`.
         asked, instead: what asks for compilation, and what to write to do without it; for the message.
     """
     if sys.platform == "win32":

@@ -23,7 +23,6 @@ def read_settings(path: str, text_keys: Collection[str]) -> dict[str, Any]:
     """key -> value, of a file such as a run's ``hparams.yaml``, or the ``config.json`` of Sacred's observer.
 
     Args:
-        path: of the file.
         text_keys: settings that are text; of all others, text is read as on the command line (to YAML 1e-5 is text).
 
     Raises:

@@ -49,8 +49,6 @@ def attention_maps(
     """Attention maps of an answer to one question about one video; in float32, whatever the memory is.
 
     Args:
-        network: in evaluation mode.
-        question: a single one.
         memory: of the video, from `DeST.project_videos`.
         answers: features of all answers, [A, head_width].
         index: of the answer to explain.

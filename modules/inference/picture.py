@@ -121,7 +121,6 @@ def clip_edges(spans: np.ndarray, seconds: float) -> np.ndarray:
 
     Args:
         spans: start and end of each clip, [S, 2].
-        seconds: length of the video.
     """
     middles = spans.mean(1)
     return np.concatenate([[0.0], (middles[1:] + middles[:-1]) / 2, [max(seconds, spans[-1, 1])]])

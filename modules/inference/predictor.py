@@ -45,12 +45,7 @@ AUTOCAST = {16: torch.float16, "bf16": torch.bfloat16}
 
 @contextmanager
 def _full_memory_told(lower: str | None = None, halve: bool = False) -> Iterator[None]:
-    """Errors of full memory come out as an InputError with the way out.
-
-    Args:
-        lower: settings that can be lowered.
-        halve: whether precision=bf16 is a way out.
-    """
+    """Errors of full memory come out as an InputError with the way out."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
@@ -121,13 +116,7 @@ class Predictor:
         """
         Args:
             network: its sizes fit the other arguments.
-            tokenizer: encodes questions and answers.
-            vocabulary: the answers.
-            video: sampling of a video.
-            frames: extraction of its frames.
             clips, extractor: extraction of its clip features; None without a temporal stream.
-            device: of the network.
-            precision: as of a run.
             questions_at_once: the most questions in one pass: memory is bounded, however many are asked.
         """
         self.network = network.eval().requires_grad_(False).to(device)
@@ -167,7 +156,6 @@ class Predictor:
             settings: of a run, by name (see config.py); `data_root` for the vocabulary and `tokenizer`, where the
                 checkpoint brings none.
             given: those of them that decide over the checkpoint's; default: all.
-            device, precision: see `Predictor`.
             recipes: those that `settings` come from; without one, a note tells those of a checkpoint without record.
 
         Raises:
@@ -283,9 +271,6 @@ class Predictor:
         """Answers questions about one video.
 
         Args:
-            video: from `encode_video`.
-            questions: at least one.
-            num_best: answers that each lists.
             with_maps: say where and when the best one was found.
 
         Raises:

@@ -126,10 +126,6 @@ def read_frames(
 ) -> tuple[np.ndarray, np.ndarray, float, str]:
     """The frames that inference reads of a video: extracted and read as those of a dataset, but kept nowhere.
 
-    Args:
-        settings: of the extraction.
-        nframe, trim, image_size: of the reading, see `datasets.frames.FrameReader`.
-
     Returns:
         frames, uint8 [nframe, 3, image_size, image_size]; their times and the length of the video in seconds; what is
         wrong with the video although it is used, or "".
@@ -183,17 +179,8 @@ def _number_pictures(path: Path, settings: FrameSettings) -> np.ndarray:
     """
     # Four grey pixels: the number's bytes, the lowest first.
     number = "scale=4:1:flags=neighbor,format=gray,geq='mod(floor(N/pow(256,X)),256)'"
-    output = [
-        "-vf",
-        ",".join([*_rate(settings), number]),
-        "-f",
-        "image2pipe",
-        "-c:v",
-        "rawvideo",
-        "-flush_packets",
-        "1",
-        "-",
-    ]
+    filters = ",".join([*_rate(settings), number])
+    output = ["-vf", filters, "-f", "image2pipe", "-c:v", "rawvideo", "-flush_packets", "1", "-"]
     run = run_ffmpeg([*ffmpeg_input(path, threads=1), *output], settings.stall_seconds)
     if run.returncode != 0 or len(run.stdout) % 4:
         return np.empty(0, np.int64)
@@ -219,15 +206,8 @@ def _extract_few(
     _, filters, *quality = replace(settings, fps=None).ffmpeg_output()
     few = folder / "few"
     few.mkdir()
-    output = [
-        "-vf",
-        ",".join([*_rate(settings), select, filters]),
-        *quality,
-        "-fps_mode",
-        "passthrough",
-        "-f",
-        "image2",
-    ]
+    filters = ",".join([*_rate(settings), select, filters])
+    output = ["-vf", filters, *quality, "-fps_mode", "passthrough", "-f", "image2"]
     pictures = f"file:{str(few).replace('%', '%%')}/%06d.{settings.format}"
     command = [*ffmpeg_input(path, threads=1), *output, pictures]
     run = run_ffmpeg(command, patience, lambda: sum(1 for _ in few.iterdir()))
@@ -253,7 +233,6 @@ def read_clips(
     Args:
         extractor: windows to features, as a `FeatureExtractor`.
         max_video_len: features at most; more are sampled down.
-        seconds: length of the video.
 
     Returns:
         features, float32 [S, width]; their spans [S, 2] in seconds; what is wrong with the video, or "".

@@ -199,13 +199,6 @@ def serve(
 ) -> None:
     """Serves the page until Ctrl-C or SIGTERM.
 
-    Args:
-        predictor: answers the questions.
-        host, port: to listen on.
-        examples: video files offered as examples.
-        questions: offered as examples.
-        upload_seconds, upload_megabytes: of the largest video that is taken.
-
     Raises:
         InputError: Gradio is not installed, or the port is not free.
     """

@@ -33,8 +33,6 @@ def questions_that_fit(
     questions (2 GB) want 8 GB free; ActivityNet-QA's 16 × 16 make 13 MB.
 
     Args:
-        per_gpu_batchsize: the setting.
-        sizes: of the network.
         num_frames: of a video; 1 without a spatial stream.
         length: tokens of a question, padding included.
         free: bytes, from `free_memory`.
@@ -68,7 +66,6 @@ def chunks_by_length(questions: Questions, at_once: int) -> tuple[list[Questions
     Padding beyond the longest of a chunk goes: most of what a batch of unequal questions would compute.
 
     Args:
-        questions: of a batch.
         at_once: the most questions of a chunk.
 
     Returns:

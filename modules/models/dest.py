@@ -71,7 +71,6 @@ class DeST(nn.Module):
     """The network.
 
     Args:
-        sizes: widths, depths, and so on.
         spatial: with the frames' part in the answer (`frame_head`). TRM has none, but carries the image encoder.
         temporal: with the temporal stream. The ``*_mean`` baselines have none.
         drop_rate: dropout of the text/fusion stacks, the clip embedding and the answer encoder.
@@ -276,8 +275,6 @@ class DeST(nn.Module):
         """The sum of the streams, which is compared with the answers.
 
         Args:
-            questions: Q of them.
-            memory: of their videos.
             return_attention: with the attention of the last layers, as of `TransformerStack.fuse`.
 
         Returns:

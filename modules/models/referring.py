@@ -33,9 +33,6 @@ class ReferringDeST(DeST):
     """The network in pre-training: no spatial stream, and clips and captions projected into a common space.
 
     It carries the image encoder along, so that fine-tuning can start from a checkpoint of pre-training alone.
-
-    Args:
-        sizes, drop_rate: see `DeST`.
     """
 
     def __init__(self, sizes: ModelSizes, drop_rate: float = ModelSettings.drop_rate):

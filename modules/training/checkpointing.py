@@ -70,9 +70,6 @@ class Checkpoints(Checkpoint):
         InputError: the loss is not finite on some rank, or the weights no longer are.
 
     Args:
-        folder: where they are written.
-        signals: what asks to stop.
-        checkpoint_steps, checkpoint_minutes: see above; None: by steps alone.
         skip_bad_steps: see above; not 0: every step waits for its loss.
         monitor: metric of the validation, higher is better.
     """

@@ -38,10 +38,7 @@ def plan_run(config: Mapping[str, Any], schema: type, given: Collection[str], re
     """Asks the checkpoint, and checks paths and combinations of settings.
 
     Args:
-        config: all settings, as `check_values` returned them.
-        schema: of the settings, as for `check_values`.
         given: names of the settings that the command line gives.
-        recipes: of the command line.
 
     Raises:
         InputError: what would stop the run.
@@ -72,11 +69,6 @@ def plan_run(config: Mapping[str, Any], schema: type, given: Collection[str], re
 def check_resumable(plan: RunPlan, vocabulary: Sequence[str] | None, schema: type) -> None:
     """Raises InputError when the data have another answer vocabulary, or the network or the optimizer other settings,
     than the run that is to be continued. Settings that may change, and have, are told.
-
-    Args:
-        plan: of the run.
-        vocabulary: of the data.
-        schema: dataclass of the settings.
     """
     path, config, made_with = plan.resume_path, plan.config, plan.made_with
     before = made_with.get("vocabulary")

@@ -38,7 +38,6 @@ class PredictionWriter(Callback):
     ``summarize(records)`` makes what is written of the records of all ranks, and says how many are right.
 
     Args:
-        path: of the file.
         overwrite: replace it if it exists. Otherwise, if it appears before the end, the file goes beside it, as `…_2`.
     """
 

@@ -175,7 +175,6 @@ class MetricsLog(Logger):
     (Lightning's `CSVLogger` deletes the log of the run before, and empties the file to write it again.)
 
     Args:
-        folder: of the run.
         resumed: where it continues; None: a new run.
     """
 

@@ -162,11 +162,7 @@ class ProgressLines(LightningProgressBar):
 
 
 class RunSummary(Callback):
-    """Says at the start what runs, or that nothing is left to run, and keeps the settings with the logs.
-
-    Args:
-        config: all settings.
-    """
+    """Says at the start what runs, or that nothing is left to run, and keeps the settings with the logs."""
 
     def __init__(self, config: dict[str, Any]):
         self.config = config

@@ -39,9 +39,6 @@ class RunLog(Callback):
 
     Nothing is done in between, and nothing waits for the device but the answers to look at. The LightningModule's
     ``example(batch, outputs, data, index)`` gives one of these, with the texts that its data module knows.
-
-    Args:
-        config: all settings.
     """
 
     def __init__(self, config: Mapping[str, Any]):
