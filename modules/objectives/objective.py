@@ -44,6 +44,8 @@ class Objective(pl.LightningModule):
         # Goes into every checkpoint under "dest": config, vocabulary, versions (plain types only). run.py fills it.
         self.metadata: dict[str, Any] = {}
         self.host_group: dist.ProcessGroup | None = None  # for what the ranks exchange besides tensors on the device
+        # The place of a batch among those whose gradients make an optimizer step.
+        self.begins_step = self.ends_step = True
         freeze_parameters(network, freeze)
         if grad_checkpointing:
             network.enable_grad_checkpointing()
@@ -64,6 +66,9 @@ class Objective(pl.LightningModule):
         # Dropout depends on (seed, epoch, step, rank) alone: a resumed run draws what it would have drawn.
         entropy = (self.seed, self.current_epoch, batch_idx, self.global_rank)
         torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
+        accumulated = self.trainer.accumulate_grad_batches
+        self.begins_step = batch_idx % accumulated == 0
+        self.ends_step = (batch_idx + 1) % accumulated == 0 or batch_idx + 1 == self.trainer.num_training_batches
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Published names on disk: our ``model.`` in front of every key goes."""

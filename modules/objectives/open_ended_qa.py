@@ -14,6 +14,7 @@ from modules.models.dest import DeST
 from .example import Example, best_guesses
 from .objective import Objective
 from .settings import OptimizerSettings
+from .step_features import StepFeatures
 from .weighted_mean import WeightedMean
 
 
@@ -56,15 +57,17 @@ class OpenEndedQA(Objective):
         self.register_buffer("answer_mask", answer_mask, persistent=False)
         self.answer_lengths: list[int] = answer_mask.sum(1).tolist()
         self.answer_features: Tensor | None = None  # [A, head_width] while the weights stand still
+        self.step_answers = StepFeatures(self._encode_vocabulary)  # the same in training
         self.free_memory: int | None = None  # bytes, when inference began
         # Torchmetrics' search for numbers to leave out would wait for the device, and hide a loss that is not finite.
         self.val_loss = WeightedMean()
         self.val_accuracy = MeanMetric(nan_strategy="disable")
 
+    def _encode_vocabulary(self) -> Tensor:
+        return self.model.encode_answers(self.answer_ids, self.answer_mask, self.answer_lengths)
+
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        texts = (self.answer_ids, self.answer_mask, self.answer_lengths)
-        answers = dict(zip(("answer_ids", "answer_mask", "answer_lengths"), texts, strict=True))
-        logits = self.model(batch | answers)
+        logits = self.model(batch, self.step_answers.of_batch(self.begins_step, self.ends_step))
         loss = F.cross_entropy(logits, batch["labels"], ignore_index=IGNORE_INDEX)
         num_questions = len(batch["labels"])
         self.log("train/loss", loss, batch_size=num_questions)
@@ -76,7 +79,7 @@ class OpenEndedQA(Objective):
 
     def _prepare(self) -> None:
         self.free_memory = free_memory(self.device)
-        self.answer_features = self.model.encode_answers(self.answer_ids, self.answer_mask, self.answer_lengths)
+        self.answer_features = self._encode_vocabulary()
 
     def _forget_vocabulary(self) -> None:
         self.answer_features = None
