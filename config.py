@@ -6,9 +6,7 @@ On the command line: ``python run.py with RECIPE key=value …``; ``python run.p
 """
 
 import logging
-import sys
 import typing
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -20,16 +18,11 @@ from modules.config.settings_files import is_settings_file, parse_text, parse_va
 from modules.inference.settings import AskSettings, WebSettings
 from modules.models.settings import ModelSettings
 from modules.objectives.settings import OptimizerSettings
-from modules.training.private import nest, parse_values_with, settings_of_words
+from modules.training.private import nest, parse_values_with, sacred_alone, settings_of_words
 from modules.training.settings import CheckpointSettings, MachineSettings, RunSettings, TrainingSettings
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # sacred imports pkg_resources, which announces its own end
-    sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]  # sacred takes it if it is there, and needs none
+with sacred_alone():
     from sacred import SETTINGS, Experiment
-
-    if sys.modules["pandas"] is None:
-        del sys.modules["pandas"]
 
 SETTINGS.CAPTURE_MODE = "no"  # Sacred's capture of the output breaks progress bars and the ranks of a distributed run
 SETTINGS.CONFIG.READ_ONLY_CONFIG = False
