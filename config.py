@@ -13,6 +13,7 @@ from typing import Any
 
 from datamodules.settings import DataSettings
 from datasets.errors import run_cli
+from datasets.settings import ProbeName
 from modules.config.checks import check_updates, check_words, describe_type, until_option
 from modules.config.settings_files import is_settings_file, parse_text, parse_value, read_settings
 from modules.inference.settings import AskSettings, WebSettings
@@ -196,7 +197,7 @@ def _as_sacred_reads_it(word: str, files: list[str]) -> str:
         files: takes the name of a recipe that is made here.
     """
     hints = typing.get_type_hints(Config)
-    is_text = {key: hint in (str, str | None, list[str]) for key, hint in hints.items()}
+    is_text = {key: hint in (str, str | None, list[str], list[ProbeName]) for key, hint in hints.items()}
     if is_settings_file(word):
         settings = nest(read_settings(word, [key for key in hints if is_text[key]]))
         check_updates(settings, asdict(Config()), Config, found_in=word)

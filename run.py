@@ -110,7 +110,8 @@ def test(plan: "RunPlan") -> None:
 
     config, folder = plan.config, Path(plan.config["log_dir"])
     data, objective = prepare(plan)
-    callbacks = [RunSummary(config), progress_callback(), PredictionWriter(plan.predictions, config["overwrite"])]
+    writer = PredictionWriter(plan.predictions, config["overwrite"], config["probe"])
+    callbacks = [RunSummary(config), progress_callback(), writer]
     trainer = make_trainer(config, folder, callbacks, [])
     signals = StopAtOnce()
     with explained(config, folder, signals), signals, watch_ranks(signals):

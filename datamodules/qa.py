@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
@@ -17,6 +18,7 @@ from datasets.sources import get_qa_source
 from .base import EpochDataModule
 from .batch import QACollate
 from .loaders import ResumableLoader
+from .probes import ProbeCollate, partners
 from .samplers import EvalBatchSampler, TrainBatchSampler
 from .settings import DataSettings
 from .tokenization import MAX_POSITIONS, TextTokenizer, load_tokenizer
@@ -50,11 +52,15 @@ class QADataModule(EpochDataModule):
         questions_per_video: int = DataSettings.questions_per_video,
         temporal: bool = True,
         vocabulary: Sequence[str] | None = None,
+        agqa_split: str | None = None,
+        probe: Sequence[str] = (),
     ):
         """
         Args:
             max_text_positions: of the text and the answer encoder, which know no longer texts.
             vocabulary: answers in order of their index; None: those of `vocab.json`.
+            agqa_split: a flag of the questions that training and validation leave out.
+            probe: probes under which the test split is predicted, by name; none: as it is.
 
         Raises:
             InputError: an unknown name, or not exactly one.
@@ -72,6 +78,8 @@ class QADataModule(EpochDataModule):
         self.questions_per_video = questions_per_video
         self._tokenizer_source = tokenizer
         self._vocabulary = vocabulary
+        self.left_out = agqa_split
+        self.probes = probe
         self._frames = FrameReader(self.data_root / "frames", nframe, trim, image_size)
         self._clips = None
         if temporal:
@@ -146,11 +154,16 @@ class QADataModule(EpochDataModule):
         return self._inference_loader("test")
 
     def predict_dataloader(self) -> ResumableLoader:
-        return self._inference_loader("test")
+        if not self.probes:
+            return self._inference_loader("test")
+        return self._inference_loader("test", ProbeCollate(self.tokenizer, self.max_text_len, self.probes, self.seed))
 
     def _open(self, split: str) -> QADataset:
         path = self.data_root / self.source.split_files[split]
         table = self.source.read_questions(path)
+        if self.left_out is not None and split != "test":
+            table = without(table, self.left_out, path)
+        swapped = split == "test" and "swap_video" in self.probes
         dataset = QADataset(
             table,
             self._frames,
@@ -158,6 +171,7 @@ class QADataModule(EpochDataModule):
             self.vocabulary,
             self.source.frame_directory,
             seed=self.seed if split == "train" else None,
+            others=partners(table.video_ids, self.seed, path.name) if swapped else None,
         )
         self._check_answers(table, path, split)
         dataset.check_videos(path.name)
@@ -187,10 +201,24 @@ class QADataModule(EpochDataModule):
                 raise InputError(message)
             rank_zero_only(print)(f"warning: {message}", flush=True)
 
-    def _inference_loader(self, split: str) -> ResumableLoader:
+    def _inference_loader(self, split: str, collate: QACollate | None = None) -> ResumableLoader:
         dataset = self._split[split]
         batches = EvalBatchSampler(dataset.table.video_codes, self.per_gpu_batchsize, *self.rank_and_number())
-        return self.inference_loader(dataset, self._collate(), batches)
+        return self.inference_loader(dataset, collate or self._collate(), batches)
 
     def _collate(self) -> QACollate:
         return QACollate(self.tokenizer, self.max_text_len)
+
+
+def without(table: QuestionTable, flag: str, path: Path) -> QuestionTable:
+    """The questions of a split that do not have a flag.
+
+    Raises:
+        InputError: the records do not say, or all have it.
+    """
+    if flag not in table.column_names:
+        raise InputError(f"agqa_split={flag}: the records of {path} have no {flag!r}; preprocess AGQA again")
+    kept = np.array([not has for has in table.column(flag).to_pylist()])
+    if not kept.any():
+        raise InputError(f"agqa_split={flag}: every question of {path} is of that split, none is left")
+    return table.subset(kept)

@@ -1,11 +1,11 @@
 """Settings of the data: folders, the frames and clips of a video, the questions of a batch."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Interval
 
-from datasets.settings import Amount, Count, Tie, Tokens, setting
+from datasets.settings import Amount, Count, ProbeName, Tie, Tokens, setting
 
 
 @dataclass(frozen=True)
@@ -37,3 +37,7 @@ class DataSettings:
         1, "questions of one video that meet in a training batch; 1: as published", Tie.COURSE
     )
     tokenizer: str = setting("bert-base-uncased", "name, or folder, of a BERT tokenizer")
+    agqa_split: Literal["novel_comp", "more_steps"] | None = setting(
+        None, "agqa: train without the questions that this generalisation split tests; None: with all", Tie.INFERENCE
+    )
+    probe: list[ProbeName] = setting([], "test_only, qa: evidence taken away or rearranged, a file of predictions each")

@@ -199,6 +199,13 @@ def _check_run(config: Mapping[str, Any]) -> Iterator[str]:
         yield "resume_from continues a training run; with test_only=True give load_path=CHECKPOINT instead"
     if config["test_only"] and config["load_path"] is None:
         yield "test_only=True needs a checkpoint to test: add load_path=CHECKPOINT"
+    if config["probe"] and not (config["test_only"] and config["objective"] == "qa"):
+        yield f"probe={config['probe']} is for testing question answering; add test_only=True and load_path=CHECKPOINT"
+    of_clips = [probe for probe in config["probe"] if probe.endswith("_clips")]
+    if of_clips and not config["temporal"]:
+        yield f"probe={of_clips[0]}: this model sees no clips (temporal=False), so that no answer would change; drop it"
+    if config["agqa_split"] is not None and config["datasets"] != ["agqa"] and not config["test_only"]:
+        yield f"agqa_split={config['agqa_split']} is for datasets=agqa, not {config['datasets']}; drop it"
     if config["published_quirks"] and not config["test_only"]:
         yield ("published_quirks=True is for testing the published checkpoints; add test_only=True or drop it")
 

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics import MeanMetric
 
+from datamodules.probes import probed
 from datasets.qa import IGNORE_INDEX
 from modules.models.chunks import free_memory, questions_that_fit
 from modules.models.dest import DeST
@@ -96,11 +97,12 @@ class OpenEndedQA(Objective):
     def on_predict_end(self) -> None:
         self._forget_vocabulary()
 
-    def score(self, batch: dict[str, Any]) -> Tensor:
-        """Logits ``[Q, A]`` in float32, with the vocabulary's features of this run."""
-        num_frames, length = batch["frames"].shape[1], batch["questions"].ids.shape[1]
+    def score(self, batch: dict[str, Any], kept: dict[tuple, Tensor] | None = None) -> Tensor:
+        """Logits ``[Q, A]`` in float32, with the vocabulary's features of this run; `kept` as of `DeST.forward`."""
+        views = batch["views"]["frames"].values() if "views" in batch else [batch["frames"]]
+        num_frames, length = max(frames.shape[1] for frames in views), batch["questions"].ids.shape[1]
         at_once = questions_that_fit(self.questions_at_once, self.model.sizes, num_frames, length, self.free_memory)
-        return self.model(batch, self.answer_features, at_once)
+        return self.model(batch, self.answer_features, at_once, kept)
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         logits, labels = self.score(batch), batch["labels"]
@@ -127,8 +129,18 @@ class OpenEndedQA(Objective):
         )
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[dict[str, Any]]:
-        """One record per question; see `summarize`, which takes those of all ranks."""
-        best = self.score(batch).topk(self.num_answers_in_predictions, dim=1).indices.tolist()
+        """One record per question and probe; see `summarize`, which takes those of all ranks."""
+        if "probes" not in batch:
+            return self._records(batch, self.score(batch))
+        kept: dict[tuple, Tensor] = {}  # what a probe does not touch is computed once
+        return [
+            record | {"probe": probe}
+            for probe in batch["probes"]
+            for record in self._records(batch, self.score(probed(batch, probe), kept))
+        ]
+
+    def _records(self, batch: dict[str, Any], logits: Tensor) -> list[dict[str, Any]]:
+        best = logits.topk(self.num_answers_in_predictions, dim=1).indices.tolist()
         records = []
         for index, qid, truth, found in zip(batch["indices"], batch["qids"], batch["answer_texts"], best, strict=True):
             answers = [self.vocabulary[answer] for answer in found]
@@ -141,7 +153,7 @@ class OpenEndedQA(Objective):
         """The records of all ranks as ``result/*.json`` has them: ``qid, answer`` and, if asked for, the best ten.
 
         Args:
-            records: what `predict_step` returned, in any order.
+            records: what `predict_step` returned, in any order; of one probe.
 
         Returns:
             them in the order of the test questions, and in words how many are right.
@@ -149,5 +161,7 @@ class OpenEndedQA(Objective):
         records = sorted(records, key=lambda record: record["index"])
         assert [record["index"] for record in records] == list(range(len(records))), "each question exactly once"
         correct = sum(record["correct"] for record in records)
-        kept = [{name: record[name] for name in record if name not in ("index", "correct")} for record in records]
+        kept = [
+            {name: record[name] for name in record if name not in ("index", "correct", "probe")} for record in records
+        ]
         return kept, f"{len(kept)} questions, accuracy {100 * correct / len(kept):.2f} %"

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+from datamodules.probes import chosen_probes
 from datasets.errors import InputError
 from datasets.settings import Tie, tied
 from modules.checkpoints.reader import CheckpointFile, read_checkpoint
@@ -18,7 +19,7 @@ from modules.config.machine_checks import check_machine
 from modules.config.path_checks import check_paths
 from modules.config.rank_environment import check_ranks
 
-from .prediction_writer import check_free
+from .prediction_writer import check_free, probed_path
 from .run_folder import find_checkpoint, predictions_path
 
 
@@ -26,12 +27,16 @@ from .run_folder import find_checkpoint, predictions_path
 class RunPlan:
     """Plan of a run: its settings, and the files that it begins and ends with."""
 
-    config: dict[str, Any]  # all settings; those that the checkpoint decides are the checkpoint's
+    config: dict[
+        str, Any
+    ]  # all settings; those that the checkpoint decides are the checkpoint's, and `probe` names each
     checkpoint: CheckpointFile | None  # what `load_path` or `resume_from` names; None: neither is set
     made_with: Mapping[str, Any]  # the record in the checkpoint of its making; empty for files from elsewhere
     brought: Mapping[str, Any]  # tokenizer and vocabulary that the data take from the checkpoint, by name
     resume_path: Path | None  # the file from which a run goes on; None: it starts anew, or is a test
-    predictions: Path | None  # the file that a test will write; None: it is a training
+    predictions: (
+        Path | None
+    )  # the file that a test will write, or the files of probes beside it; None: it is a training
 
 
 def plan_run(config: Mapping[str, Any], schema: type, given: Collection[str], recipes: Sequence[str]) -> RunPlan:
@@ -56,8 +61,9 @@ def plan_run(config: Mapping[str, Any], schema: type, given: Collection[str], re
     check_combinations(config)
     check_ranks(config["num_gpus"], config["num_nodes"], os.environ)
     predictions = construct(predictions_path, config) if config["test_only"] else None
-    if predictions is not None:
-        check_free(predictions, config["overwrite"])
+    config["probe"] = chosen_probes(config["probe"], config["temporal"])
+    for probe in config["probe"] or ["none"] if predictions is not None else ():
+        check_free(probed_path(predictions, probe), config["overwrite"])
     brought = {}
     if made_with.get("tokenizer_vocabulary") and "tokenizer" not in given:
         brought["tokenizer"] = made_with["tokenizer_vocabulary"]

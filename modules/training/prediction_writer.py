@@ -1,5 +1,6 @@
 """Predictions of all ranks to one file, whole or not at all, and how many of them are right."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,11 @@ def check_free(path: Path, overwrite: bool) -> None:
     check_writable(path)
 
 
+def probed_path(path: Path, probe: str) -> Path:
+    """Where the answers under a probe go: `A.json` -> `A_shuffle_clips.json`; "none" is no probe."""
+    return path if probe == "none" else path.with_name(f"{path.stem}_{probe}{path.suffix}")
+
+
 def free_name(path: Path, overwrite: bool) -> Path:
     """`path`, or the first of `…_2`, `…_3`, … beside it if something that must stay has come there meanwhile."""
     free, number = path, 1
@@ -39,11 +45,13 @@ class PredictionWriter(Callback):
 
     Args:
         overwrite: replace it if it exists. Otherwise, if it appears before the end, the file goes beside it, as `…_2`.
+        probes: names; the records of each (its "probe") are a file of their own, see `probed_path`.
     """
 
-    def __init__(self, path: str | Path, overwrite: bool = False):
+    def __init__(self, path: str | Path, overwrite: bool = False, probes: Sequence[str] = ()):
         self.path = Path(path)
         self.overwrite = overwrite
+        self.probes = list(probes) or ["none"]
         self.records: list[dict[str, Any]] = []
 
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -59,11 +67,18 @@ class PredictionWriter(Callback):
             self.records = [record for part in parts or [] for record in part]
         if not trainer.is_global_zero or trainer.fast_dev_run:
             return
+        for probe in self.probes:
+            self._write(trainer, pl_module, probe)
+
+    def _write(self, trainer: pl.Trainer, pl_module: pl.LightningModule, probe: str) -> None:
+        records = [record for record in self.records if record.get("probe", "none") == probe]
         asked = len(trainer.predict_dataloaders.dataset)
-        if len(self.records) != asked:
-            raise RuntimeError(f"{len(self.records)} answers to {asked} questions: some were lost, or given twice")
-        records, report = pl_module.summarize(self.records)
-        path = free_name(self.path, self.overwrite)
+        if len(records) != asked:
+            raise RuntimeError(f"{len(records)} answers to {asked} questions: some were lost, or given twice")
+        records, report = pl_module.summarize(records)
+        wanted = probed_path(self.path, probe)
+        path = free_name(wanted, self.overwrite)
         write_json(path, records)
-        instead = "" if path == self.path else f" ({self.path} exists: it appeared during the prediction)"
-        print(f"{report}\npredictions: {path}{instead}", flush=True)
+        instead = "" if path == wanted else f" ({wanted} exists: it appeared during the prediction)"
+        under = "" if probe == "none" else f"{probe}: "
+        print(f"{under}{report}\npredictions: {path}{instead}", flush=True)

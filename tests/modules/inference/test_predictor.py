@@ -83,9 +83,9 @@ class TestManyQuestions:
         asked = []
         original = predictor.network.question_features
 
-        def question_features(questions, *rest):
+        def question_features(questions, *rest, **known):
             asked.append(tuple(questions.ids.shape))
-            return original(questions, *rest)
+            return original(questions, *rest, **known)
 
         monkeypatch.setattr(predictor.network, "question_features", question_features)
         monkeypatch.setattr(predictor, "questions_at_once", 2)
