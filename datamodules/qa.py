@@ -48,6 +48,7 @@ class QADataModule(EpochDataModule):
         questions_per_video: int = DataSettings.questions_per_video,
         temporal: bool = True,
         vocabulary: Sequence[str] | None = None,
+        test_split: str = DataSettings.test_split,
     ):
         """
         Args:
@@ -67,6 +68,7 @@ class QADataModule(EpochDataModule):
             questions_per_video: questions of a video that meet in a training batch.
             temporal: whether clip features are wanted.
             vocabulary: answers in order of their index; None: those of `vocab.json`.
+            test_split: which one to predict.
 
         Raises:
             InputError: an unknown name, or not exactly one.
@@ -84,6 +86,7 @@ class QADataModule(EpochDataModule):
         self.questions_per_video = questions_per_video
         self._tokenizer_source = tokenizer
         self._vocabulary = vocabulary
+        self.test_split = test_split
         self._frames = FrameReader(self.data_root / "frames", nframe, trim, image_size)
         self._clips = None
         if temporal:
@@ -126,6 +129,16 @@ class QADataModule(EpochDataModule):
         """Settings that the frames and the clip features were extracted with; None where their files do not say."""
         return {"frames": self._frames.settings(), "clips": None if self._clips is None else self._clips.settings()}
 
+    @property
+    def predicted_file(self) -> Path:
+        """Annotations whose questions are predicted."""
+        return self.data_root / self.source.split_files[self.test_split]
+
+    @property
+    def features_file(self) -> Path | None:
+        """Clip features; None without a temporal stream."""
+        return None if self._clips is None else self._clips.path
+
     def setup(self, stage: str) -> None:
         """Opens the splits of a stage ("fit", "validate", "test" or "predict").
 
@@ -135,7 +148,7 @@ class QADataModule(EpochDataModule):
             InputError: annotations that are missing or invalid; videos without frames or features; answers of the
                 training or validation split that are those of another vocabulary.
         """
-        splits = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("test",)}[stage]
+        splits = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}.get(stage, (self.test_split,))
         for split in splits:
             if split not in self._split:
                 self._split[split] = self._open(split)
@@ -158,7 +171,7 @@ class QADataModule(EpochDataModule):
         return self._inference_loader("test")
 
     def predict_dataloader(self) -> ResumableLoader:
-        return self._inference_loader("test")
+        return self._inference_loader(self.test_split)
 
     def _open(self, split: str) -> QADataset:
         path = self.data_root / self.source.split_files[split]

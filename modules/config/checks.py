@@ -202,6 +202,8 @@ def _check_run(config: Mapping[str, Any]) -> Iterator[str]:
         yield "resume_from continues a training run; with test_only=True give load_path=CHECKPOINT instead"
     if config["test_only"] and config["load_path"] is None:
         yield "test_only=True needs a checkpoint to test: add load_path=CHECKPOINT"
+    if config["objective"] == "trm" and config["test_split"] != "test":
+        yield f"test_split={config['test_split']} is for question answering; pre-training has one split to test"
     if config["published_quirks"] and not config["test_only"]:
         yield ("published_quirks=True is for testing the published checkpoints; add test_only=True or drop it")
 

@@ -145,7 +145,7 @@ class OpenEndedQA(Objective):
         return records
 
     def summarize(self, records: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], str]:
-        """The records of all ranks as ``result/*.json`` has them: ``qid, answer``, probabilities and, if asked for, the best ten.
+        """The records of all ranks as ``result/*.json`` has them: ``qid, answer``, its probability, or ten of each.
 
         Args:
             records: what `predict_step` returned, in any order.

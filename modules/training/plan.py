@@ -29,6 +29,7 @@ class RunPlan:
         config: all settings; those that the checkpoint decides are the checkpoint's.
         checkpoint: what `load_path` or `resume_from` names; None: neither is set.
         made_with: the record in the checkpoint of its making; empty for files from elsewhere.
+        recipes: of the command line, or of the run that is continued.
         brought: tokenizer and vocabulary that the data take from the checkpoint, by name.
         resume_path: the file from which a run goes on; None: it starts anew, or is a test.
         predictions: the file that a test will write; None: it is a training.
@@ -37,6 +38,7 @@ class RunPlan:
     config: dict[str, Any]
     checkpoint: CheckpointFile | None
     made_with: Mapping[str, Any]
+    recipes: Sequence[str]
     brought: Mapping[str, Any]
     resume_path: Path | None
     predictions: Path | None
@@ -74,7 +76,8 @@ def plan_run(config: Mapping[str, Any], schema: type, given: Collection[str], re
         brought["tokenizer"] = made_with["tokenizer_vocabulary"]
     if made_with.get("vocabulary") and config["test_only"]:
         brought["vocabulary"] = made_with["vocabulary"]
-    return RunPlan(config, checkpoint, made_with, brought, resume_path, predictions)
+    recipes = made_with.get("recipes", recipes) if resume_path is not None else recipes
+    return RunPlan(config, checkpoint, made_with, recipes, brought, resume_path, predictions)
 
 
 def check_resumable(plan: RunPlan, vocabulary: Sequence[str] | None, schema: type) -> None:
