@@ -105,12 +105,15 @@ def test(plan: "RunPlan") -> None:
     from modules.training.failures import explained
     from modules.training.logs.progress import RunSummary, progress_callback
     from modules.training.prediction_writer import PredictionWriter
+    from modules.training.provenance import prediction_record
     from modules.training.stopping import StopAtOnce, watch_ranks
     from modules.training.trainer import make_trainer
 
     config, folder = plan.config, Path(plan.config["log_dir"])
     data, objective = prepare(plan)
-    writer = PredictionWriter(plan.predictions, config["overwrite"], config["probe"])
+    writer = PredictionWriter(
+        plan.predictions, config["overwrite"], lambda: prediction_record(plan, data), config["probe"]
+    )
     callbacks = [RunSummary(config), progress_callback(), writer]
     trainer = make_trainer(config, folder, callbacks, [])
     signals = StopAtOnce()
@@ -147,7 +150,8 @@ def prepare(plan: "RunPlan") -> "tuple[EpochDataModule, Objective]":
         parts = {"network": network, "optimizer": construct(OptimizerSettings, config)}
         objective = construct(objective_class, parts, config, data)
     vocabulary, preprocessing = (getattr(data, name, None) for name in ("vocabulary", "preprocessing"))
-    objective.metadata = make_metadata(network.sizes, config, vocabulary, data.tokenizer.vocab, preprocessing)
+    words = data.tokenizer.vocab
+    objective.metadata = make_metadata(network.sizes, config, vocabulary, words, preprocessing, plan.recipes)
     return data, objective
 
 

@@ -54,6 +54,7 @@ class QADataModule(EpochDataModule):
         vocabulary: Sequence[str] | None = None,
         agqa_split: str | None = None,
         probe: Sequence[str] = (),
+        test_split: str = DataSettings.test_split,
     ):
         """
         Args:
@@ -61,6 +62,7 @@ class QADataModule(EpochDataModule):
             vocabulary: answers in order of their index; None: those of `vocab.json`.
             agqa_split: a flag of the questions that training and validation leave out.
             probe: probes under which the test split is predicted, by name; none: as it is.
+            test_split: which one to predict.
 
         Raises:
             InputError: an unknown name, or not exactly one.
@@ -80,6 +82,7 @@ class QADataModule(EpochDataModule):
         self._vocabulary = vocabulary
         self.left_out = agqa_split
         self.probes = probe
+        self.test_split = test_split
         self._frames = FrameReader(self.data_root / "frames", nframe, trim, image_size)
         self._clips = None
         if temporal:
@@ -122,6 +125,16 @@ class QADataModule(EpochDataModule):
         """Settings that the frames and the clip features were extracted with; None where their files do not say."""
         return {"frames": self._frames.settings(), "clips": None if self._clips is None else self._clips.settings()}
 
+    @property
+    def predicted_file(self) -> Path:
+        """Annotations whose questions are predicted."""
+        return self.data_root / self.source.split_files[self.test_split]
+
+    @property
+    def features_file(self) -> Path | None:
+        """Clip features; None without a temporal stream."""
+        return None if self._clips is None else self._clips.path
+
     def setup(self, stage: str) -> None:
         """Opens the splits of a stage ("fit", "validate", "test" or "predict").
 
@@ -131,7 +144,7 @@ class QADataModule(EpochDataModule):
             InputError: annotations that are missing or invalid; videos without frames or features; answers of the
                 training or validation split that are those of another vocabulary.
         """
-        splits = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("test",)}[stage]
+        splits = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}.get(stage, (self.test_split,))
         for split in splits:
             if split not in self._split:
                 self._split[split] = self._open(split)
@@ -155,8 +168,9 @@ class QADataModule(EpochDataModule):
 
     def predict_dataloader(self) -> ResumableLoader:
         if not self.probes:
-            return self._inference_loader("test")
-        return self._inference_loader("test", ProbeCollate(self.tokenizer, self.max_text_len, self.probes, self.seed))
+            return self._inference_loader(self.test_split)
+        collate = ProbeCollate(self.tokenizer, self.max_text_len, self.probes, self.seed)
+        return self._inference_loader(self.test_split, collate)
 
     def _open(self, split: str) -> QADataset:
         path = self.data_root / self.source.split_files[split]

@@ -15,6 +15,9 @@ class DataSettings:
         None, "trm: shares of the questions in training; None: by number of videos", Tie.COURSE
     )
     data_root: str | None = setting(None, "qa: folder of the dataset; trm: folder that holds one folder per dataset")
+    test_split: Literal["test", "val"] = setting(
+        "test", "test_only: the split to predict; val: for temperatures and thresholds (`eval.py --val`)"
+    )
     num_workers: Annotated[int, Interval(ge=0, le=256)] = setting(
         8, "loader processes per GPU; 0: load in the main process"
     )

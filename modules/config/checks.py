@@ -206,6 +206,8 @@ def _check_run(config: Mapping[str, Any]) -> Iterator[str]:
         yield f"probe={of_clips[0]}: this model sees no clips (temporal=False), so that no answer would change; drop it"
     if config["agqa_split"] is not None and config["datasets"] != ["agqa"] and not config["test_only"]:
         yield f"agqa_split={config['agqa_split']} is for datasets=agqa, not {config['datasets']}; drop it"
+    if config["objective"] == "trm" and config["test_split"] != "test":
+        yield f"test_split={config['test_split']} is for question answering; pre-training has one split to test"
     if config["published_quirks"] and not config["test_only"]:
         yield ("published_quirks=True is for testing the published checkpoints; add test_only=True or drop it")
 

@@ -26,6 +26,7 @@ from datasets.annotations import read_vocabulary
 from datasets.errors import InputError
 from datasets.video.frames import FrameSettings
 from datasets.video.windows import WindowBatch
+from modules.checkpoints.metadata import trained_on
 from modules.checkpoints.names import KINDS, WAYS_OUT, kind_of, published_name
 from modules.checkpoints.network import build_network
 from modules.checkpoints.reader import CheckpointFile, read_checkpoint
@@ -190,6 +191,8 @@ class Predictor:
             notes.insert(0, "no load_path: the weights are random, and so are the answers")
         elif not made_with.get("config") and not recipes:
             notes.append(_note_of_settings(load_path, video, network))
+        if said := trained_on(made_with):
+            notes.append(f"trained on {said}")
         predictor = cls(network, tokenizer, vocabulary, video, frames, clips, extractor, device, precision)
         predictor.questions_at_once = settings.get("per_gpu_batchsize", predictor.questions_at_once)
         predictor.notes = notes

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics import MeanMetric
@@ -18,6 +19,8 @@ from .settings import OptimizerSettings
 from .step_features import StepFeatures
 from .weighted_mean import WeightedMean
 
+SCORE_DIGITS = 5  # of the probabilities in predictions
+
 
 class OpenEndedQA(Objective):
     """Cross-entropy over the answer vocabulary.
@@ -27,7 +30,8 @@ class OpenEndedQA(Objective):
         optimizer: rates and schedule.
         vocabulary: the answers, by index.
         answer_ids, answer_mask: int ``[A, L]``, the tokenized vocabulary.
-        num_answers_in_predictions: more than 1: predictions carry as many best answers (``answer10`` for 10).
+        num_answers_in_predictions: more than 1: predictions carry as many best answers (``answer10``),
+            and their probabilities (``scores10``); 1: that of the only one (``score``).
         per_gpu_batchsize: questions in one pass at inference, on a GPU as many times that as `chunks` finds to fit.
         freeze, seed, compile, grad_checkpointing: see `Objective`.
     """
@@ -140,17 +144,22 @@ class OpenEndedQA(Objective):
         ]
 
     def _records(self, batch: dict[str, Any], logits: Tensor) -> list[dict[str, Any]]:
-        best = logits.topk(self.num_answers_in_predictions, dim=1).indices.tolist()
+        values, best = logits.topk(self.num_answers_in_predictions, dim=1)
+        shares = (values - logits.logsumexp(1, keepdim=True)).exp()  # of the whole vocabulary
+        both = torch.stack((best.to(shares.dtype), shares)).tolist()  # brought to the host at once
         records = []
-        for index, qid, truth, found in zip(batch["indices"], batch["qids"], batch["answer_texts"], best, strict=True):
-            answers = [self.vocabulary[answer] for answer in found]
-            records.append({"index": index, "correct": answers[0] == truth, "qid": qid, "answer": answers[0]})
-            if self.num_answers_in_predictions > 1:
-                records[-1]["answer10"] = answers
+        for index, qid, truth, found, scores in zip(
+            batch["indices"], batch["qids"], batch["answer_texts"], *both, strict=True
+        ):
+            answers = [self.vocabulary[int(answer)] for answer in found]
+            scores = [round(score, SCORE_DIGITS) for score in scores]
+            record = {"index": index, "correct": answers[0] == truth, "qid": qid, "answer": answers[0]}
+            several = {"answer10": answers, "scores10": scores}
+            records.append(record | (several if self.num_answers_in_predictions > 1 else {"score": scores[0]}))
         return records
 
     def summarize(self, records: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], str]:
-        """The records of all ranks as ``result/*.json`` has them: ``qid, answer`` and, if asked for, the best ten.
+        """The records of all ranks as ``result/*.json`` has them: ``qid, answer``, its probability, or ten of each.
 
         Args:
             records: what `predict_step` returned, in any order; of one probe.

@@ -27,16 +27,13 @@ from .run_folder import find_checkpoint, predictions_path
 class RunPlan:
     """Plan of a run: its settings, and the files that it begins and ends with."""
 
-    config: dict[
-        str, Any
-    ]  # all settings; those that the checkpoint decides are the checkpoint's, and `probe` names each
+    config: dict[str, Any]  # all settings; those that the checkpoint decides are the checkpoint's
     checkpoint: CheckpointFile | None  # what `load_path` or `resume_from` names; None: neither is set
     made_with: Mapping[str, Any]  # the record in the checkpoint of its making; empty for files from elsewhere
+    recipes: Sequence[str]  # of the command line, or of the run that is continued
     brought: Mapping[str, Any]  # tokenizer and vocabulary that the data take from the checkpoint, by name
     resume_path: Path | None  # the file from which a run goes on; None: it starts anew, or is a test
-    predictions: (
-        Path | None
-    )  # the file that a test will write, or the files of probes beside it; None: it is a training
+    predictions: Path | None  # the file that a test will write, probes' files beside it; None: it is a training
 
 
 def plan_run(config: Mapping[str, Any], schema: type, given: Collection[str], recipes: Sequence[str]) -> RunPlan:
@@ -69,7 +66,8 @@ def plan_run(config: Mapping[str, Any], schema: type, given: Collection[str], re
         brought["tokenizer"] = made_with["tokenizer_vocabulary"]
     if made_with.get("vocabulary") and config["test_only"]:
         brought["vocabulary"] = made_with["vocabulary"]
-    return RunPlan(config, checkpoint, made_with, brought, resume_path, predictions)
+    recipes = made_with.get("recipes", recipes) if resume_path is not None else recipes
+    return RunPlan(config, checkpoint, made_with, recipes, brought, resume_path, predictions)
 
 
 def check_resumable(plan: RunPlan, vocabulary: Sequence[str] | None, schema: type) -> None:

@@ -37,7 +37,7 @@ def tested(toy_world, toy_checkpoint, tmp_path_factory):
         patch.setattr(OpenEndedQA, "score", score)
         run = toy_settings(toy_world, folder)
         assert run_command_line([*run, "test_only=True", f"load_path={toy_checkpoint}"]) == 0
-    (path,) = folder.glob("*.json")
+    path, _ = sorted(folder.glob("*.json"))
     return {record["qid"]: record for record in json.loads(path.read_text())}, logits
 
 

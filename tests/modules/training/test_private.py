@@ -35,8 +35,9 @@ def test_observer_of_ranks():
 
 
 def test_words_as_sacred_reads_them(monkeypatch):
-    import config  # noqa: F401  # with what Sacred needs
     from sacred import arg_parser
+
+    import config  # noqa: F401  # with what Sacred needs
 
     monkeypatch.setattr(arg_parser, "_convert_value", arg_parser._convert_value)  # given back at the end
     parse_values_with(str.upper)
