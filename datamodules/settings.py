@@ -15,6 +15,8 @@ class DataSettings:
         None, "trm: shares of the questions in training; None: by number of videos", Tie.COURSE
     )
     data_root: str | None = setting(None, "qa: folder of the dataset; trm: folder that holds one folder per dataset")
+    answers: list[str] = setting([], "test, ask, web: answers to choose from, in place of the checkpoint's")
+    answer_file: str | None = setting(None, "more of them: a text file, one per line, or a vocab.json")
     num_workers: Annotated[int, Interval(ge=0, le=256)] = setting(
         8, "loader processes per GPU; 0: load in the main process"
     )

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+from datasets.annotations import note_of_answers, read_answers
 from datasets.errors import InputError
 from datasets.settings import Tie, tied
 from modules.checkpoints.reader import CheckpointFile, read_checkpoint
@@ -29,7 +30,7 @@ class RunPlan:
         config: all settings; those that the checkpoint decides are the checkpoint's.
         checkpoint: what `load_path` or `resume_from` names; None: neither is set.
         made_with: the record in the checkpoint of its making; empty for files from elsewhere.
-        brought: tokenizer and vocabulary that the data take from the checkpoint, by name.
+        brought: tokenizer and vocabulary that the data take from the checkpoint, or the user's answers, by name.
         resume_path: the file from which a run goes on; None: it starts anew, or is a test.
         predictions: the file that a test will write; None: it is a training.
     """
@@ -72,8 +73,11 @@ def plan_run(config: Mapping[str, Any], schema: type, given: Collection[str], re
     brought = {}
     if made_with.get("tokenizer_vocabulary") and "tokenizer" not in given:
         brought["tokenizer"] = made_with["tokenizer_vocabulary"]
-    if made_with.get("vocabulary") and config["test_only"]:
-        brought["vocabulary"] = made_with["vocabulary"]
+    own = construct(read_answers, config)
+    if own:
+        rank_zero_only(print)(f"note: {note_of_answers(own, made_with.get('vocabulary'))}", flush=True)
+    if (vocabulary := own or made_with.get("vocabulary")) and config["test_only"]:
+        brought["vocabulary"] = vocabulary
     return RunPlan(config, checkpoint, made_with, brought, resume_path, predictions)
 
 
