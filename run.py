@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from config import Config, ex, run_command_line, settings_text
 from datasets.errors import run_cli
+from datasets.files import read_list
 from modules.config.assembly import construct, locate
 from modules.config.checks import check_tokenizer, check_values
 from modules.config.machine_checks import choose_precision
@@ -176,12 +177,11 @@ def ask(_config: dict[str, Any], _run: Any) -> int:
 
     from datasets.video.ffmpeg import find_ffmpeg
     from modules.inference.picture import picture_paths, save_picture
-    from modules.inference.predictor import read_questions
     from modules.inference.table import answer_table, times_line
 
     check_asked(config)
     find_ffmpeg()  # one that cannot be used is found before anything is loaded
-    questions = config["question"] + read_questions(config["question_file"])
+    questions = config["question"] + read_list("question_file", config["question_file"], "question")
     pictures = picture_paths(config["save"], len(questions))
     predictor = open_predictor(config, given, recipes)
     console = Console(highlight=False, markup=False, emoji=False)  # file names are shown as they are
@@ -206,13 +206,12 @@ def web(_config: dict[str, Any], _run: Any) -> int:
     """Serve a page on which videos can be dropped and asked about."""
     config, given, recipes = read_command(_config, _run)
     from datasets.video.ffmpeg import find_ffmpeg
-    from modules.inference.predictor import read_questions
     from modules.inference.web_demo import find_examples, serve
 
-    check_files(config, ("load_path", "swin_path", "question_file"))
+    check_files(config, ("load_path", "swin_path", "question_file", "answer_file"))
     find_ffmpeg()  # one that cannot be used is found before anything is loaded
     examples = find_examples(config["examples"])
-    questions = config["question"] + read_questions(config["question_file"])
+    questions = config["question"] + read_list("question_file", config["question_file"], "question")
     predictor = open_predictor(config, given, recipes)
     construct(serve, {"predictor": predictor, "examples": examples, "questions": questions}, config)
     return 0

@@ -18,6 +18,8 @@ class DataSettings:
     test_split: Literal["test", "val"] = setting(
         "test", "test_only: the split to predict; val: for temperatures and thresholds (`eval.py --val`)"
     )
+    answers: list[str] = setting([], "test, ask, web: answers to choose from, in place of the checkpoint's")
+    answer_file: str | None = setting(None, "more of them: a text file, one per line, or a vocab.json")
     num_workers: Annotated[int, Interval(ge=0, le=256)] = setting(
         8, "loader processes per GPU; 0: load in the main process"
     )

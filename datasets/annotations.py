@@ -2,13 +2,13 @@
 
 import csv
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from .breakdowns import Breakdown, IfRight
 from .errors import InputError, explained
-from .files import read_json, reading
+from .files import read_json, read_list, reading
 from .json_stream import iterate_json_object
 from .question_table import QuestionTable, Row, read_table
 
@@ -18,6 +18,8 @@ __all__ = [
     "csv_rows",
     "json_list_rows",
     "json_object_rows",
+    "note_of_answers",
+    "read_answers",
     "read_table",
     "read_vocabulary",
 ]
@@ -56,6 +58,34 @@ def read_vocabulary(path: str | os.PathLike) -> list[str]:
             f"{len(vocabulary)} answers have the indices 0 to {len(vocabulary) - 1}, each once"
         )
     return [answers[place] for place in places]
+
+
+def read_answers(answers: Sequence[str] = (), answer_file: str | os.PathLike | None = None) -> list[str]:
+    """Answers of the user's own, each once: those listed, then those of a file.
+
+    Args:
+        answers: as the setting of that name has them.
+        answer_file: an answer per line, or a vocabulary as `read_vocabulary` reads it (`.json`).
+
+    Raises:
+        InputError: the file cannot be read, or has none.
+    """
+    if answer_file is not None and Path(answer_file).suffix == ".json":
+        more = read_vocabulary(answer_file)
+    else:
+        more = read_list("answer_file", answer_file, "answer")
+    return list(dict.fromkeys(text for answer in [*answers, *more] if (text := answer.strip())))
+
+
+def note_of_answers(answers: Sequence[str], trained_on: Sequence[str] | None) -> str:
+    """A line that tells how many of one's own answers a network was trained on; None: that is not known."""
+    if trained_on is None:
+        return f"scored are {len(answers):,} answers of your own; the network was trained on others, or on choices"
+    unseen = len(set(answers).difference(trained_on))
+    return (
+        f"scored are {len(answers):,} answers of your own; {unseen:,} of them are not among the {len(trained_on):,} "
+        "that the network was trained on"
+    )
 
 
 def csv_rows(path: Path, columns: Iterable[str]) -> Iterator[Row]:

@@ -80,6 +80,29 @@ def reading(path: str | os.PathLike) -> Iterator[None]:
         raise InputError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}") from None
 
 
+def read_list(key: str, path: str | os.PathLike | None, what: str) -> list[str]:
+    """The lines of a text file that are not blank; none without a file.
+
+    Args:
+        key: the setting that names the file, for messages.
+        path: the file.
+        what: a line is.
+
+    Raises:
+        InputError: it cannot be read as text, or has no such line.
+    """
+    if path is None:
+        return []
+    try:
+        lines = Path(path).read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{key}={str(path)!r} cannot be read as text: {error}") from None
+    found = [line.strip() for line in lines if line.strip()]
+    if not found:
+        raise InputError(f"{key}={str(path)!r} holds no {what}; write one a line")
+    return found
+
+
 def write_json(path: str | os.PathLike, value: Any, **options: Any) -> None:
     """Writes `value` as JSON, whole or not at all. Raises InputError when it cannot be written."""
     with atomic_write(path) as file:

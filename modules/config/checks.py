@@ -195,6 +195,11 @@ def _check_run(config: Mapping[str, Any]) -> Iterator[str]:
         yield "datasets is empty; name one, as in datasets='[\"anetqa\"]'"
     if config["objective"] == "qa" and len(config["datasets"]) > 1:
         yield (f"datasets={config['datasets']}: question answering has one vocabulary, thus one dataset; name one")
+    if (config["answers"] or config["answer_file"]) and not (config["test_only"] and config["objective"] == "qa"):
+        yield (
+            "answers and answer_file are for a test of open-ended questions (test_only=True), ask and web: a training "
+            "takes those of vocab.json, and multiple choice those of each question"
+        )
     if config["test_only"] and config["resume_from"] is not None:
         yield "resume_from continues a training run; with test_only=True give load_path=CHECKPOINT instead"
     if config["test_only"] and config["load_path"] is None:

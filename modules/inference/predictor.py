@@ -22,7 +22,7 @@ from torch import Tensor
 from datamodules.batch import Questions, pad_clips
 from datamodules.settings import DataSettings
 from datamodules.tokenization import MAX_POSITIONS, TextTokenizer, load_tokenizer
-from datasets.annotations import read_vocabulary
+from datasets.annotations import note_of_answers, read_answers, read_vocabulary
 from datasets.errors import InputError
 from datasets.video.frames import FrameSettings
 from datasets.video.windows import WindowBatch
@@ -154,8 +154,8 @@ class Predictor:
         Args:
             load_path: any checkpoint of a network that answers; None: random weights.
             swin_path: the Video Swin checkpoint that the training features were made with.
-            settings: of a run, by name (see config.py); `data_root` for the vocabulary and `tokenizer`, where the
-                checkpoint brings none.
+            settings: of a run, by name (see config.py); `answers` and `answer_file` take the place of the
+                checkpoint's; `data_root` for the vocabulary and `tokenizer`, where it brings none.
             given: those of them that decide over the checkpoint's; default: all.
             recipes: those that `settings` come from; without one, a note tells those of a checkpoint without record.
 
@@ -172,7 +172,7 @@ class Predictor:
         settings |= {"spatial": True, "drop_rate": 0.0}
         if checkpoint is not None and _check_answers(checkpoint, made_with) == "mean":
             settings["temporal"] = False
-        vocabulary = made_with.get("vocabulary") or _read_vocabulary(load_path, settings.get("data_root"))
+        vocabulary, told = _find_answers(load_path, made_with, settings)
         words = None if "tokenizer" in given else made_with.get("tokenizer_vocabulary")
         tokenizer = load_tokenizer(words or settings.get("tokenizer", "bert-base-uncased"))
         torch.manual_seed(settings.get("seed", 0))
@@ -195,7 +195,7 @@ class Predictor:
             notes.append(f"trained on {said}")
         predictor = cls(network, tokenizer, vocabulary, video, frames, clips, extractor, device, precision)
         predictor.questions_at_once = settings.get("per_gpu_batchsize", predictor.questions_at_once)
-        predictor.notes = notes
+        predictor.notes = notes + told
         predictor.seconds["loading"] = time.perf_counter() - start
         return predictor
 
@@ -305,24 +305,10 @@ class Predictor:
         ]
 
 
-def read_questions(path: str | Path | None) -> list[str]:
-    """The lines of a text file that are not blank; none without a file. Raises InputError when there is none in it."""
-    if path is None:
-        return []
-    try:
-        lines = Path(path).read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"question_file={str(path)!r} cannot be read as text: {error}") from None
-    questions = [line.strip() for line in lines if line.strip()]
-    if not questions:
-        raise InputError(f"question_file={str(path)!r} holds no question; write one per line")
-    return questions
-
-
 def _check_answers(checkpoint: CheckpointFile, made_with: Mapping[str, Any]) -> str:
     """The kind of a checkpoint, see `KINDS`. Raises InputError when its network knows no answers."""
     kind = kind_of(map(published_name, checkpoint.tensors))
-    if kind not in ("qa", "mean") or made_with.get("config", {}).get("objective", "qa") != "qa":
+    if kind not in ("qa", "mean") or made_with.get("config", {}).get("objective") == "trm":
         raise InputError(f"{checkpoint.path} is {KINDS[kind]} and knows no answers: {WAYS_OUT[kind]}")
     return kind
 
@@ -345,8 +331,19 @@ def _note_of_settings(load_path: str | Path | None, video: VideoSettings, networ
     )
 
 
-def _read_vocabulary(load_path: str | Path | None, data_root: str | Path | None) -> list[str]:
-    if data_root is None:
-        whose = f"{load_path} was not saved here and holds" if load_path is not None else "random weights know"
-        raise InputError(f"{whose} no answers: add data_root=FOLDER, as data_root=data/anetqa, for its vocab.json")
-    return read_vocabulary(Path(data_root) / "vocab.json")
+def _find_answers(
+    load_path: str | Path | None, made_with: Mapping[str, Any], settings: Mapping[str, Any]
+) -> tuple[list[str], list[str]]:
+    """The answers to choose from: the user's own, the checkpoint's, or the data's; with notes about them."""
+    trained_on = made_with.get("vocabulary")
+    if own := construct(read_answers, settings):
+        return own, [note_of_answers(own, trained_on)] if load_path is not None else []
+    if trained_on:
+        return trained_on, []
+    if (data_root := settings.get("data_root")) is None:
+        whose = f"{load_path} brings" if load_path is not None else "random weights know"
+        raise InputError(
+            f"{whose} no answers: add data_root=FOLDER, as data_root=data/anetqa, for its vocab.json, or those to "
+            "choose from, answers=\"['yes', 'no']\" or answer_file=FILE"
+        )
+    return read_vocabulary(Path(data_root) / "vocab.json"), []

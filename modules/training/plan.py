@@ -10,6 +10,7 @@ import torch
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from datamodules.probes import chosen_probes
+from datasets.annotations import note_of_answers, read_answers
 from datasets.errors import InputError
 from datasets.settings import Tie, tied
 from modules.checkpoints.reader import CheckpointFile, read_checkpoint
@@ -31,7 +32,7 @@ class RunPlan:
     checkpoint: CheckpointFile | None  # what `load_path` or `resume_from` names; None: neither is set
     made_with: Mapping[str, Any]  # the record in the checkpoint of its making; empty for files from elsewhere
     recipes: Sequence[str]  # of the command line, or of the run that is continued
-    brought: Mapping[str, Any]  # tokenizer and vocabulary that the data take from the checkpoint, by name
+    brought: Mapping[str, Any]  # tokenizer and vocabulary of the checkpoint, or the answers of the user, by name
     resume_path: Path | None  # the file from which a run goes on; None: it starts anew, or is a test
     predictions: Path | None  # the file that a test will write, probes' files beside it; None: it is a training
 
@@ -64,8 +65,11 @@ def plan_run(config: Mapping[str, Any], schema: type, given: Collection[str], re
     brought = {}
     if made_with.get("tokenizer_vocabulary") and "tokenizer" not in given:
         brought["tokenizer"] = made_with["tokenizer_vocabulary"]
-    if made_with.get("vocabulary") and config["test_only"]:
-        brought["vocabulary"] = made_with["vocabulary"]
+    own = construct(read_answers, config)
+    if own:
+        rank_zero_only(print)(f"note: {note_of_answers(own, made_with.get('vocabulary'))}", flush=True)
+    if (vocabulary := own or made_with.get("vocabulary")) and config["test_only"]:
+        brought["vocabulary"] = vocabulary
     recipes = made_with.get("recipes", recipes) if resume_path is not None else recipes
     return RunPlan(config, checkpoint, made_with, recipes, brought, resume_path, predictions)
 

@@ -62,6 +62,19 @@ def test_files_of_training_are_not_needed(world, trained, tmp_path):
     assert there.read_bytes() == here.read_bytes()
 
 
+def test_answers_that_training_lacks(world, trained, tmp_path, capsys):
+    """They are chosen, and eval.py tells how many of the questions that need them are answered right."""
+    words = settings(world, "test_only=True", f"load_path={trained / 'best.ckpt'}", f"log_dir={tmp_path}")
+    assert run_command_line([*words, "answers=['purple','mauve']"]) == 0
+    note = "scored are 2 answers of your own; 2 of them are not among the 5 that the network was trained on"
+    assert note in capsys.readouterr().out
+    (path,) = tmp_path.glob("*.json")
+    records = json.loads(path.read_text())
+    assert {record["answer"] for record in records} <= {"purple", "mauve"}
+    assert run_command_line([word for word in words if "test_only" not in word] + ["answers=['purple']"]) == 2
+    assert "answers and answer_file are for a test of open-ended questions" in capsys.readouterr().err
+
+
 def test_two_processes_write_the_same_file(world, trained, tmp_path):
     words = settings(world, "test_only=True", f"load_path={trained / 'best.ckpt'}")
     both = start("run.py", *words, "num_gpus=2", f"log_dir={tmp_path / '2'}")
