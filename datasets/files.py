@@ -99,7 +99,7 @@ def read_list(key: str, path: str | os.PathLike | None, what: str) -> list[str]:
         raise InputError(f"{key}={str(path)!r} cannot be read as text: {error}") from None
     found = [line.strip() for line in lines if line.strip()]
     if not found:
-        raise InputError(f"{key}={str(path)!r} holds no {what}; write one a line")
+        raise InputError(f"{key}={str(path)!r} holds no {what}; write one per line")
     return found
 
 

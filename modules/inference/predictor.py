@@ -191,8 +191,7 @@ class Predictor:
             notes.insert(0, "no load_path: the weights are random, and so are the answers")
         elif not made_with.get("config") and not recipes:
             notes.append(_note_of_settings(load_path, video, network))
-        if said := trained_on(made_with):
-            notes.append(f"trained on {said}")
+        notes += [f"trained on {said}" for said in [trained_on(made_with)] if said]
         predictor = cls(network, tokenizer, vocabulary, video, frames, clips, extractor, device, precision)
         predictor.questions_at_once = settings.get("per_gpu_batchsize", predictor.questions_at_once)
         predictor.notes = notes + told
