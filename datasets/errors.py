@@ -73,11 +73,6 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f" (did you mean {matches[0]!r}?)" if matches else ""
 
 
-def _replace_what_cannot_be_printed() -> None:
-    if isinstance(sys.stdout, io.TextIOWrapper):  # neither a notebook's nor none at all
-        sys.stdout.reconfigure(errors="replace")  # stderr replaces of itself
-
-
 def run_cli(main: Callable[..., int | None]) -> Callable[..., int]:
     """Decorates a command line's ``main``: an `InputError` becomes one line on stderr and exit code 2.
 
@@ -87,7 +82,8 @@ def run_cli(main: Callable[..., int | None]) -> Callable[..., int]:
 
     @functools.wraps(main)
     def wrapped(*args, **kwargs) -> int:
-        _replace_what_cannot_be_printed()
+        if isinstance(sys.stdout, io.TextIOWrapper):  # neither a notebook's nor none at all
+            sys.stdout.reconfigure(errors="replace")  # stderr replaces of itself
         try:
             return main(*args, **kwargs) or 0
         except InputError as error:

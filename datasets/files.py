@@ -33,7 +33,9 @@ def atomic_write(path: str | os.PathLike, mode: str = "w") -> Iterator[IO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)
         temporary.replace(path)
         sync_folder(path.parent)
 
@@ -59,12 +61,6 @@ def check_writable(path: str | os.PathLike) -> Iterator[str]:
         yield f"cannot write {path}: {folder} is no folder"
     if not os.access(folder, os.W_OK | os.X_OK):
         yield f"cannot write {path}: {folder} cannot be written to"
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 @contextlib.contextmanager

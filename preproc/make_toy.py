@@ -23,6 +23,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -172,22 +173,12 @@ def encode_videos(videos: Sequence[ToyVideo], folder: Path, prefix: str, size: i
 # --- annotations; each function returns all texts it has written -----------------------------------------------------
 
 
-def write_anetqa(folder: Path, videos: Videos, random: np.random.Generator) -> set[str]:
-    return _write_question_lists(folder, videos, lambda video: questions.ask(video, random))
-
-
-def write_stills(folder: Path, videos: Videos, random: np.random.Generator) -> set[str]:
-    return _write_question_lists(folder, videos, lambda video: questions.ask_about_scene(video.scene, random))
-
-
-def _write_question_lists(
-    folder: Path, videos: Videos, ask: Callable[[ToyVideo], list[questions.Question]]
-) -> set[str]:
+def write_anetqa(folder: Path, videos: Videos, random: np.random.Generator, ask: Callable = questions.ask) -> set[str]:
     texts = set()
     for split, own in videos.items():
         asked, answered = [], []
         for video in own:
-            for number, question in enumerate(ask(video)):
+            for number, question in enumerate(ask(video, random)):
                 qid = f"v_{video.video_id}_{number}"
                 asked.append({"video_name": video.video_id, "question": question.text, "question_id": qid})
                 answered.append({"answer": question.answer, "type": question.type, "question_id": qid})
@@ -237,7 +228,7 @@ def write_tgif(folder: Path, videos: Videos, random: np.random.Generator) -> set
 
 
 WRITERS = {
-    "stills": write_stills,
+    "stills": partial(write_anetqa, ask=lambda video, random: questions.ask_about_scene(video.scene, random)),
     "anetqa": write_anetqa,
     "agqa": write_agqa,
     "vatex": write_vatex,

@@ -57,7 +57,10 @@ def write_splits(
                 raise InputError(f"the video {record[id_field]!r} is in both {other} and {split}; take it out of one")
     kept = dict(records)
     if features is not None:
-        extracted = _feature_keys(features)
+        # Network file systems often cannot lock.
+        unreadable = explained(f"cannot read the features in {features}")
+        with unreadable, h5py.File(features, "r", locking=False) as file:
+            extracted = set(map(spelt_alike, dataset_names(file)))
         for split, own in records.items():
             kept[split] = [
                 record
@@ -75,9 +78,3 @@ def write_splits(
         path = output_dir / source.split_files[split]
         print(f"{path}: {len({record[id_field] for record in own}):,} videos, {len(own):,} records")
     return {split: len(own) for split, own in kept.items()}
-
-
-def _feature_keys(path: Path) -> set[str]:
-    # Network file systems often cannot lock.
-    with explained(f"cannot read the features in {path}"), h5py.File(path, "r", locking=False) as file:
-        return set(map(spelt_alike, dataset_names(file)))

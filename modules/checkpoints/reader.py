@@ -47,11 +47,6 @@ class CheckpointFile:
 # --- stand-ins -------------------------------------------------------------------------------------------------------
 
 
-def _callback_class(name: str) -> type:
-    """Lightning 1.x keys the states of callbacks by their classes; an empty class of that name is enough."""
-    return type(name, (), {})
-
-
 def _path(*parts: str) -> str:
     return str(Path(*parts))
 
@@ -72,10 +67,6 @@ class _NumpyType:
         return np.frombuffer(raw, self.order + self.code)[0].item()
 
 
-def _numpy_scalar(dtype: _NumpyType, raw: bytes) -> bool | int | float:
-    return dtype.unpack(raw)
-
-
 class _Version:
     """Version of torch, as text. Not `str` itself, which would look up a codec by a name from the file."""
 
@@ -92,7 +83,7 @@ def _stand_ins() -> dict[str, Any]:
         "sacred.config.custom_containers.ReadOnlyList": list,
     }
     for module in ("numpy.core.multiarray", "numpy._core.multiarray"):
-        names[f"{module}.scalar"] = _numpy_scalar
+        names[f"{module}.scalar"] = _NumpyType.unpack
     for module in ("pathlib", "pathlib._local"):
         for name in ("Path", "PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath"):
             names[f"{module}.{name}"] = _path
@@ -103,6 +94,7 @@ def _stand_ins() -> dict[str, Any]:
         "lightning.fabric.utilities.data",
     ):
         names[f"{module}.AttributeDict"] = dict
+    # Lightning 1.x keys the states of callbacks by their classes; an empty class of that name is enough.
     for package in ("pytorch_lightning", "lightning.pytorch"):
         for module, name in (
             ("model_checkpoint", "ModelCheckpoint"),
@@ -110,7 +102,7 @@ def _stand_ins() -> dict[str, Any]:
             ("lr_monitor", "LearningRateMonitor"),
             ("timer", "Timer"),
         ):
-            names[f"{package}.callbacks.{module}.{name}"] = _callback_class(name)
+            names[f"{package}.callbacks.{module}.{name}"] = type(name, (), {})
     return names
 
 

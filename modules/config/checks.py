@@ -99,10 +99,7 @@ def check_values(config: Mapping[str, Any], schema: type, found_in: str | os.Pat
 
 
 def check_updates(
-    updates: Mapping[str, Any],
-    defaults: Mapping[str, Any],
-    schema: type,
-    found_in: str | os.PathLike | None = None,
+    updates: Mapping[str, Any], defaults: Mapping[str, Any], schema: type, found_in: str | os.PathLike | None = None
 ) -> None:
     """Checks the settings that a command line or a file gives, before they are merged with anything.
 

@@ -222,11 +222,7 @@ def _rate(settings: FrameSettings) -> list[str]:
 
 
 def read_clips(
-    path: Path,
-    extractor: Callable[[WindowBatch], Tensor],
-    settings: ClipSettings,
-    max_video_len: int,
-    seconds: float,
+    path: Path, extractor: Callable[[WindowBatch], Tensor], settings: ClipSettings, max_video_len: int, seconds: float
 ) -> tuple[np.ndarray, np.ndarray, str]:
     """The clip features that inference reads of a video.
 

@@ -17,11 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.swin_transformer import SwinTransformerBlock
-from torchvision.models.video.swin_transformer import (
-    PatchMerging,
-    ShiftedWindowAttention3d,
-    SwinTransformer3d,
-)
+from torchvision.models.video.swin_transformer import PatchMerging, ShiftedWindowAttention3d, SwinTransformer3d
 
 from datasets.errors import InputError, did_you_mean
 

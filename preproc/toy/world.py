@@ -21,13 +21,7 @@ COLOURS = {
 
 # The shapes that act. Their colours alone tell them apart, and the palest is on a large shape, so that coarse clip
 # features suffice to do so.
-ACTORS = (
-    ("red", "diamond"),
-    ("blue", "cross"),
-    ("green", "triangle"),
-    ("yellow", "hexagon"),
-    ("purple", "heart"),
-)
+ACTORS = (("red", "diamond"), ("blue", "cross"), ("green", "triangle"), ("yellow", "hexagon"), ("purple", "heart"))
 
 # A frame shows which of them it is, as it shows the actor, but not what came before.
 ACTIONS = ("grows", "glows", "smokes", "sinks", "hides")
