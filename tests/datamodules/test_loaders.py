@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 
 import cv2
+import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -32,39 +34,43 @@ class Numbers:
         return [(draw.index, draw.epoch) for draw in draws]
 
 
-class Signalled:
+class Signalled(Numbers):
     """Samples are read while the whole job is told to stop."""
 
     def read(self, draws):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
             os.kill(os.getpid(), number)
-        return [(draw.index, draw.epoch) for draw in draws]
+        return super().read(draws)
 
 
 class Settings:
     """Samples tell how the process that reads is set up."""
 
     def read(self, draws):
-        return [torch.get_num_threads(), cv2.getNumThreads(), os.environ.get("TOKENIZERS_PARALLELISM")]
+        return [torch.get_num_threads(), max(1, cv2.getNumThreads()), os.environ.get("TOKENIZERS_PARALLELISM")]
 
 
 def loader(dataset=None, size=4, **options) -> ResumableLoader:
-    return ResumableLoader(dataset or Numbers(), list, TrainBatchSampler(torch.arange(20).numpy(), size), **options)
+    return ResumableLoader(dataset or Numbers(), list, TrainBatchSampler(np.arange(20), size), **options)
 
 
-def test_same_order_for_any_number_of_workers():
-    orders = [list(loader(num_workers=workers)) for workers in (0, 1, 2)]
-    assert orders[0] == orders[1] == orders[2]
-    assert sorted(question for batch in orders[0] for question, _ in batch) == list(range(20))
+def test_same_order_for_any_number_and_kind_of_workers(recwarn, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0}, raising=False)  # fewer processors than workers
+    alone = list(loader())
+    assert sorted(question for batch in alone for question, _ in batch) == list(range(20))
+    for dataset, options in ((None, {}), (None, {"multiprocessing_context": "spawn"}), (Signalled(), {})):
+        assert list(loader(dataset, num_workers=2, **options)) == alone
+    assert not [warning for warning in recwarn if "DataLoader" in str(warning.message)]
+    assert {tuple(batch) for batch in loader(Settings(), num_workers=1)} == {(1, 1, "false")}
 
 
 LEFT_RUNNING = f"""
-import sys, torch
+import sys, numpy, torch
 from datamodules.loaders import ResumableLoader
 from datamodules.samplers import TrainBatchSampler
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from test_loaders import Numbers
-kept = iter(ResumableLoader(Numbers(), list, TrainBatchSampler(torch.arange(20).numpy(), 4), num_workers=2))
+kept = iter(ResumableLoader(Numbers(), list, TrainBatchSampler(numpy.arange(20), 4), num_workers=2))
 next(kept)
 torch.kept = kept  # a module lives until the very end, as what an error's traceback refers to may
 """
@@ -73,20 +79,9 @@ torch.kept = kept  # a module lives until the very end, as what an error's trace
 def test_a_process_ends_although_its_workers_still_wait_for_requests(tmp_path):
     script = tmp_path / "left_running.py"
     script.write_text(LEFT_RUNNING)
-    run = subprocess.run(
-        [sys.executable, script], env=os.environ | {"PYTHONPATH": str(Path.cwd())}, capture_output=True, timeout=100
-    )
+    environment = os.environ | {"PYTHONPATH": str(Path.cwd())}
+    run = subprocess.run([sys.executable, script], env=environment, capture_output=True, timeout=100)
     assert (run.returncode, run.stderr) == (0, b"")
-
-
-def test_more_workers_than_processors(recwarn, monkeypatch):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0}, raising=False)
-    assert list(loader(num_workers=3)) == list(loader())
-    assert not [warning for warning in recwarn if "DataLoader" in str(warning.message)]
-
-
-def test_spawned_workers():
-    assert list(loader(num_workers=1, multiprocessing_context="spawn")) == list(loader())
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -103,25 +98,13 @@ def test_position_is_asked_for_at_the_first_batch(workers):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_bad_input_arrives_as_one_line(workers):
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError, match=r"^frames/v_13/0001.png is not a whole image$"):
         list(loader(Numbers(13), num_workers=workers))
-    assert str(caught.value) == "frames/v_13/0001.png is not a whole image"
 
 
 def test_dead_worker_ends_the_run():
     with pytest.raises(RuntimeError, match="exited unexpectedly"):
         list(loader(Numbers(17), num_workers=2))
-
-
-def test_workers_start_no_threads():
-    for batch in loader(Settings(), num_workers=1):
-        assert batch[0] == 1
-        assert batch[1] <= 1
-        assert batch[2] == "false"
-
-
-def test_signals_are_for_the_process_that_trains():
-    assert list(loader(Signalled(), num_workers=2)) == list(loader())
 
 
 def run_until_killed(queue):
@@ -136,35 +119,21 @@ def test_workers_end_with_their_parent():
     queue = context.Queue()
     parent = context.Process(target=run_until_killed, args=(queue,))
     parent.start()
-    workers = queue.get(timeout=60)
+    workers = [psutil.Process(pid) for pid in queue.get(timeout=60)]
     assert len(workers) == 2
     os.kill(parent.pid, signal.SIGKILL)
     parent.join()
-    deadline = time.monotonic() + 60
-    try:
-        while any(running(pid) for pid in workers):
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
-    finally:
-        for pid in filter(running, workers):
-            os.kill(pid, signal.SIGKILL)
-
-
-def running(pid: int) -> bool:
-    status = Path(f"/proc/{pid}/stat")
-    try:
-        return status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
+    _, alive = psutil.wait_procs(workers, timeout=60)
+    for worker in alive:
+        worker.kill()
+    assert alive == []
 
 
 def test_position_that_means_other_batches_now():
     state = loader().state_dict()
     resumed = loader(size=5, position=lambda: (1, 2))
     resumed.load_state_dict(state)
-    with pytest.raises(
-        InputError, match=r"cannot resume in the middle of an epoch .*\(per_gpu_batchsize 4 -> 5\): restore what was"
-    ):
+    with pytest.raises(InputError, match=r"\(per_gpu_batchsize 4 -> 5\)"):
         next(iter(resumed))
     at_start = loader(size=5)
     at_start.load_state_dict(state)

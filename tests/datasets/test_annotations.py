@@ -1,83 +1,75 @@
-"""Vocabularies, the list of datasets, and rows of CSV and JSON files."""
+"""Rows, vocabularies and captions as they stand in files; test_messages.py has the files that are wrong."""
 
 import json
+import pickle
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from datasets.annotations import csv_rows, json_list_rows, json_object_rows, read_vocabulary
+from datasets.captions import CaptionTable, plain
 from datasets.errors import InputError
+from datasets.json_stream import iterate_json_object
+from datasets.sources import tgif, vatex
 
-
-def test_vocabulary_in_order_of_index(tmp_path):
-    path = tmp_path / "vocab.json"
-    path.write_text('{"no": 1, "yes": 0, "": 2}')
-    assert read_vocabulary(path) == ["yes", "no", ""]
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("[]", "is not a JSON object of answer -> index"),
-        ("{}", "is not a JSON object of answer -> index"),
-        ('{"a": 1}', "no answer has the index 0; 1 answers have the indices 0 to 0, each once"),
-        ('{"a": 0, "b": 0}', "no answer has the index 1"),
-        ('{"a": 0, "b": 2, "c": 3}', "no answer has the index 1"),
-        ('{"a": true}', "no answer has the index 0"),
-        ('{"a": "0"}', "no answer has the index 0"),
-        ('{"a": 0', "is not valid JSON"),
-    ],
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(1 - 2**63, 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8),
+    lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=4), children, max_size=3),
+    max_leaves=8,
 )
-def test_a_bad_vocabulary_is_named(tmp_path, content, message):
-    path = tmp_path / "vocab.json"
-    path.write_text(content)
-    with pytest.raises(InputError, match=message) as caught:
-        read_vocabulary(path)
-    assert str(path) in str(caught.value)
+OBJECTS = st.dictionaries(st.text(max_size=6), st.dictionaries(st.text(max_size=4), VALUES, max_size=4), max_size=6)
+LAYOUTS = st.sampled_from([{}, {"indent": 2}, {"separators": (",", ":")}, {"ensure_ascii": False}])
 
 
-def test_csv_rows(tmp_path):
-    path = tmp_path / "a.csv"
-    path.write_text('﻿a,b\n1,"x\ny"\nNone,\n', encoding="utf-8")
-    expected = [("line 2", {"a": "1", "b": "x\ny"}), ("line 4", {"a": "None", "b": ""})]
-    assert list(csv_rows(path, ["b"])) == expected
+def write(path, value):
+    path.write_text(value if isinstance(value, str) else json.dumps(value), encoding="utf-8")
+    return path
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "has no column"),
-        (b"x,y\n1,2\n", r"has no column 'a', 'b' \(it has 'x, y'\); is it of another dataset\?"),
-        (b"a,b\n1,2\n1\n", "line 3: 1 fields instead of 2"),
-        (b"a,b\n1,2,3\n", "line 2: 3 fields instead of 2"),
-        (b'a,b\n1,"2\n', "is no CSV: unexpected end of data"),
-        (b"a,b\n1,\xff\n", "is not UTF-8 text: invalid start byte"),
-        (b"a,b\n1," + b"x" * 200_000, "is no CSV: field larger than field limit"),
-    ],
-)
-def test_a_bad_csv_is_named(tmp_path, content, message):
-    path = tmp_path / "bad.csv"
-    path.write_bytes(content)
-    with pytest.raises(InputError, match=message) as caught:
-        list(csv_rows(path, ["a", "b"]))
-    assert str(path) in str(caught.value)
+def test_rows_and_vocabulary(tmp_path):
+    assert read_vocabulary(write(tmp_path / "vocab.json", '{"no": 1, "yes": 0, "": 2}')) == ["yes", "no", ""]
+    rows = csv_rows(write(tmp_path / "a.csv", '\ufeffa,b\n1,"x\ny"\nNone,\n'), ["b"])
+    assert list(rows) == [("line 2", {"a": "1", "b": "x\ny"}), ("line 4", {"a": "None", "b": ""})]
+    rows = json_object_rows(write(tmp_path / "a.json", {"q1": {"x": 1}}))
+    assert list(rows) == [("record 'q1'", {"x": 1, "qid": "q1"})]
+    assert list(json_list_rows(write(tmp_path / "b.json", [{"x": 1}]))) == [("item 0", {"x": 1})]
 
 
-def test_csv_that_cannot_be_read(tmp_path):
-    with pytest.raises(InputError, match=r"cannot read .*Is a directory"):
-        list(csv_rows(tmp_path, ["a"]))
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("streams")
 
 
-def test_json_rows(tmp_path):
-    path = tmp_path / "a.json"
-    path.write_text('{"q1": {"x": 1}}')
-    assert list(json_object_rows(path)) == [("record 'q1'", {"x": 1, "qid": "q1"})]
-    path.write_text('[{"x": 1}]')
-    assert list(json_list_rows(path)) == [("item 0", {"x": 1})]
+@settings(max_examples=60, deadline=None)
+@given(expected=OBJECTS, layout=LAYOUTS, mark=st.sampled_from([b"", b"\xef\xbb\xbf", b" \n"]), cut=st.floats(0, 0.999))
+def test_streamed_records_are_those_of_json_and_a_cut_file_is_an_error(folder, expected, layout, mark, cut):
+    path = folder / "records.json"
+    whole = json.dumps(expected, **layout).encode("utf-8", "replace")
+    path.write_bytes(mark + whole)
+    read = []
+    assert dict(iterate_json_object(path, read.append)) == json.loads(whole)
+    assert sum(read) == len(whole) + (len(mark) if mark.isspace() else 0)
+    path.write_bytes(whole[: int(cut * len(whole))])
+    with pytest.raises(InputError, match=r"records\.json is not"):
+        list(iterate_json_object(path))
 
 
-@pytest.mark.parametrize(("content", "message"), [({}, "is not a JSON list"), ([{}, 3], "item 1: not an object")])
-def test_bad_json_lists_are_named(tmp_path, content, message):
-    path = tmp_path / "a.json"
-    path.write_text(json.dumps(content))
-    with pytest.raises(InputError, match=message):
-        list(json_list_rows(path))
+def test_captions(tmp_path):
+    path = write(tmp_path / "vatex.json", [{"videoID": "a", "enCap": ["One.", " Two "], "chCap": []}])
+    table = vatex.SOURCE.read_captions(path)
+    assert table.video_ids == ["a"] and table.captions(0) == ["One.", "Two"]
+    records = [{"vid": "a", "cap": "x"}, {"vid": "b", "cap": "y"}, {"vid": "a", "cap": "Z"}]
+    table = pickle.loads(pickle.dumps(tgif.SOURCE.read_captions(write(tmp_path / "tgif.json", records))))
+    assert [table.captions(video) for video in range(len(table))] == [["x", "Z"], ["y"]]
+    assert (table.video_id(1), table.text(2), table.starts.tolist()) == ("b", "y", [0, 2, 3])
+
+
+def test_captions_that_read_the_same_have_one_meaning():
+    table = CaptionTable({"a": ["A  man runs.", "a man runs"], "b": ["A MAN RÚNS!", "a man ran"]})
+    assert table.meanings.tolist() == [0, 0, 0, 1] and table.num_meanings == 2
+    assert plain("The dog bites a man.") == plain("a dog bites the man") == "dog bites man"

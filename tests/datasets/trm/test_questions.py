@@ -30,50 +30,45 @@ def test_text_choices_and_label_agree(collection, seed, epoch, data):
     told = [plain(caption) for caption in question.captions]
     choices = [plain(choice) for choice in question.choices]
     answer = choices[question.label]
-    assert len(choices) == num_clips
-    assert len(set(choices)) == num_clips, "the right choice, or a wrong one, stands there twice"
-    assert len(set(told)) == len(told) == len(set(question.videos))
+    assert len(choices) == num_clips == len(set(choices)), "the right choice, or a wrong one, stands there twice"
+    assert len(set(told)) == len(told) == len(set(question.videos)) == (1 if question.type == 0 else num_clips)
     assert video in question.videos
     for place, shown in enumerate(question.videos):
         assert question.captions[place] in table.captions(shown)
 
-    assert len(told) == (1 if question.type == 0 else num_clips)
     if question.type == 0:
-        assert question.text == "what happened"
-        assert answer == told[0]
+        assert (question.text, answer) == ("what happened", told[0])
     elif question.type in (1, 2):
         assert question.text == f"what happened {QUESTION_TYPES[question.type]}"
-        assert answer == told[0 if question.type == 1 else -1]
-        assert set(choices) == set(told)
+        assert answer == told[0 if question.type == 1 else -1] and set(choices) == set(told)
     else:
         relation, step = ("after", 1) if question.type == 3 else ("before", -1)
         named = plain(question.text.removeprefix(f"what happened {relation} "))
         assert answer == told[told.index(named) + step]
-        outside = set(choices) - set(told)
-        assert len(outside) == 1
-        assert set(choices) == (set(told) - {named}) | outside
+        (outside,) = set(choices) - set(told)
+        assert set(choices) == (set(told) - {named}) | {outside}
+
+
+def table_of(number: int) -> CaptionTable:
+    return CaptionTable({str(video): [f"caption {video}", f"{video} again"] for video in range(number)})
 
 
 def test_every_type_and_every_place_is_asked():
-    table = CaptionTable({str(number): [f"caption {number}"] for number in range(20)})
-    maker = QuestionMaker(table, 4, "toy")
+    maker = QuestionMaker(table_of(20), 4, "toy")
     questions = [maker.ask(number % 20, draw_generator(0, 0, number)) for number in range(2000)]
-    counts = np.bincount([question.type for question in questions], minlength=5)
-    assert (counts > 320).all()
+    assert (np.bincount([question.type for question in questions], minlength=5) > 320).all()
     assert (np.bincount([question.label for question in questions], minlength=4) > 400).all()
     anchor = [question.videos.index(n % 20) for n, question in enumerate(questions) if question.type]
     assert (np.bincount(anchor, minlength=4) > 300).all()
 
 
 def test_a_draw_is_a_function_of_seed_epoch_and_index():
-    table = CaptionTable({str(number): [f"{number} a", f"{number} b"] for number in range(20)})
-    maker = QuestionMaker(table, 4, "toy")
+    maker = QuestionMaker(table_of(20), 4, "toy")
     first = maker.ask(3, draw_generator(1, 2, 3))
     np.random.seed(0)
     maker.ask(5, draw_generator(1, 2, 5))
     assert maker.ask(3, draw_generator(1, 2, 3)) == first
-    others = [(0, 2, 3), (1, 1, 3), (1, 2, 4)]
-    assert all(maker.ask(3, draw_generator(*key)) != first for key in others)
+    assert all(maker.ask(3, draw_generator(*key)) != first for key in [(0, 2, 3), (1, 1, 3), (1, 2, 4)])
 
 
 def test_captions_that_are_nearly_all_alike_still_make_questions():
@@ -82,40 +77,22 @@ def test_captions_that_are_nearly_all_alike_still_make_questions():
     maker = QuestionMaker(CaptionTable(captions), 3, "toy")
     for index in range(20):
         assert len(set(maker.ask(index, draw_generator(0, 0, index)).choices)) == 3
-
-
-def test_a_bad_beginning_is_drawn_again():
     # Video 1 must tell "b": were "a" taken, video 0 would be left without a caption of its own.
-    table = CaptionTable({"0": ["a"], "1": ["a", "b"], "2": ["c"]})
-    maker = QuestionMaker(table, 2, "toy")
+    maker = QuestionMaker(CaptionTable({"0": ["a"], "1": ["a", "b"], "2": ["c"]}), 2, "toy")
     for index in range(50):
         maker.ask(1, draw_generator(0, 0, index))
 
 
 def test_too_few_captions_are_an_error():
     alike = CaptionTable({str(number): ["the same"] for number in range(20)})
-    with pytest.raises(InputError, match="toy: 20 videos with 1 different captions are too few for num_clips=4"):
+    with pytest.raises(InputError, match=r"toy: .* num_clips=4"):
         QuestionMaker(alike, 4, "toy")
-    with pytest.raises(InputError, match="at least 2 clips"):
+    with pytest.raises(InputError, match="num_clips=1"):
         QuestionMaker(alike, 1, "toy")
-    crowded = CaptionTable({"0": ["a", "b", "c"], "1": ["d"], "2": ["d"]})
+    maker = QuestionMaker(CaptionTable({"0": ["a", "b", "c"], "1": ["d"], "2": ["d"]}), 2, "toy")
     with pytest.raises(InputError, match="found no 3 videos"):
-        maker = QuestionMaker(crowded, 2, "toy")
         for index in range(50):
             maker.ask(0, draw_generator(0, 0, index))
-
-
-@given(st.lists(st.integers(1, 60), min_size=1, max_size=12), st.integers(0, 100))
-def test_boundaries_partition_the_sequence(lengths, room):
-    most = len(lengths) + room
-    boundaries = scaled_boundaries(np.array(lengths), most)
-    kept = np.diff(boundaries)
-    assert boundaries[0] == 0
-    assert boundaries[-1] == min(sum(lengths), most)
-    assert (kept >= 1).all()
-    assert (kept <= lengths).all()
-    if sum(lengths) <= most:
-        assert kept.tolist() == lengths
 
 
 def test_boundaries_scale_with_the_lengths():
@@ -124,14 +101,12 @@ def test_boundaries_scale_with_the_lengths():
     assert scaled_boundaries(np.array([98, 1, 1]), 10).tolist() == [0, 8, 9, 10]
 
 
-@given(st.lists(st.integers(1, 20), min_size=1, max_size=8), st.integers(0, 60), st.booleans())
+@given(st.lists(st.integers(1, 20), min_size=1, max_size=12), st.integers(0, 100), st.booleans())
 def test_joined_features_stay_in_order_and_with_their_clip(lengths, room, training):
     starts = np.cumsum([0, *lengths[:-1]])
     clips = [np.arange(start, start + n, dtype=np.float32)[:, None] for start, n in zip(starts, lengths, strict=True)]
-    random = np.random.default_rng(0) if training else None
-    joined, kept = join_clips(clips, len(lengths) + room, random)
+    joined, kept = join_clips(clips, len(lengths) + room, np.random.default_rng(0) if training else None)
     assert len(joined) == kept.sum() == min(sum(lengths), len(lengths) + room)
-    assert (np.diff(joined[:, 0]) > 0).all()
+    assert (kept >= 1).all() and (np.diff(joined[:, 0]) > 0).all()
     for start, length, part in zip(starts, lengths, np.split(joined[:, 0], np.cumsum(kept)[:-1]), strict=True):
-        assert (part >= start).all()
-        assert (part < start + length).all()
+        assert (part >= start).all() and (part < start + length).all()

@@ -13,18 +13,24 @@ from datasets.writing.locks import sole_writer
 from tests.kit.other_process import writer_elsewhere
 
 
-def test_the_second_is_refused(tmp_path):
+def refused(path, share, said):
+    with pytest.raises(InputError, match=said), sole_writer(path, "the output", share):
+        pass
+
+
+def test_the_second_is_refused_until_the_first_ends(tmp_path):
     path = tmp_path / ".lock"
-    with writer_elsewhere(path) as process:
-        said = (
-            rf"the output is being written by process {process.pid} on {socket.gethostname()}; wait for it or stop it"
-        )
-        for share in (None, 0):
-            with pytest.raises(InputError, match=said), sole_writer(path, "the output", share):
-                pass
-    with sole_writer(path, "the output") as alone:
-        assert alone
-    assert not path.exists()
+    for kill in (False, True):
+        with writer_elsewhere(path) as process:
+            for share in (None, 0):
+                refused(path, share, f"the output .* by process {process.pid} on {socket.gethostname()}")
+            if kill:
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+        assert path.exists() == kill
+        with sole_writer(path, "the output") as alone:
+            assert alone
+        assert not path.exists()
 
 
 def test_shares_are_side_by_side(tmp_path):
@@ -34,19 +40,7 @@ def test_shares_are_side_by_side(tmp_path):
             assert alone
         assert path.exists()  # the other one still has it
         for share in (0, None):
-            with pytest.raises(InputError, match="is being written"), sole_writer(path, "it", share):
-                pass
-
-
-def test_a_kill_leaves_nothing_that_blocks(tmp_path):
-    path = tmp_path / ".lock"
-    with writer_elsewhere(path) as process:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    assert path.exists()
-    with sole_writer(path, "it") as alone:
-        assert alone
-    assert not path.exists()
+            refused(path, share, "is being written")
 
 
 @pytest.mark.parametrize("code", (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP))
@@ -58,9 +52,4 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch, code):
     with sole_writer(tmp_path / ".lock", "it") as alone:
         assert not alone
     assert not (tmp_path / ".lock").exists()
-
-
-def test_a_folder_that_cannot_be_written(tmp_path):
-    said = rf"cannot write {tmp_path}/none/\.lock: No such file or directory"
-    with pytest.raises(InputError, match=said), sole_writer(tmp_path / "none" / ".lock", "it"):
-        pass
+    refused(tmp_path / "none" / ".lock", None, rf"{tmp_path}/none/\.lock: No such file or directory")

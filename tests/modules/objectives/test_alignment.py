@@ -9,7 +9,7 @@ import torch.multiprocessing as mp
 from torch.nn import functional as F
 
 import modules  # noqa: F401  (declares torchvision's operators first)
-from modules.objectives.alignment import alignment_loss, count_on_all_ranks, gather_rows
+from modules.objectives.alignment import alignment_loss
 from modules.objectives.settings import OptimizerSettings
 from modules.objectives.temporal_referring import ReferringDeST, TemporalReferring
 from tests.modules.models.test_dest import SMALL, lively
@@ -54,14 +54,6 @@ def test_low_precision_does_not_overflow(dtype):
         assert torch.isfinite(loss)
         low = alignment_loss(clips.to(dtype), clips.to(dtype), torch.tensor(0.07))
     torch.testing.assert_close(low, alignment_loss(clips, clips, torch.tensor(0.07)), rtol=0.02, atol=0.02)
-
-
-def test_alone_nothing_is_gathered():
-    assert count_on_all_ranks(3, 4) == [[3, 4]]
-    rows, first = gather_rows(torch.ones(3, 2, requires_grad=True), [3])
-    assert rows.shape == (3, 2)
-    assert first == 0
-    assert not rows.requires_grad
 
 
 def make_task() -> TemporalReferring:

@@ -1,0 +1,113 @@
+"""Bad annotations: one line that names the file, and the row or the value."""
+
+import json
+
+import pytest
+
+from datasets.annotations import csv_rows, json_list_rows, read_vocabulary
+from datasets.captions import read_caption_records
+from datasets.errors import InputError
+from datasets.frames import read_square
+from datasets.json_stream import iterate_json_object
+from datasets.sources import agqa, anetqa, get_caption_source, get_qa_source, msrvttqa
+
+AGQA = {"question": "is it", "answer": "yes", "video_id": "Y", "global": ["exists"], "semantic": "relation"}
+AGQA |= {"structural": "verify", "ans_type": "binary", "nc_seq": 1, "direct_equiv": None}
+MSRVTT = {"answer": "couch", "category_id": 14, "id": 1, "question": "What is it?", "video_id": 7010}
+ANET = "qid,question,answer,video_id,type\n"
+WRONG = [("question", None), ("semantic", 3), ("global", "exists"), ("global", [None]), ("steps", "3")]
+WRONG += [("direct_equiv", 3), ("nc_seq", "yes")]
+READERS = {
+    "vocabulary": read_vocabulary,
+    "csv": lambda path: list(csv_rows(path, ["a", "b"])),
+    "list": lambda path: list(json_list_rows(path)),
+    "records": lambda path: list(iterate_json_object(path)),
+    "captions": lambda path: read_caption_records(path, "vid", "cap"),
+    "anetqa": anetqa.read_questions,
+    "agqa": agqa.read_questions,
+    "msrvttqa": msrvttqa.read_questions,
+    "image": lambda path: read_square(path, 8),
+}
+# reader -> content (text, bytes, or what is written as JSON), and what the message names
+CASES = {
+    "vocabulary": [
+        ("[]", "answer -> index"),
+        ('{"a": 1}', "index 0"),
+        ('{"a": 0, "b": 0}', "index 1"),
+        ('{"a": true}', "index 0"),
+        ('{"a": 0', "not valid JSON"),
+    ],
+    "csv": [
+        ("x,y\n1,2\n", "'a', 'b'"),
+        ("a,b\n1,2\n1\n", "line 3"),
+        ("a,b\n1,2,3\n", "line 2"),
+        ('a,b\n1,"2\n', "no CSV"),
+        (b"a,b\n1,\xff\n", "UTF-8"),
+    ],
+    "list": [({}, "JSON list"), ([{}, 3], "item 1")],
+    "records": [
+        ("[1]", "JSON object of records"),
+        ('{"a": {}', "premature EOF"),
+        ('{"a": {}, "b": {' + " " * 100_000 + "1}}", "after the record 'a', within its first 100,019 bytes"),
+        ('{"a": 3}', "'a'"),
+        (b'{"a": {"b": "\xff"}}', "UTF8"),
+        ('{"a": {"b": ' + "1" * 5000 + "}}", "overflow"),
+    ],
+    "captions": [
+        ([], "no captions"),
+        ([{"vid": "a"}], "item 0"),
+        ([{"vid": 3, "cap": "x"}], "'vid' is 3"),
+        ([{"vid": "../a", "cap": "x"}], "'../a'"),
+        ([{"vid": "a", "cap": "x"}, {"vid": "b", "cap": ["y", 3]}], "item 1: the caption 3"),
+        ([{"vid": "a", "cap": " . "}], "says nothing"),
+        ([{"vid": "a", "cap": []}], "item 0"),
+    ],
+    "anetqa": [
+        (ANET, "no questions"),
+        (f"{ANET}a,what,b,c,9\n", "line 2: the type is '9'"),
+        (f"{ANET}a,what,b,c,3.0\n", "line 2: the type is '3.0'"),
+        (f"{ANET}a,,b,c,3\n", "line 2: 'question'"),
+        (f"{ANET},what,b,c,3\n", "line 2: 'qid'"),
+        (f"{ANET}a,wh\0at,b,c,3\n", "line 2: 'question'"),
+        *((f"{ANET}a,what,b,{video},3\n", repr(video)) for video in ("../../x", "/etc/passwd", "..", "a\\b", "C:x")),
+        (ANET + "".join(f"{index % 10},what,b,c,3\n" for index in range(20)), "10 question id(s)"),
+    ],
+    "agqa": [
+        *(({"q": {key: AGQA[key] for key in AGQA if key != name}}, f"no '{name}'") for name in agqa.FIELDS),
+        *(({"q": AGQA | {name: value}}, f"record 'q': {name!r} is {value!r}") for name, value in WRONG),
+    ],
+    "msrvttqa": [
+        ({"a": {}}, "JSON list"),
+        ([MSRVTT, MSRVTT], "'1'"),
+        ([MSRVTT, MSRVTT | {"id": "a"}], "item 1: 'id' is 'a'"),
+        ([MSRVTT | {"answer": "\ud800"}], "item 0: 'answer'"),
+        ([MSRVTT, MSRVTT | {"id": 2, "video_id": None}], "item 1: 'video_id' is None"),
+    ],
+}
+
+
+@pytest.mark.parametrize(("name", "content", "said"), [(name, *case) for name in CASES for case in CASES[name]])
+def test_what_is_wrong_is_named(tmp_path, name, content, said):
+    path = tmp_path / "bad.file"
+    content = content if isinstance(content, str | bytes) else json.dumps(content)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(InputError) as caught:
+        READERS[name](path)
+    message = str(caught.value)
+    assert str(path) in message and said in message and "\n" not in message
+    assert list(tmp_path.iterdir()) == [path]  # no copy of what cannot be used
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_folders_and_missing_files(tmp_path, name):
+    for path in (tmp_path, tmp_path / "nothing"):
+        with pytest.raises(InputError, match=str(path)):
+            READERS[name](path)
+
+
+@pytest.mark.parametrize(
+    ("find", "name", "said"), [(get_qa_source, "anet-qa", "'anetqa'"), (get_caption_source, "vatx", "'vatex'")]
+)
+def test_an_unknown_data_set_suggests_the_nearest(find, name, said):
+    with pytest.raises(InputError, match=f"{name}.*{said}"):
+        find(name)
