@@ -1,7 +1,7 @@
 """Question answering: what is on disk about a question and its video, as one sample."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -31,7 +31,8 @@ class VideoSample:
         clips: float32 [S, features], or None without a temporal stream.
         indices: places of the questions in their split.
         qids, questions, answers: Q texts each.
-        labels: Q indices into the vocabulary, IGNORE_INDEX for an answer outside.
+        labels: Q indices into the vocabulary or the choices, IGNORE_INDEX for an answer outside.
+        choices: Q lists of the answers that a question offers; empty where questions are open.
     """
 
     frames: np.ndarray
@@ -41,6 +42,7 @@ class VideoSample:
     questions: list[str]
     answers: list[str]
     labels: list[int]
+    choices: list[list[str]] = field(default_factory=list)
 
 
 class QADataset(Dataset):
@@ -54,7 +56,7 @@ class QADataset(Dataset):
         table: QuestionTable,
         frames: FrameReader,
         clips: ClipFeatures | None,
-        vocabulary: Sequence[str],
+        vocabulary: Sequence[str] | None,
         frame_directory: str = "{video_id}",
         seed: int | None = None,
     ):
@@ -63,7 +65,7 @@ class QADataset(Dataset):
             table: the questions.
             frames: reads the frames of a video.
             clips: reads its clip features; None: not wanted.
-            vocabulary: the answers, in order of their index.
+            vocabulary: the answers, in order of their index; None: each question offers its own.
             frame_directory: the folder of a video's frames, with `{video_id}` to fill in.
             seed: draws frames and features at random, as in training; None takes the middle ones of the spans.
         """
@@ -72,7 +74,7 @@ class QADataset(Dataset):
         self.clips = clips
         self.frame_directory = frame_directory
         self.seed = seed
-        self._label = {answer: index for index, answer in enumerate(vocabulary)}
+        self._label = None if vocabulary is None else {answer: index for index, answer in enumerate(vocabulary)}
 
     def __len__(self) -> int:
         return len(self.table)
@@ -128,6 +130,7 @@ class QADataset(Dataset):
             random = np.random.default_rng((self.seed, draws[0].epoch, draws[0].index))
         indices = [draw.index for draw in draws]
         answers = [self.table.answer(index) for index in indices]
+        choices = [self.table.choices(index) for index in indices]
         return VideoSample(
             frames=self.frames.read(self._directory(video_id), random),
             clips=None if self.clips is None else self.clips.read(video_id, random),
@@ -135,8 +138,14 @@ class QADataset(Dataset):
             qids=[self.table.qid(index) for index in indices],
             questions=[self.table.question(index) for index in indices],
             answers=answers,
-            labels=[self._label.get(answer, IGNORE_INDEX) for answer in answers],
+            labels=[self._label_of(answer, offered) for answer, offered in zip(answers, choices, strict=True)],
+            choices=choices,
         )
+
+    def _label_of(self, answer: str, choices: list[str]) -> int:
+        if self._label is not None:
+            return self._label.get(answer, IGNORE_INDEX)
+        return choices.index(answer) if answer else IGNORE_INDEX
 
     def _directory(self, video_id: str) -> str:
         return self.frame_directory.replace("{video_id}", video_id)

@@ -143,7 +143,7 @@ def checkpoint_label(path: str | Path) -> str:
 
 def predictions_path(log_dir: str | Path, objective: str, datasets: Sequence[str], load_path: str | Path) -> Path:
     """``<log_dir>/<data set>_by_<checkpoint>.json``; pre-training, which mixes data sets, is called by its own name."""
-    name = "_".join(datasets) if objective == "qa" else objective
+    name = "_".join(datasets) if objective != "trm" else objective
     return Path(log_dir) / f"{name}_by_{checkpoint_label(load_path)}.json"
 
 

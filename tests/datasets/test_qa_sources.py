@@ -5,7 +5,8 @@ import json
 import pytest
 
 from datasets.errors import InputError
-from datasets.sources import agqa, anetqa, msrvttqa
+from datasets.sources import agqa, anetqa, msrvttqa, nextqa
+from tests.kit.paths import FIXTURES
 
 HEADER = "qid,question,answer,video_id,type\n"
 
@@ -158,3 +159,58 @@ class TestMSRVTT:
     def test_a_file_of_another_data_set(self, tmp_path):
         with pytest.raises(InputError, match="is not a JSON list of records"):
             self.read(tmp_path, {"a": {}})
+
+
+NEXTQA_HEADER = "video,frame_count,width,height,question,answer,qid,type,a0,a1,a2,a3,a4\n"
+NEXTQA_ROW = "290,369,640,480,why,{right},6,{kind},x,y,{choice},u,v\n"
+
+
+class TestNextQA:
+    def read(self, tmp_path, **changes):
+        row = NEXTQA_ROW.format(**{"right": 1, "kind": "CW", "choice": "z", **changes})
+        (tmp_path / "val.csv").write_text(NEXTQA_HEADER + NEXTQA_ROW.format(right=0, kind="TN", choice="z") + row)
+        (tmp_path / nextqa.MAP).write_text(json.dumps({"290": "0101/290"}))
+        return nextqa.read_questions(tmp_path / "val.csv")
+
+    def test_reads_the_published_format(self):
+        table = nextqa.read_questions(FIXTURES / "nextqa" / "val.csv")
+        assert (table.qid(0), table.video_ids[table.video(0)]) == ("4010069381_6", "4010069381")
+        assert table.choices(0) == [
+            "roll the handle",
+            "tap their feet",
+            "strum the string",
+            "hit with sticks",
+            "pat with hand",
+        ]
+        assert table.answer(0) == "roll the handle"
+        assert sum(members(nextqa.SOURCE, table)["type"].values()) == len(table) == 101
+        groups = members(nextqa.SOURCE, table)["official group"]
+        assert groups["C: causal"] + groups["T: temporal"] + groups["D: descriptive"] == 101
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"choice": ""}, r"val\.csv, line 3: 'choice 2' is empty"),
+            ({"right": 5}, r"val\.csv, line 3: the right choice is '5'; there are 0 to 4"),
+            ({"right": "x"}, r"val\.csv, line 3: the right choice is 'x'; there are 0 to 4"),
+            ({"kind": "XX"}, r"val\.csv, line 3: the type is 'XX'; there are CW, CH"),
+            ({"choice": "z,more"}, r"val\.csv, line 3: 14 fields instead of 13"),
+        ],
+    )
+    def test_a_wrong_row_is_named(self, tmp_path, changes, message):
+        with pytest.raises(InputError, match=message):
+            self.read(tmp_path, **changes)
+
+    def test_a_video_without_mapping(self, tmp_path):
+        (tmp_path / "val.csv").write_text(NEXTQA_HEADER + NEXTQA_ROW.format(right=0, kind="TN", choice="z"))
+        with pytest.raises(InputError, match=r"map_vid_vidorID\.json does not exist"):
+            nextqa.read_questions(tmp_path / "val.csv")
+        (tmp_path / nextqa.MAP).write_text("{}")
+        with pytest.raises(InputError, match=r"val\.csv, line 2: map_vid_vidorID\.json does not have the video '290'"):
+            nextqa.read_questions(tmp_path / "val.csv")
+
+    def test_the_map_names_frames_and_features(self, tmp_path):
+        (tmp_path / "val.csv").write_text(NEXTQA_HEADER + NEXTQA_ROW.format(right="", kind="TN", choice="z"))
+        (tmp_path / nextqa.MAP).write_text('{"290": "0101/other"}')
+        table = nextqa.read_questions(tmp_path / "val.csv")
+        assert (table.video_ids, table.answer(0)) == (["other"], "")
