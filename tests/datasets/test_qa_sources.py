@@ -5,7 +5,7 @@ import json
 import pytest
 
 from datasets.errors import InputError
-from datasets.sources import agqa, anetqa, msrvttqa, nextqa
+from datasets.sources import agqa, anetqa, msrvttqa, nextqa, star
 from tests.kit.paths import FIXTURES
 
 HEADER = "qid,question,answer,video_id,type\n"
@@ -214,3 +214,54 @@ class TestNextQA:
         (tmp_path / nextqa.MAP).write_text('{"290": "0101/other"}')
         table = nextqa.read_questions(tmp_path / "val.csv")
         assert (table.video_ids, table.answer(0)) == (["other"], "")
+
+
+STAR_RECORD = {
+    "question_id": "Interaction_T1_13",
+    "question": "Which object was tidied up by the person?",
+    "video_id": "6H78U",
+    "start": 11.1,
+    "end": 19.6,
+    "answer": "The closet/cabinet.",
+    "choices": [
+        {"choice_id": number, "choice": choice}
+        for number, choice in enumerate(["The blanket.", "The table.", "The clothes.", "The closet/cabinet."])
+    ],
+}
+
+
+class TestSTAR:
+    def read(self, tmp_path, *changes):
+        path = tmp_path / "STAR_val.json"
+        others = [{**STAR_RECORD, "question_id": f"Sequence_T2_{number}", **one} for number, one in enumerate(changes)]
+        path.write_text(json.dumps([STAR_RECORD, *others]))
+        return star.read_questions(path)
+
+    def test_reads_the_published_format(self, tmp_path):
+        table = self.read(tmp_path, {"choices": STAR_RECORD["choices"][::-1]})
+        assert table.choices(1) == table.choices(0)[::-1]
+        assert (table.answer(1), table.video_ids) == ("The closet/cabinet.", ["6H78U"])
+        assert members(star.SOURCE, table)["type"] == {
+            **dict.fromkeys(star.QUESTION_TYPES, 0),
+            "Interaction": 1,
+            "Sequence": 1,
+        }
+
+    def test_the_test_split_has_no_answers(self, tmp_path):
+        (tmp_path / "x.json").write_text(json.dumps([{k: v for k, v in STAR_RECORD.items() if k != "answer"}]))
+        assert star.read_questions(tmp_path / "x.json").answer(0) == ""
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"choices": STAR_RECORD["choices"][1:]}, "item 1: no 'choice 3'"),
+            ({"choices": STAR_RECORD["choices"] * 2}, "item 1: 8 choices; the first row has 4"),
+            ({"choices": [{"choice_id": 0}]}, "item 1: 'choices' is no list of choices"),
+            ({"choices": None}, "item 1: 'choices' is no list of choices"),
+            ({"answer": "The sofa."}, "item 1: the right choice is 'The sofa.'; there are 0 to 3"),
+            ({"video_id": 3}, "item 1: 'video_id' is 3, not text"),
+        ],
+    )
+    def test_a_wrong_record_is_named(self, tmp_path, change, message):
+        with pytest.raises(InputError, match=message):
+            self.read(tmp_path, change)
