@@ -5,8 +5,6 @@ from typing import Any
 
 from torch import Tensor
 
-from datasets.qa import IGNORE_INDEX
-
 from .question_answering import QuestionAnswering
 
 
@@ -29,17 +27,19 @@ class MultipleChoice(QuestionAnswering):
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[dict[str, Any]]:
         """One record per question; see `summarize`, which takes those of all ranks."""
-        best, labels = self.score(batch).argmax(1).tolist(), batch["labels"].tolist()
-        return [
-            {
-                "index": index,
-                "correct": self.answers_to(batch, row)[found] == batch["answer_texts"][row],
-                "qid": batch["qids"][row],
-                "prediction": found,
-                "answer": None if label == IGNORE_INDEX else label,
-            }
-            for row, (index, found, label) in enumerate(zip(batch["indices"], best, labels, strict=True))
-        ]
+        records = []
+        for row, found in enumerate(self.score(batch).argmax(1).tolist()):
+            choices, truth = self.answers_to(batch, row), batch["answer_texts"][row]
+            records.append(
+                {
+                    "index": batch["indices"][row],
+                    "correct": choices[found] == truth,
+                    "qid": batch["qids"][row],
+                    "prediction": found,
+                    "answer": choices.index(truth) if truth else None,
+                }
+            )
+        return records
 
     def summarize(self, records: list[dict[str, Any]]) -> tuple[dict[str, dict[str, Any]], str]:
         """As of `QuestionAnswering`, in NExT-QA's form: ``{qid: {"prediction": index, "answer": the right one's}}``."""

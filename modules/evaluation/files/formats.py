@@ -28,8 +28,9 @@ def read_records(path: Path) -> list[dict[str, Any]]:
         InputError: the file cannot be read, is of no known form, or has no records.
     """
     records = list(_lines(path)) if _is_lines(path) else read_json(path)
-    if isinstance(records, dict) and all(isinstance(record, dict) for record in records.values()):
-        records = [{**record, "qid": qid} for qid, record in records.items()]
+    if isinstance(records, dict) and records:
+        if all(isinstance(record, dict) and "prediction" in record for record in records.values()):
+            records = [{**record, "qid": qid} for qid, record in records.items()]
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise InputError(f'{path} is not a list of {{"qid", "answer"}} records; is it a file of predictions?')
     if not records:
@@ -43,7 +44,7 @@ def _converter(first: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, An
     if "doc" in first and "filtered_resps" in first:
         return _from_lmms_eval
     if "prediction" in first:
-        return lambda record: _renamed({"prediction": None, **record}, {"prediction": CHOSEN, "answer": TRUTH})
+        return lambda record: _renamed(record, {"prediction": CHOSEN, "answer": TRUTH})
     if "pred" in first:
         return _from_video_chatgpt
     if "question_id" in first and "qid" not in first:
