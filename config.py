@@ -135,6 +135,17 @@ def task_finetune_msrvttqa():
 
 
 @ex.named_config
+def task_finetune_nextqa():
+    # python run.py with task_finetune_nextqa num_gpus=8 per_gpu_batchsize=8 load_path=trm.ckpt
+    # No recipe was published for it: that of anetqa, with all of the frames.
+    objective = "mc"
+    exp_name = "nextqa"
+    datasets = ["nextqa"]
+    data_root = "data/nextqa"
+    max_epoch = 5
+
+
+@ex.named_config
 def toy():
     # python run.py with task_finetune_anetqa toy data_root=toy/data/anetqa tokenizer=toy/raw/tokenizer
     # Sizes and rates for the toy world on a CPU (scripts/demo.sh); stands after a recipe, of which it keeps the rest.

@@ -6,8 +6,8 @@
     python eval.py anet result/A.json result/B.json data/anetqa/test.csv --report out.html --frames data/anetqa/frames
 
 A prediction file is a list of {"qid", "answer"} and, where ten answers are predicted, "answer10", the best first; or a
-file of ActivityNet-QA's own evaluation, Video-ChatGPT, Video-LLaVA or lmms-eval. It answers every question of the test
-split as preprocessed (GROUNDTRUTH) exactly once. Answers are compared as they are.
+file of ActivityNet-QA's or NExT-QA's own evaluation, Video-ChatGPT, Video-LLaVA or lmms-eval. It answers every question
+of the test split as preprocessed (GROUNDTRUTH) exactly once. Answers are compared as they are.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from modules.evaluation.runs import find_runs
 from modules.evaluation.scores import Report, evaluate
 from modules.evaluation.table import difference_table, explain, print_table, prior_table, run_table, score_table
 
-PUBLISHED_NAMES = {"anet": "anetqa"}
+PUBLISHED_NAMES = {"anet": "anetqa", "next": "nextqa"}
 
 
 @run_cli

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 # Objective -> the class that makes its batches, the class that learns from them.
 OBJECTIVES = {
     "qa": ("datamodules.qa.QADataModule", "modules.objectives.open_ended_qa.OpenEndedQA"),
+    "mc": ("datamodules.choices.ChoiceDataModule", "modules.objectives.multiple_choice.MultipleChoice"),
     "trm": ("datamodules.trm.TRMDataModule", "modules.objectives.temporal_referring.TemporalReferring"),
 }
 

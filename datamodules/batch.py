@@ -10,7 +10,13 @@
     indices     list of Q ints   place of each question in its split
     qids, question_texts, answer_texts   lists of Q texts, to write down and to show
 
-Without a temporal stream there are no `clips` and no `clip_mask`.
+Without a temporal stream there are no `clips` and no `clip_mask`. Multiple choice (C choices a question) adds
+
+    choices     int64 [Q, C]   index of each choice among the A distinct texts of the batch
+    answer_ids, answer_mask, answer_lengths   int64 [A, L] and a list of A ints: these texts
+    choice_texts   Q lists of C texts, to write down and to show
+
+and its labels are indices of choices.
 """
 
 from collections.abc import Sequence
@@ -91,6 +97,27 @@ class QACollate:
         if samples[0].clips is not None:
             batch["clips"], batch["clip_mask"] = pad_clips([sample.clips for sample in samples])
         return batch
+
+
+class ChoiceCollate(QACollate):
+    """Joins samples whose questions offer their own answers, of which equal ones are there once."""
+
+    def __init__(self, tokenizer: TextTokenizer, max_text_len: int | None = None, max_answer_len: int | None = None):
+        """
+        Args:
+            tokenizer, max_text_len: as of `QACollate`.
+            max_answer_len: tokens per choice at most.
+        """
+        super().__init__(tokenizer, max_text_len)
+        self.max_answer_len = max_answer_len
+
+    def __call__(self, samples: Sequence[VideoSample]) -> Batch:
+        choices = [offered for sample in samples for offered in sample.choices]
+        places: dict[str, int] = {}
+        indices = [[places.setdefault(text, len(places)) for text in offered] for offered in choices]
+        ids, mask = self.tokenizer.encode(list(places), self.max_answer_len)
+        answers = {"answer_ids": ids, "answer_mask": mask, "answer_lengths": mask.sum(1).tolist()}
+        return super().__call__(samples) | answers | {"choices": torch.tensor(indices), "choice_texts": choices}
 
 
 def pad_clips(videos: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:

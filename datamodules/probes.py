@@ -62,7 +62,7 @@ def chosen_probes(names: Iterable[str], temporal: bool) -> list[str]:
 
 
 def see(sample: VideoSample, stream: str, view: str, seed: int) -> np.ndarray:
-    """What a stream, "frames" or "clips", sees of a video in a view.
+    """Gives a stream, "frames" or "clips", its view of a video.
 
     Returns:
         ``[F, 3, H, W]``, uint8 or, where nothing is seen, zeros for a normalised frame; or ``[S, features]``.
@@ -132,5 +132,5 @@ def _view_of_frames(probe: str, probes: Sequence[str]) -> str:
 
 
 def _number(seed: int, video_id: str) -> int:
-    """The same on any machine and with any version of Python."""
+    """Hashes alike on any machine and with any version of Python."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{video_id}".encode()).digest())

@@ -4,13 +4,16 @@ import csv
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+
+import pyarrow as pa
 
 from .breakdowns import Breakdown, IfRight
 from .errors import InputError, explained
 from .files import read_json, read_list, reading
 from .json_stream import iterate_json_object
-from .question_table import QuestionTable, Row, read_table
+from .question_table import CHOICES, QuestionTable, Row, read_table, text_problem
 
 __all__ = [
     "QASource",
@@ -20,6 +23,7 @@ __all__ = [
     "json_object_rows",
     "note_of_answers",
     "read_answers",
+    "read_choice_table",
     "read_table",
     "read_vocabulary",
 ]
@@ -86,6 +90,39 @@ def note_of_answers(answers: Sequence[str], trained_on: Sequence[str] | None) ->
         f"scored are {len(answers):,} answers of your own; {unseen:,} of them are not among the {len(trained_on):,} "
         "that the network was trained on"
     )
+
+
+def read_choice_table(
+    path: str | os.PathLike,
+    reader: str,
+    rows: Callable[[Path], Iterable[Row]],
+    extra_columns: Mapping[str, pa.DataType] | None = None,
+) -> QuestionTable:
+    """`read_table` for multiple choice; the answer of its questions is the text of the right choice.
+
+    Args:
+        path, reader, extra_columns: as of `read_table`.
+        rows: as there, but a row has `choices` (texts) and `right` (the index of the right one, as a number or its
+            digits; "" where it is not known) in place of an answer.
+
+    Raises:
+        InputError: as there; a choice is missing, or more or fewer than in the first row; no choice has the index.
+    """
+    return read_table(path, reader, partial(_chosen, rows), {**(extra_columns or {}), CHOICES: pa.list_(pa.string())})
+
+
+def _chosen(rows: Callable[[Path], Iterable[Row]], path: Path) -> Iterator[Row]:
+    number = None
+    for where, row in rows(path):
+        choices, right = row["choices"], str(row["right"])
+        number = number or len(choices)
+        named = {f"choice {place}": text for place, text in enumerate(choices)}
+        problem = text_problem(named, (f"choice {place}" for place in range(number)))
+        if problem is not None or len(choices) > number:
+            raise InputError(f"{path}, {where}: {problem or f'{len(choices)} choices; the first row has {number}'}")
+        if right not in ("", *map(str, range(number))):
+            raise InputError(f"{path}, {where}: the right choice is {right!r}; there are 0 to {number - 1}")
+        yield where, {**row, "answer": choices[int(right)] if right else ""}
 
 
 def csv_rows(path: Path, columns: Iterable[str]) -> Iterator[Row]:

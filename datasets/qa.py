@@ -1,7 +1,7 @@
 """Question answering: what is on disk about a question and its video, as one sample."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -31,9 +31,10 @@ class VideoSample:
         clips: float32 [S, features], or None without a temporal stream.
         indices: places of the questions in their split.
         qids, questions, answers: Q texts each.
-        labels: Q indices into the vocabulary, IGNORE_INDEX for an answer outside.
+        labels: Q indices into the vocabulary or the choices, IGNORE_INDEX for an answer outside.
         video_id: of the video.
         other: another video, without questions, where one is wanted.
+        choices: Q lists of the answers that a question offers; empty where questions are open.
     """
 
     frames: np.ndarray
@@ -45,6 +46,7 @@ class VideoSample:
     labels: list[int]
     video_id: str
     other: "VideoSample | None" = None
+    choices: list[list[str]] = field(default_factory=list)
 
 
 class QADataset(Dataset):
@@ -58,7 +60,7 @@ class QADataset(Dataset):
         table: QuestionTable,
         frames: FrameReader,
         clips: ClipFeatures | None,
-        vocabulary: Sequence[str],
+        vocabulary: Sequence[str] | None,
         frame_directory: str = "{video_id}",
         seed: int | None = None,
         others: Mapping[str, str] | None = None,
@@ -68,7 +70,7 @@ class QADataset(Dataset):
             table: the questions.
             frames: reads the frames of a video.
             clips: reads its clip features; None: not wanted.
-            vocabulary: the answers, in order of their index.
+            vocabulary: the answers, in order of their index; None: each question offers its own.
             frame_directory: the folder of a video's frames, with `{video_id}` to fill in.
             seed: draws frames and features at random, as in training; None takes the middle ones of the spans.
             others: video -> another one that its samples bring along.
@@ -79,7 +81,7 @@ class QADataset(Dataset):
         self.frame_directory = frame_directory
         self.seed = seed
         self.others = others or {}
-        self._label = {answer: index for index, answer in enumerate(vocabulary)}
+        self._label = None if vocabulary is None else {answer: index for index, answer in enumerate(vocabulary)}
 
     def __len__(self) -> int:
         return len(self.table)
@@ -135,6 +137,7 @@ class QADataset(Dataset):
             random = np.random.default_rng((self.seed, draws[0].epoch, draws[0].index))
         indices = [draw.index for draw in draws]
         answers = [self.table.answer(index) for index in indices]
+        choices = [self.table.choices(index) for index in indices]
         return VideoSample(
             frames=self.frames.read(self._directory(video_id), random),
             clips=None if self.clips is None else self.clips.read(video_id, random),
@@ -142,10 +145,16 @@ class QADataset(Dataset):
             qids=[self.table.qid(index) for index in indices],
             questions=[self.table.question(index) for index in indices],
             answers=answers,
-            labels=[self._label.get(answer, IGNORE_INDEX) for answer in answers],
+            labels=[self._label_of(answer, offered) for answer, offered in zip(answers, choices, strict=True)],
             video_id=video_id,
             other=self._read_video(self.others[video_id], ()) if draws and video_id in self.others else None,
+            choices=choices,
         )
+
+    def _label_of(self, answer: str, choices: list[str]) -> int:
+        if self._label is not None:
+            return self._label.get(answer, IGNORE_INDEX)
+        return choices.index(answer) if answer else IGNORE_INDEX
 
     def _directory(self, video_id: str) -> str:
         return self.frame_directory.replace("{video_id}", video_id)

@@ -20,6 +20,7 @@ Row = tuple[str, dict[str, Any]]
 
 _CACHE_FORMAT = b"4"  # changes with what a copy holds, so that older ones are made again
 _ROWS_PER_CHUNK = 1 << 12
+CHOICES = "choices"  # the column of multiple choice: lists of texts
 _TEXT_COLUMNS = ("qid", "question", "answer", "video_id")
 
 
@@ -55,6 +56,15 @@ class QuestionTable:
 
     def answer(self, index: int) -> str:
         return self._answers[self._answer_codes[index]]
+
+    def choices(self, index: int) -> list[str]:
+        """The answers that the question itself offers; none where questions are open."""
+        return self._table.column(CHOICES)[index].as_py() if self.has_choices else []
+
+    @property
+    def has_choices(self) -> bool:
+        """True of multiple choice."""
+        return CHOICES in self.column_names
 
     def video(self, index: int) -> int:
         """The video's place in `video_ids`."""

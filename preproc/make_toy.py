@@ -7,6 +7,7 @@ is the same as for them. The same seed and scale give the same files.
 
     OUT/anetqa/  videos/v_<id>.mp4  {train,val,test}_{q,a}.json          questions about events in a row
     OUT/agqa/    videos/<id>.mp4    {train,test}_balanced.txt            the same in AGQA's manner
+    OUT/nextqa/  videos/0000/<id>.mp4  {train,val,test}.csv map_vid_vidorID.json   multiple choice
     OUT/vatex/   videos/<id>.mp4    vatex_{training,validation}_v1.0.json  one event each, ten captions
     OUT/tgif/    videos/<id>.mp4    tgif-v1.0.tsv train.txt val.txt      one event each, one caption
     OUT/stills/  as anetqa: short videos and questions that a single frame answers, for a first training of the image
@@ -15,6 +16,7 @@ is the same as for them. The same seed and scale give the same files.
 """
 
 import argparse
+import csv
 import os
 import shutil
 import string
@@ -36,7 +38,7 @@ from tqdm import tqdm
 from datasets.errors import InputError, explained, run_cli
 from datasets.files import atomic_write, write_json
 from datasets.video.ffmpeg import find_ffmpeg
-from preproc.toy import composed, questions
+from preproc.toy import choices, composed, questions
 from preproc.toy.drawing import render
 from preproc.toy.world import EVENT_FRAMES, EVENTS_IN_A_ROW, FPS, ToyVideo, captions, draw_video
 
@@ -45,6 +47,7 @@ COUNTS = {
     "stills": {"train": 600, "val": 60, "test": 60},
     "anetqa": {"train": 240, "val": 60, "test": 120},
     "agqa": {"train": 240, "test": 80},
+    "nextqa": {"train": 240, "val": 60, "test": 120},
     "vatex": {"train": 480, "val": 100},
     "tgif": {"train": 240, "val": 60},
 }
@@ -78,6 +81,8 @@ def make_toy(
     tasks = []
     for name, videos in worlds.items():
         folder = _fresh_folder(out / name / "videos")
+        if name == "nextqa":  # VidOR's videos come in folders
+            folder = _fresh_folder(folder / choices.FOLDER)
         prefix = "v_" if name in ("anetqa", "stills") else ""
         all_videos = [video for own in videos.values() for video in own]
         for start in range(0, len(all_videos), VIDEOS_AT_ONCE):
@@ -119,6 +124,7 @@ def draw_videos(name: str, splits: dict[str, int], scale: float, seed: int) -> V
         "stills": (2, FPS),
         "anetqa": (EVENTS_IN_A_ROW, EVENTS_IN_A_ROW * EVENT_FRAMES),
         "agqa": (EVENTS_IN_A_ROW, EVENTS_IN_A_ROW * EVENT_FRAMES),
+        "nextqa": (EVENTS_IN_A_ROW, EVENTS_IN_A_ROW * EVENT_FRAMES),
         "vatex": (1, EVENT_FRAMES),
         "tgif": (1, EVENT_FRAMES),
     }[name]
@@ -200,6 +206,24 @@ def write_agqa(folder: Path, videos: Videos, random: np.random.Generator) -> set
     return texts
 
 
+def write_nextqa(folder: Path, videos: Videos, random: np.random.Generator) -> set[str]:
+    texts = set()
+    for split, own in videos.items():
+        with atomic_write(folder / f"{split}.csv") as file:
+            lines = csv.writer(file, lineterminator="\n")
+            lines.writerow(choices.COLUMNS)
+            for video in own:
+                for number, question in enumerate(choices.ask(video, random)):
+                    place = (video.video_id, video.num_frames, 96, 96)
+                    lines.writerow(
+                        [*place, question.text, question.right, number, question.type, *question.choices],
+                    )
+                    texts |= {question.text, *question.choices}
+    every = [video.video_id for own in videos.values() for video in own]
+    write_json(folder / "map_vid_vidorID.json", {video_id: f"{choices.FOLDER}/{video_id}" for video_id in every})
+    return texts
+
+
 def write_vatex(folder: Path, videos: Videos, random: np.random.Generator) -> set[str]:
     texts = set()
     for split, file in (("train", "vatex_training_v1.0.json"), ("val", "vatex_validation_v1.0.json")):
@@ -231,6 +255,7 @@ WRITERS = {
     "stills": partial(write_anetqa, ask=lambda video, random: questions.ask_about_scene(video.scene, random)),
     "anetqa": write_anetqa,
     "agqa": write_agqa,
+    "nextqa": write_nextqa,
     "vatex": write_vatex,
     "tgif": write_tgif,
 }

@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
 # The whole road on a toy world, in minutes on two CPU cores: videos and annotations -> frames and features ->
 # training -> predictions -> a table of accuracies.
-#   [PYTHON=python of an environment that exists] [TOY=folder] [SEED=0] bash scripts/demo.sh [anetqa|agqa]
+#   [PYTHON=python of an environment that exists] [TOY=folder] [SEED=0] bash scripts/demo.sh [anetqa|agqa|nextqa]
 # A second run reuses what is there; delete the folder (toy/ by default) to start anew.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 dataset="${1:-anetqa}"
 case "$dataset" in
-anetqa) truth=test.csv evaluation=anet ;;
-agqa) truth=test.json evaluation=agqa ;;
+anetqa) truth=test.csv evaluation=anet models=(mean without_trm with_trm) ;;
+agqa) truth=test.json evaluation=agqa models=(mean without_trm with_trm) ;;
+nextqa) truth=test.csv evaluation=next models=(without_trm with_trm) ;;
 *)
-    echo "error: there is no demo of '$dataset'; bash scripts/demo.sh [anetqa|agqa]" >&2
+    echo "error: there is no demo of '$dataset'; bash scripts/demo.sh [anetqa|agqa|nextqa]" >&2
     exit 2
     ;;
 esac
@@ -102,8 +103,16 @@ image_language() {
         nframe=1 questions_per_video=2 max_epoch=15
 }
 
+annotations() {
+    if [[ "$dataset" == nextqa ]]; then # read as published
+        mkdir -p "$data/nextqa" && cp "$raw"/nextqa/*.csv "$raw"/nextqa/*.json "$data/nextqa"
+    else
+        "$PYTHON" "preproc/preproc_$dataset.py" -i "$raw/$dataset" -o "$data/$dataset"
+    fi
+}
+
 videos() {
-    step "annotations-$dataset" "$PYTHON" "preproc/preproc_$dataset.py" -i "$raw/$dataset" -o "$data/$dataset"
+    step "annotations-$dataset" annotations
     step "frames-$dataset" frames "$dataset" "$dataset"
     step "features-$dataset" features "$dataset"
     local captioned
@@ -115,7 +124,7 @@ videos() {
 }
 
 without_pretraining() {
-    fine_tune mean "task_finetune_${dataset}_mean" albef
+    if [[ "$dataset" != nextqa ]]; then fine_tune mean "task_finetune_${dataset}_mean" albef; fi
     fine_tune without_trm "task_finetune_$dataset" albef
 }
 
@@ -130,9 +139,14 @@ together image_language videos
 together without_pretraining with_pretraining
 
 predictions=()
-for model in mean without_trm with_trm; do
+for model in "${models[@]}"; do
     predictions+=("$result/${dataset}_by_${dataset}_$model.json")
 done
+if [[ "$dataset" == nextqa && -e "$checkpoints/anetqa_with_trm.ckpt" ]]; then
+    # The demo of ActivityNet-QA has left a network that has never seen a choice.
+    step predict-nextqa_zero_shot predict anetqa_with_trm task_finetune_nextqa
+    predictions+=("zero_shot=$result/nextqa_by_anetqa_with_trm.json")
+fi
 
 page=(--report "$toy/${dataset}_report.html" --frames "$data/$dataset/frames")
 page+=(--train "$data/$dataset/${truth/test/train}")
@@ -142,6 +156,6 @@ for run in "${dataset}_mean" "${dataset}_without_trm" "${dataset}_with_trm" trm;
 done
 echo
 "$PYTHON" eval.py "$evaluation" "${predictions[@]}" "$data/$dataset/$truth" "${page[@]}"
-echo "Questions of order: Motion and Temporal Relation (AGQA: sequencing, superlative, action-recognition); any single"
-echo "frame answers the others. $((SECONDS - began)) s in all; predictions in $result, TensorBoard logs beside them."
+echo "Questions of order: Motion and Temporal Relation (AGQA: sequencing, superlative, action-recognition; NExT-QA: T); any"
+echo "single frame answers the others. $((SECONDS - began)) s in all; predictions in $result, TensorBoard logs beside them."
 echo "To look at, in a browser: $toy/${dataset}_report.html"

@@ -36,8 +36,9 @@ def check_qa(
             raise InputError(f"--splits {split!r}{did_you_mean(split, source.split_files)}: {name} has {known}")
     splits = splits or list(source.split_files)
     tables, readable = read_splits(source, root, splits)
-    needs_vocabulary = "train" in splits or "val" in splits
-    checks = [readable, check_vocabulary(tables, root, needs_vocabulary), *check_duplicates(tables)]
+    checks = [readable, *check_duplicates(tables)]
+    if not any(table.has_choices for table in tables.values()):
+        checks.insert(1, check_vocabulary(tables, root, needed="train" in splits or "val" in splits))
     videos = list(dict.fromkeys(video_id for table in tables.values() for video_id in table.video_ids))
     directories = [source.frame_directory.format(video_id=video_id) for video_id in videos]
     checks += check_frames(root / "frames", directories, quick, jobs)

@@ -9,9 +9,11 @@ from typing import TypeVar
 from ..annotations import QASource
 from ..captions import CaptionSource
 from ..errors import InputError, did_you_mean
-from . import agqa, anetqa, msrvttqa, tgif, vatex
+from . import agqa, anetqa, msrvttqa, nextqa, star, tgif, vatex
 
-QA_SOURCES: Mapping[str, QASource] = {module.SOURCE.name: module.SOURCE for module in (anetqa, agqa, msrvttqa)}
+QA_SOURCES: Mapping[str, QASource] = {
+    module.SOURCE.name: module.SOURCE for module in (anetqa, agqa, msrvttqa, nextqa, star)
+}
 CAPTION_SOURCES: Mapping[str, CaptionSource] = {module.SOURCE.name: module.SOURCE for module in (vatex, tgif)}
 
 _Source = TypeVar("_Source", QASource, CaptionSource)

@@ -190,8 +190,8 @@ def _check_run(config: Mapping[str, Any]) -> Iterator[str]:
         yield f"exp_name={config['exp_name']!r} names a folder; use letters, digits, and any of . _ - +"
     if not config["datasets"]:
         yield "datasets is empty; name one, as in datasets='[\"anetqa\"]'"
-    if config["objective"] == "qa" and len(config["datasets"]) > 1:
-        yield (f"datasets={config['datasets']}: question answering has one vocabulary, thus one dataset; name one")
+    if config["objective"] != "trm" and len(config["datasets"]) > 1:
+        yield f"datasets={config['datasets']}: question answering takes one dataset; name one"
     if (config["answers"] or config["answer_file"]) and not (config["test_only"] and config["objective"] == "qa"):
         yield (
             "answers and answer_file are for a test of open-ended questions (test_only=True), ask and web: a training "

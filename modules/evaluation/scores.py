@@ -189,7 +189,7 @@ def evaluate(
     """
     table = source.read_questions(Path(truth_file))
     files, given_names, models = find_runs(prediction_files)
-    predictions = [read_predictions(file, source.num_answers_in_predictions) for file in files]
+    predictions = [read_predictions(file, source.num_answers_in_predictions, table) for file in files]
     outcomes = [judge(table, answered, allow_missing or only_common) for answered in predictions]
     num_asked = len(table)
     if only_common:
@@ -202,7 +202,9 @@ def evaluate(
     names = [given or name for given, name in zip(given_names, _distinct_names(files), strict=True)]
     models = [Model(model.name or short_names(names)[model.runs[0]], model.runs) for model in models]
     members = memberships(source, table)
-    priors = find_priors(source, table, training) if training is not None else None
+    priors = None  # of multiple choice: what is known of answers in training chooses none of a question's own
+    if training is not None and not table.has_choices:
+        priors = find_priors(source, table, training)
     members |= by_vocabulary(priors, predictions, training)
     conditional = find_conditional(source, table, [one.correct for one in outcomes])
     groups, within = _break_down_all(source, table, members, conditional, outcomes, priors)

@@ -121,6 +121,6 @@ def _lower_memory(config: Mapping[str, Any]) -> str:
             ways.append("set grad_checkpointing=True")
     if config["precision"] in (32, "tf32"):
         ways.append("set precision=bf16")
-    if config["objective"] == "qa":
+    if config["objective"] != "trm":
         ways.append(f"lower nframe (now {config['nframe']})")
     return ", ".join(ways[:-1]) + f", or {ways[-1]}" if len(ways) > 1 else ways[0]

@@ -25,7 +25,7 @@ def check_free(path: Path, overwrite: bool) -> None:
 
 
 def probed_path(path: Path, probe: str) -> Path:
-    """Where the answers under a probe go: `A.json` -> `A_shuffle_clips.json`; "none" is no probe."""
+    """Path of the answers under a probe: `A.json` -> `A_shuffle_clips.json`; "none" is no probe."""
     return path if probe == "none" else path.with_name(f"{path.stem}_{probe}{path.suffix}")
 
 

@@ -148,7 +148,7 @@ def predictions_path(
 
     Pre-training, which mixes datasets, is called by its own name.
     """
-    name = "_".join(datasets) if objective == "qa" else objective
+    name = "_".join(datasets) if objective != "trm" else objective
     split = "" if test_split == "test" else f"_{test_split}"
     return Path(log_dir) / f"{name}_by_{checkpoint_label(load_path)}{split}.json"
 

@@ -8,8 +8,8 @@ from datasets.settings import Amount, Count, Tie, Whole, setting
 
 @dataclass(frozen=True)
 class RunSettings:
-    objective: Literal["qa", "trm"] = setting(
-        "qa", "open-ended QA, or Temporal Referring Modeling (pre-training)", Tie.TASK
+    objective: Literal["qa", "mc", "trm"] = setting(
+        "qa", "qa: open-ended questions; mc: multiple choice; trm: Temporal Referring Modeling (pre-training)", Tie.TASK
     )
     exp_name: str = setting("dest", "names the run's folder, LOG_DIR/EXP_NAME_seedSEED/version_K", Tie.TASK)
     seed: Whole = setting(0, "of all random numbers: weights, order of the data, sampling, dropout", Tie.COURSE)

@@ -5,7 +5,9 @@ import pickle
 
 import pytest
 
-from datasets.sources import QA_SOURCES, agqa, anetqa, get_qa_source, msrvttqa
+from datasets.errors import InputError
+from datasets.sources import QA_SOURCES, agqa, anetqa, get_qa_source, msrvttqa, nextqa, star
+from tests.kit.paths import FIXTURES
 
 from .test_messages import AGQA, ANET, MSRVTT
 
@@ -69,3 +71,109 @@ def test_msrvtt(tmp_path):
     assert [table.qid(index) for index in range(3)] == ["1", "2", "3"]
     assert table.video_ids == ["video7010", "video7"] and table.answer(0) == "couch"
     assert counts(msrvttqa.SOURCE, table)["question word"] == {"what": 1, "who": 1, "how": 1, "when": 0, "where": 0}
+
+
+NEXTQA_HEADER = "video,frame_count,width,height,question,answer,qid,type,a0,a1,a2,a3,a4\n"
+NEXTQA_ROW = "290,369,640,480,why,{right},6,{kind},x,y,{choice},u,v\n"
+
+
+class TestNextQA:
+    def read(self, tmp_path, **changes):
+        row = NEXTQA_ROW.format(**{"right": 1, "kind": "CW", "choice": "z", **changes})
+        (tmp_path / "val.csv").write_text(NEXTQA_HEADER + NEXTQA_ROW.format(right=0, kind="TN", choice="z") + row)
+        (tmp_path / nextqa.MAP).write_text(json.dumps({"290": "0101/290"}))
+        return nextqa.read_questions(tmp_path / "val.csv")
+
+    def test_reads_the_published_format(self):
+        table = nextqa.read_questions(FIXTURES / "nextqa" / "val.csv")
+        assert (table.qid(0), table.video_ids[table.video(0)]) == ("4010069381_6", "4010069381")
+        assert table.choices(0) == [
+            "roll the handle",
+            "tap their feet",
+            "strum the string",
+            "hit with sticks",
+            "pat with hand",
+        ]
+        assert table.answer(0) == "roll the handle"
+        assert sum(counts(nextqa.SOURCE, table)["type"].values()) == len(table) == 101
+        groups = counts(nextqa.SOURCE, table)["official group"]
+        assert groups["C: causal"] + groups["T: temporal"] + groups["D: descriptive"] == 101
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"choice": ""}, r"val\.csv, line 3: 'choice 2' is empty"),
+            ({"right": 5}, r"val\.csv, line 3: the right choice is '5'; there are 0 to 4"),
+            ({"right": "x"}, r"val\.csv, line 3: the right choice is 'x'; there are 0 to 4"),
+            ({"kind": "XX"}, r"val\.csv, line 3: the type is 'XX'; there are CW, CH"),
+            ({"choice": "z,more"}, r"val\.csv, line 3: 14 fields instead of 13"),
+        ],
+    )
+    def test_a_wrong_row_is_named(self, tmp_path, changes, message):
+        with pytest.raises(InputError, match=message):
+            self.read(tmp_path, **changes)
+
+    def test_a_video_without_mapping(self, tmp_path):
+        (tmp_path / "val.csv").write_text(NEXTQA_HEADER + NEXTQA_ROW.format(right=0, kind="TN", choice="z"))
+        with pytest.raises(InputError, match=r"map_vid_vidorID\.json does not exist"):
+            nextqa.read_questions(tmp_path / "val.csv")
+        (tmp_path / nextqa.MAP).write_text("{}")
+        with pytest.raises(InputError, match=r"val\.csv, line 2: map_vid_vidorID\.json does not have the video '290'"):
+            nextqa.read_questions(tmp_path / "val.csv")
+
+    def test_the_map_names_frames_and_features(self, tmp_path):
+        (tmp_path / "val.csv").write_text(NEXTQA_HEADER + NEXTQA_ROW.format(right="", kind="TN", choice="z"))
+        (tmp_path / nextqa.MAP).write_text('{"290": "0101/other"}')
+        table = nextqa.read_questions(tmp_path / "val.csv")
+        assert (table.video_ids, table.answer(0)) == (["other"], "")
+
+
+STAR_RECORD = {
+    "question_id": "Interaction_T1_13",
+    "question": "Which object was tidied up by the person?",
+    "video_id": "6H78U",
+    "start": 11.1,
+    "end": 19.6,
+    "answer": "The closet/cabinet.",
+    "choices": [
+        {"choice_id": number, "choice": choice}
+        for number, choice in enumerate(["The blanket.", "The table.", "The clothes.", "The closet/cabinet."])
+    ],
+}
+
+
+class TestSTAR:
+    def read(self, tmp_path, *changes):
+        path = tmp_path / "STAR_val.json"
+        others = [{**STAR_RECORD, "question_id": f"Sequence_T2_{number}", **one} for number, one in enumerate(changes)]
+        path.write_text(json.dumps([STAR_RECORD, *others]))
+        return star.read_questions(path)
+
+    def test_reads_the_published_format(self, tmp_path):
+        table = self.read(tmp_path, {"choices": STAR_RECORD["choices"][::-1]})
+        assert table.choices(1) == table.choices(0)[::-1]
+        assert (table.answer(1), table.video_ids) == ("The closet/cabinet.", ["6H78U"])
+        assert counts(star.SOURCE, table)["type"] == {
+            **dict.fromkeys(star.QUESTION_TYPES, 0),
+            "Interaction": 1,
+            "Sequence": 1,
+        }
+
+    def test_the_test_split_has_no_answers(self, tmp_path):
+        (tmp_path / "x.json").write_text(json.dumps([{k: v for k, v in STAR_RECORD.items() if k != "answer"}]))
+        assert star.read_questions(tmp_path / "x.json").answer(0) == ""
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"choices": STAR_RECORD["choices"][1:]}, "item 1: no 'choice 3'"),
+            ({"choices": STAR_RECORD["choices"] * 2}, "item 1: 8 choices; the first row has 4"),
+            ({"choices": [{"choice_id": 0}]}, "item 1: 'choices' is no list of choices"),
+            ({"choices": None}, "item 1: 'choices' is no list of choices"),
+            ({"answer": "The sofa."}, "item 1: the right choice is 'The sofa.'; there are 0 to 3"),
+            ({"video_id": 3}, "item 1: 'video_id' is 3, not text"),
+        ],
+    )
+    def test_a_wrong_record_is_named(self, tmp_path, change, message):
+        with pytest.raises(InputError, match=message):
+            self.read(tmp_path, change)

@@ -353,7 +353,10 @@ def test_accents_spelt_otherwise(root, asked, there):
         *(([".", "--task", "trm", *words], f"{words[0]} says nothing about --task trm") for words in NOT_FOR_TRM),
         ([".", "--task", "anetqa", "--datasets", "tgif"], "--datasets says nothing about --task anetqa: leave it out"),
         (["nowhere", "--task", "anetqa"], "nowhere is not a folder; give the data root, e.g. data/anetqa"),
-        ([".", "--task", "anet"], "--task 'anet' (did you mean 'anetqa'?): known are anetqa, agqa, msrvttqa, trm"),
+        (
+            [".", "--task", "anet"],
+            "--task 'anet' (did you mean 'anetqa'?): known are anetqa, agqa, msrvttqa, nextqa, star, trm",
+        ),
     ],
 )
 def test_bad_arguments(capsys, arguments, message):

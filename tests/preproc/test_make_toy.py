@@ -8,9 +8,12 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
+from datasets.sources import nextqa
 from datasets.video.decoding import VideoFrames
+from datasets.video.library import get_naming, list_videos
 from preproc import preproc_agqa, preproc_anetqa, preproc_tgif, preproc_vatex
 from preproc.make_toy import COUNTS, draw_worlds, main, make_toy, write_annotations
+from preproc.toy import choices as toy_choices
 from preproc.toy.drawing import render
 from preproc.toy.questions import ORDER, TEMPORAL_RELATION, YES_NO
 from preproc.toy.world import ACTIONS, ACTORS, EVENT_FRAMES, EVENTS_IN_A_ROW, Event, Scene, ToyVideo
@@ -83,6 +86,59 @@ def test_no_agqa_answer_can_be_guessed_from_the_text(annotations, key):
     assert accuracy["binary"] <= 0.60
 
 
+def nextqa_rows(folder, split):
+    table = nextqa.read_questions(folder / "nextqa" / f"{split}.csv")
+    types = table.column("type").to_pylist()
+    return [(table.question(row), table.answer(row), types[row], table.choices(row)) for row in range(len(table))]
+
+
+def test_no_choice_can_be_guessed_from_the_words(annotations):
+    """By how often it is right in training: a choice, in a place, after a question, beside others that share words."""
+    signs = {
+        "choice": lambda text, choice, choices: choice,
+        "after the text": lambda text, choice, choices: (text, choice),
+        "after the template": lambda text, choice, choices: (template(text), choice),
+        "place": lambda text, choice, choices: choices.index(choice),
+        "actor named": lambda text, choice, choices: any(word in text.split() for word in choice.split()[-3:-1]),
+        "twins": lambda text, choice, choices: sum(other.split()[:-1] == choice.split()[:-1] for other in choices),
+        "action twins": lambda text, choice, choices: sum(other.split()[-1] == choice.split()[-1] for other in choices),
+    }
+    for name, sign in signs.items():
+        right, offered = Counter(), Counter()
+        for text, answer, kind, choices in nextqa_rows(annotations, "train"):
+            right[kind, sign(text, answer, choices)] += 1
+            offered.update((kind, sign(text, choice, choices)) for choice in choices)
+        hits = []
+        for text, answer, kind, choices in nextqa_rows(annotations, "test"):
+            seen = [(kind, sign(text, choice, choices)) for choice in choices]
+            best = max(range(5), key=lambda place: right[seen[place]] / max(offered[seen[place]], 1))
+            hits.append(choices[best] == answer)
+        assert 0.16 < np.mean(hits) < 0.24, (name, np.mean(hits))  # a fifth, and what chance does to 1,800 questions
+
+
+def test_choices_of_order_agree_with_the_events(annotations):
+    """The right choice is the event, its actor or its action; of whole events, a wrong one is in the video, too."""
+    videos = {video.video_id: video for video in draw_worlds()["nextqa"]["test"]}
+    table = nextqa.read_questions(annotations / "nextqa" / "test.csv")
+    types = table.column("type").to_pylist()
+    hard = Counter()
+    for row in range(len(table)):
+        if types[row] not in toy_choices.ORDER:
+            continue
+        events, text = videos[table.video_ids[table.video(row)]].events, table.question(row)
+        if text.endswith(("beginning", "end")):
+            place = 0 if text.endswith("beginning") else -1
+        else:
+            named = next(place for place, event in enumerate(events) if text.endswith(event.clause))
+            place = named + (1 if " after " in text else -1)
+        event = events[place]
+        assert table.answer(row) in (event.clause, event.actor, event.action)
+        assert len(set(table.choices(row))) == 5
+        if table.answer(row) == event.clause:
+            hard[sum(one.clause in table.choices(row) for one in events)] += 1
+    assert set(hard) == {2}  # the right one, and the third of the video
+
+
 def test_the_set_of_events_leaves_their_order_to_chance(annotations):
     """Who knows all actors of a video, and excludes the one that is named, is right as often as chance has it."""
     chances = []
@@ -151,6 +207,14 @@ def test_the_videos_are_there_and_whole(small):
         frames = list(VideoFrames(files[0]))
         assert len(frames) == video_frames
         assert frames[0].shape == (32, 32, 3)
+
+
+def test_videos_in_folders_are_found_by_the_map(small):
+    table = nextqa.read_questions(small[0] / "nextqa" / "test.csv")
+    found, problems = list_videos(small[0] / "nextqa" / "videos", get_naming("nextqa"))
+    assert set(table.video_ids) <= {video.video_id for video in found}
+    assert {video.path.parent.name for video in found} == {toy_choices.FOLDER}
+    assert not problems
 
 
 def test_a_video_file_shows_the_video_of_its_name(small):

@@ -1,8 +1,11 @@
 """What question answering does on a device, step by step."""
 
 import pytest
+import torch
 
 from benchmarks.workload import SHAPES, make_batch, make_task
+from modules.objectives.multiple_choice import MultipleChoice
+from modules.objectives.settings import OptimizerSettings
 
 from .device import gpu
 from .training import SIZES, as_in_a_run, moved, place, train, validate
@@ -61,3 +64,25 @@ def test_encoding_the_vocabulary():
         with as_in_a_run(), device.step("encode 1,654 answers") as step:
             task.on_predict_start()
     step.check(330)
+
+
+def test_multiple_choice():
+    """Batches bring their choices: a step reads nothing, a prediction once."""
+    with gpu() as device:
+        open_ended, batches = task_and_batches("anetqa", [3, 1, 2, 2])
+        task = MultipleChoice(open_ended.model, OptimizerSettings())
+        for batch in batches:
+            batch |= {"answer_ids": open_ended.answer_ids[:12], "answer_mask": open_ended.answer_mask[:12]}
+            batch |= {"answer_lengths": open_ended.answer_lengths[:12], "choices": torch.arange(40).view(8, 5) % 12}
+            batch |= {
+                "choice_texts": [list("abcde")] * 8,
+                "answer_texts": ["b"] * 8,
+                "labels": torch.ones(8, dtype=int),
+            }
+        train(task, batches, device, "train multiple choice").check(1550)
+        task.eval()
+        with as_in_a_run():
+            task.on_predict_start()
+            with device.step("predict multiple choice") as step:
+                task.predict_step(moved(batches[0], device), 0)
+    step.check(1180, reads=1)

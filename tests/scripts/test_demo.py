@@ -30,18 +30,35 @@ def python(tmp_path):
     return path
 
 
-@pytest.mark.parametrize("dataset", ["anetqa", "agqa"])
-def test_every_step_runs_once_from_any_folder(tmp_path, python, dataset):
+@pytest.mark.parametrize(("dataset", "runs"), [("anetqa", 8), ("agqa", 8), ("nextqa", 6)])
+def test_every_step_runs_once_from_any_folder(tmp_path, python, dataset, runs):
     toy = tmp_path / "a toy"
+    (toy / "raw" / "nextqa").mkdir(parents=True)  # what make_toy.py would write
+    for name in ("test.csv", "map_vid_vidorID.json"):
+        (toy / "raw" / "nextqa" / name).touch()
     first = run("demo.sh", dataset, python=python, toy=toy, cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     calls = (tmp_path / "calls").read_text().splitlines()
-    assert [call.split()[0] for call in calls].count("run.py") == 8  # five trainings, three tests
+    assert [call.split()[0] for call in calls].count(
+        "run.py"
+    ) == runs  # five trainings, three tests; without the baseline four and two
     assert (toy / "checkpoints" / f"{dataset}_with_trm.ckpt").read_text() == "weights\n"
     second = run("demo.sh", dataset, python=python, toy=toy, cwd=tmp_path)
     assert second.returncode == 0
     again = (tmp_path / "calls").read_text().splitlines()[len(calls) :]
     assert [call.split()[0] for call in again] == ["eval.py"]
+
+
+def test_multiple_choice_by_what_the_demo_of_open_questions_left(tmp_path, python):
+    toy = tmp_path / "toy"
+    (toy / "raw" / "nextqa").mkdir(parents=True)
+    for name in ("test.csv", "map_vid_vidorID.json"):
+        (toy / "raw" / "nextqa" / name).touch()
+    for dataset in ("anetqa", "nextqa"):
+        assert run("demo.sh", dataset, python=python, toy=toy, cwd=tmp_path).returncode == 0
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert [call for call in calls if "task_finetune_nextqa" in call and "checkpoints/anetqa_with_trm.ckpt" in call]
+    assert f"zero_shot={toy}/result/nextqa_by_anetqa_with_trm.json" in calls[-1]
 
 
 def test_a_failure_names_the_step_and_its_log(tmp_path, python, monkeypatch):
@@ -59,7 +76,7 @@ def test_a_failure_names_the_step_and_its_log(tmp_path, python, monkeypatch):
 def test_an_unknown_demo(tmp_path, python):
     done = run("demo.sh", "anet", python=python, toy=tmp_path / "toy", cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr == "error: there is no demo of 'anet'; bash scripts/demo.sh [anetqa|agqa]\n"
+    assert done.stderr == "error: there is no demo of 'anet'; bash scripts/demo.sh [anetqa|agqa|nextqa]\n"
     assert not (tmp_path / "toy").exists()
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from datasets.errors import InputError
 from datasets.files import read_json
 
+CHOSEN = "chosen"  # of a record of multiple choice: index of the choice that is predicted, with that of TRUTH
 TRUTH = "truth"  # of a record: what the file takes for the true answer
 _IDS = ("question_id", "qid", "id")
 
@@ -21,12 +22,14 @@ def read_records(path: Path) -> list[dict[str, Any]]:
 
     Known are our own list, the official one of ActivityNet-QA (`question_id, answer`), that of Video-ChatGPT and
     Video-LLaVA (`id, question, answer, pred`) and lmms-eval's samples (`doc, filtered_resps`), each as a JSON list or
-    with one record per line.
+    with one record per line; and NExT-QA's (`{qid: {prediction, answer}}`), whose answers are indices of CHOSEN.
 
     Raises:
         InputError: the file cannot be read, is of no known form, or has no records.
     """
     records = list(_lines(path)) if _is_lines(path) else read_json(path)
+    if isinstance(records, dict) and records and all(map(_is_of_nextqa, records.values())):
+        records = [{**record, "qid": qid} for qid, record in records.items()]
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise InputError(f'{path} is not a list of {{"qid", "answer"}} records; is it a file of predictions?')
     if not records:
@@ -35,10 +38,16 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     return [convert(record) for record in records]
 
 
+def _is_of_nextqa(record: object) -> bool:
+    return isinstance(record, dict) and "prediction" in record
+
+
 def _converter(first: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """Chooses by the fields of the first record, which all others share."""
     if "doc" in first and "filtered_resps" in first:
         return _from_lmms_eval
+    if "prediction" in first:
+        return lambda record: _renamed(record, {"prediction": CHOSEN, "answer": TRUTH})
     if "pred" in first:
         return _from_video_chatgpt
     if "question_id" in first and "qid" not in first:

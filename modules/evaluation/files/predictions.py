@@ -4,13 +4,15 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from datasets.errors import InputError, explained
+from datasets.question_table import QuestionTable
 
-from .formats import TRUTH, read_records
+from .formats import CHOSEN, TRUTH, read_records
 
 _TEXT, _TEXTS = pa.string(), pa.list_(pa.string())
 
@@ -40,16 +42,27 @@ class Predictions:
         return Predictions(self.path, *(None if column is None else column.filter(kept) for column in columns))
 
 
-def read_predictions(path: str | os.PathLike, num_answers: int = 1) -> Predictions:
+def read_predictions(path: str | os.PathLike, num_answers: int = 1, table: QuestionTable | None = None) -> Predictions:
     """Reads a JSON list of `{"qid", "answer"}`; also `f"answer{num_answers}"`, if num_answers > 1 and the file has it.
 
     Other projects' forms are read as well, see `read_records`.
 
+    Args:
+        path: the file.
+        num_answers: see above.
+        table: the questions, for files that give the index of a choice.
+
     Raises:
-        InputError: the file cannot be read, is not such a list, or is empty.
+        InputError: the file cannot be read, is not such a list, or is empty; there is no choice of an index.
     """
     path = Path(path)
     records = read_records(path)
+    if table is not None and table.has_choices:
+        rows = {table.qid(row): row for row in range(len(table))}
+        records = [
+            _with_texts(path, record, table.choices(rows[qid]) if (qid := record.get("qid", "")) in rows else None)
+            for record in records
+        ]
     best = f"answer{num_answers}"
     has_best = num_answers > 1 and any(best in record for record in records)
     claims = [claim if isinstance(claim := record.get(TRUTH), str) else None for record in records]
@@ -74,6 +87,20 @@ def short_names(names: Sequence[str]) -> list[str]:
         if characters[0] in "_/":
             shared = position
     return [name[shared:] for name in names] if len(names) > 1 and all(name[shared:] for name in names) else list(names)
+
+
+def _with_texts(path: Path, record: dict[str, Any], choices: list[str] | None) -> dict[str, Any]:
+    """A record whose indices of choices became their texts; as it is if it has none. Of an unknown question: empty."""
+    if CHOSEN not in record:
+        return record
+    if choices is None:
+        return {**record, "answer": "", TRUTH: None}
+    chosen, texts = record[CHOSEN], dict(enumerate(choices))
+    if type(chosen) is not int or chosen not in texts:
+        raise InputError(
+            f"{path}, {record['qid']!r}: 'prediction' is {chosen!r}, not the index of a choice, 0 to {len(choices) - 1}"
+        )
+    return {**record, "answer": texts[chosen], TRUTH: texts.get(record.get(TRUTH, -1))}
 
 
 def _column(path: Path, records: list[dict], key: str, kind: pa.DataType) -> pa.Array:

@@ -47,7 +47,7 @@ def test_a_file_that_appears_meanwhile_costs_no_answers(tmp_path, capsys):
     assert json.loads((tmp_path / "a_3.json").read_text()) == RECORDS
     hashed = hashlib.sha256((tmp_path / "a_3.json").read_bytes()).hexdigest()
     record = json.loads((tmp_path / "a_3.meta.json").read_text())
-    assert record == {"nframe": 16, "questions": 1, "predictions_sha256": hashed}
+    assert record == {"nframe": 16, "probe": "none", "questions": 1, "predictions_sha256": hashed}
     assert not (tmp_path / "a.meta.json").exists()
     assert capsys.readouterr().out == (
         f"1 of 1 right\npredictions: {tmp_path / 'a_3.json'} ({path} exists: it appeared during the prediction)\n"

@@ -1,0 +1,63 @@
+"""Multiple choice as batches: each text once, and labels that are indices of choices."""
+
+import json
+
+import pytest
+
+from datamodules.choices import ChoiceDataModule
+from datasets.errors import InputError
+from datasets.qa import IGNORE_INDEX
+from datasets.sources import nextqa
+
+ROWS = [  # video, choices, right
+    ("v_test0", "dog cat who it red", 1),
+    ("v_test1", "cat runs dog red is", 3),
+    ("v_test1", "cat cat dog red is", 1),
+    ("v_test1", "yes no dog cat red", ""),
+]
+
+
+def write(root, split, rows):
+    lines = [
+        ",".join([video, "9", "8", "8", "what is it", str(right), str(number), "DO", *choices.split()])
+        for number, (video, choices, right) in enumerate(rows)
+    ]
+    header = "video,frame_count,width,height,question,answer,qid,type,a0,a1,a2,a3,a4"
+    (root / f"{split}.csv").write_text("\n".join([header, *lines]) + "\n")
+    (root / nextqa.MAP).write_text(json.dumps({video: f"00/{video}" for video, *_ in rows}))
+
+
+@pytest.fixture
+def choice_settings(qa_root, qa_settings):
+    write(qa_root, "test", ROWS)
+    return qa_settings | {"datasets": ["nextqa"], "temporal": False, "per_gpu_batchsize": 1}
+
+
+def test_batches(choice_settings):
+    data = ChoiceDataModule(**choice_settings)
+    data.setup("test")
+    first, second = data.test_dataloader()
+    assert first["choices"].tolist() == [[0, 1, 2, 3, 4]]
+    texts = ["cat", "runs", "dog", "red", "is", "yes", "no"]  # of the batch, in order of appearance
+    assert second["choices"].tolist() == [[0, 1, 2, 3, 4], [0, 0, 2, 3, 4], [5, 6, 2, 0, 3]]
+    assert second["choice_texts"] == [choices.split() for _, choices, _ in ROWS[1:]]
+    ids, mask = data.tokenizer.encode(texts)
+    assert second["answer_ids"].equal(ids)
+    assert second["answer_mask"].equal(mask)
+    assert second["answer_lengths"] == [3] * 7
+    assert second["labels"].tolist() == [3, 0, IGNORE_INDEX]  # of equal choices the first
+    assert second["answer_texts"] == ["red", "cat", ""]
+    assert data.vocabulary is None
+
+
+@pytest.mark.parametrize(
+    ("dataset", "stage", "message"),
+    [
+        ("anetqa", "validate", r"the questions of .*val\.csv offer no choices: write objective=qa"),
+        ("nextqa", "fit", r"train\.csv has questions whose right choice is not known"),
+    ],
+)
+def test_what_cannot_be_used(choice_settings, qa_root, dataset, stage, message):
+    write(qa_root, "train", ROWS)
+    with pytest.raises(InputError, match=message):
+        ChoiceDataModule(**choice_settings | {"datasets": [dataset]}).setup(stage)
