@@ -44,8 +44,8 @@ def line_of(running: Path) -> tuple[str, ProgressBar, str, str]:
     share, took = share_done(text), time.time() - began
     left = ""
     if share > 0:  # what the log said when it was written
-        whole = (written - began) / share
-        share, left = min(took / whole, 0.99), f"{max(whole - took, 0):.0f} s left"
+        whole = max((written - began) / share, took)
+        share, left = min(took / whole, 0.99), f"{whole - took:.0f} s left"
     bar = ProgressBar(total=1, completed=share, width=24, pulse=not share)
     return running.stem, bar, values(text), left or f"{took:.0f} s"
 
