@@ -118,7 +118,7 @@ features() {
 # From the second training on the image encoder is frozen, as in the recipes. Three have the same budget of fine-tuning.
 fine_tune() { # MODEL RECIPE FROM: trains, and answers the test split
     step "train-${dataset}_$1" train "${dataset}_$1" "$2" toy data_root="$data/$dataset" \
-        load_path="$checkpoints/$3.ckpt" max_epoch=8 questions_per_video=8 val_check_interval=136
+        load_path="$checkpoints/$3.ckpt" max_epoch=8 questions_per_video=8
     step "predict-${dataset}_$1" predict "${dataset}_$1" "$2"
 }
 
@@ -127,7 +127,7 @@ image_language() {
     step annotations-stills "$PYTHON" preproc/preproc_anetqa.py -i "$raw/stills" -o "$data/stills"
     step frames-stills frames stills anetqa
     step train-albef train albef task_finetune_anetqa_mean toy data_root="$data/stills" freeze="[]" \
-        nframe=1 questions_per_video=2 max_epoch=12
+        nframe=1 questions_per_video=2 max_epoch=15
 }
 
 videos() {
@@ -149,7 +149,7 @@ without_pretraining() {
 
 with_pretraining() {
     step train-trm train trm task_pretrain_trm toy data_root="$data" load_path="$checkpoints/albef.ckpt" \
-        batch_size=32 per_gpu_batchsize=32 max_steps=1600 val_check_interval=800 val_questions=500
+        batch_size=32 per_gpu_batchsize=32 max_steps=2000 val_check_interval=1000 val_questions=500
     fine_tune with_trm "task_finetune_$dataset" trm
 }
 
