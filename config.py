@@ -6,31 +6,25 @@ On the command line: ``python run.py with RECIPE key=value …``; ``python run.p
 """
 
 import logging
-import sys
 import typing
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from datamodules.settings import DataSettings
 from datasets.errors import run_cli
+from datasets.settings import ProbeName
 from modules.config.checks import check_updates, check_words, describe_type, until_option
 from modules.config.rank_environment import is_first_rank
 from modules.config.settings_files import is_settings_file, parse_text, parse_value, read_settings
 from modules.inference.settings import AskSettings, WebSettings
 from modules.models.settings import ModelSettings
 from modules.objectives.settings import OptimizerSettings
-from modules.training.private import nest, parse_values_with, settings_of_words
+from modules.training.private import nest, parse_values_with, sacred_alone, settings_of_words
 from modules.training.settings import CheckpointSettings, MachineSettings, RunSettings, TrainingSettings
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # sacred imports pkg_resources, which announces its own end
-    sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]  # sacred takes it if it is there, and needs none
+with sacred_alone():
     from sacred import SETTINGS, Experiment
-
-    if sys.modules["pandas"] is None:
-        del sys.modules["pandas"]
 
 SETTINGS.CAPTURE_MODE = "no"  # Sacred's capture of the output breaks progress bars and the ranks of a distributed run
 SETTINGS.CONFIG.READ_ONLY_CONFIG = False
@@ -201,11 +195,10 @@ def _as_sacred_reads_it(word: str, files: list[str]) -> str:
     """A word after ``with``: of a text setting, the text in quotes; a file of settings becomes a recipe in its place.
 
     Args:
-        word: key=value, a recipe or a file.
         files: takes the name of a recipe that is made here.
     """
     hints = typing.get_type_hints(Config)
-    is_text = {key: hint in (str, str | None, list[str]) for key, hint in hints.items()}
+    is_text = {key: hint in (str, str | None, list[str], list[ProbeName]) for key, hint in hints.items()}
     if is_settings_file(word):
         settings = nest(read_settings(word, [key for key in hints if is_text[key]]))
         check_updates(settings, asdict(Config()), Config, found_in=word)
@@ -220,7 +213,7 @@ def _as_sacred_reads_it(word: str, files: list[str]) -> str:
 
 @ex.option_hook
 def one_observer(options: dict[str, Any]) -> None:
-    """Of the processes of a run, the first alone tells Sacred's observers (``-F FOLDER`` and the like)."""
+    """Lets the first process of a run alone tell Sacred's observers (``-F FOLDER`` and the like)."""
     chosen = [
         name for name in ("--file_storage", "--mongo_db", "--tiny_db", "--sql", "--s3", "--gcs") if options.get(name)
     ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from config import Config, ex, run_command_line, settings_text
 from datasets.errors import run_cli
+from datasets.files import read_list
 from modules.config.assembly import construct, locate
 from modules.config.checks import check_tokenizer, check_values
 from modules.config.machine_checks import choose_precision
@@ -105,12 +106,16 @@ def test(plan: "RunPlan") -> None:
     from modules.training.failures import explained
     from modules.training.logs.progress import RunSummary, progress_callback
     from modules.training.prediction_writer import PredictionWriter
+    from modules.training.provenance import prediction_record
     from modules.training.stopping import StopAtOnce, watch_ranks
     from modules.training.trainer import make_trainer
 
     config, folder = plan.config, Path(plan.config["log_dir"])
     data, objective = prepare(plan)
-    callbacks = [RunSummary(config), progress_callback(), PredictionWriter(plan.predictions, config["overwrite"])]
+    writer = PredictionWriter(
+        plan.predictions, config["overwrite"], lambda: prediction_record(plan, data), config["probe"]
+    )
+    callbacks = [RunSummary(config), progress_callback(), writer]
     trainer = make_trainer(config, folder, callbacks, [])
     signals = StopAtOnce()
     with explained(config, folder, signals), signals, watch_ranks(signals):
@@ -146,7 +151,8 @@ def prepare(plan: "RunPlan") -> "tuple[EpochDataModule, Objective]":
         parts = {"network": network, "optimizer": construct(OptimizerSettings, config)}
         objective = construct(objective_class, parts, config, data)
     vocabulary, preprocessing = (getattr(data, name, None) for name in ("vocabulary", "preprocessing"))
-    objective.metadata = make_metadata(network.sizes, config, vocabulary, data.tokenizer.vocab, preprocessing)
+    words = data.tokenizer.vocab
+    objective.metadata = make_metadata(network.sizes, config, vocabulary, words, preprocessing, plan.recipes)
     return data, objective
 
 
@@ -171,12 +177,11 @@ def ask(_config: dict[str, Any], _run: Any) -> int:
 
     from datasets.video.ffmpeg import find_ffmpeg
     from modules.inference.picture import picture_paths, save_picture
-    from modules.inference.predictor import read_questions
     from modules.inference.table import answer_table, times_line
 
     check_asked(config)
     find_ffmpeg()  # one that cannot be used is found before anything is loaded
-    questions = config["question"] + read_questions(config["question_file"])
+    questions = config["question"] + read_list("question_file", config["question_file"], "question")
     pictures = picture_paths(config["save"], len(questions))
     predictor = open_predictor(config, given, recipes)
     console = Console(highlight=False, markup=False, emoji=False)  # file names are shown as they are
@@ -201,13 +206,12 @@ def web(_config: dict[str, Any], _run: Any) -> int:
     """Serve a page on which videos can be dropped and asked about."""
     config, given, recipes = read_command(_config, _run)
     from datasets.video.ffmpeg import find_ffmpeg
-    from modules.inference.predictor import read_questions
     from modules.inference.web_demo import find_examples, serve
 
-    check_files(config, ("load_path", "swin_path", "question_file"))
+    check_files(config, ("load_path", "swin_path", "question_file", "answer_file"))
     find_ffmpeg()  # one that cannot be used is found before anything is loaded
     examples = find_examples(config["examples"])
-    questions = config["question"] + read_questions(config["question_file"])
+    questions = config["question"] + read_list("question_file", config["question_file"], "question")
     predictor = open_predictor(config, given, recipes)
     construct(serve, {"predictor": predictor, "examples": examples, "questions": questions}, config)
     return 0

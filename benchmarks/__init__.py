@@ -1,1 +1,1 @@
-"""What prints the figures of docs/performance.md and of RESULTS.md; `python -m benchmarks.NAME`."""
+"""Scripts that print the figures of docs/performance.md and of RESULTS.md; `python -m benchmarks.NAME`."""

@@ -42,7 +42,7 @@ _ANSWERS = (*_OBJECTS, *_ACTS, *(f"{act} a {thing}" for act in _ACTS for thing i
 
 @dataclass(frozen=True)
 class Usage:
-    """What a call returned, its seconds, and megabytes: the peak of its process, and what it kept in the end."""
+    """The result of a call, its seconds, and megabytes: the peak of its process, and what it kept in the end."""
 
     result: Any
     seconds: float

@@ -1,4 +1,4 @@
-"""Whether attention says where and when an answer was found: `python -m benchmarks.attention TOY [MODEL …]`.
+"""Test of whether attention shows where and when an answer was found: `python -m benchmarks.attention TOY [MODEL …]`.
 
 TOY is the folder that scripts/demo.sh leaves, of which the events and the places of things are known. Each correctly
 answered test question counts once:
@@ -66,7 +66,7 @@ class Asked:
 
 
 def answered_event(events: tuple[Event, ...], text: str) -> int:
-    """Which event a question of order asks for: the first, the last, or that after or before the one it names."""
+    """The event that a question of order asks for: the first, the last, or that after or before the one it names."""
     if text.endswith("at the beginning"):
         return 0
     if text.endswith("at the end"):

@@ -25,8 +25,10 @@ from torch import nn
 import modules  # noqa: F401  (before anything that imports torchvision)
 from datasets.errors import InputError, run_cli
 from datasets.frames import read_square
+from datasets.video.decoding import VideoFrames
+from datasets.video.ffmpeg import find_ffmpeg
 from datasets.video.frames import FrameSettings
-from datasets.video.library import Video, VideoFrames, find_ffmpeg
+from datasets.video.library import Video
 from datasets.video.windows import WindowBatch, WindowSettings, window_batches
 from datasets.writing.feature_store import FeatureStore
 from modules.inference.feature_extractor import (

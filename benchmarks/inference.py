@@ -109,7 +109,7 @@ def run_naive(work: Work, num_timed: int, num_checked: int | None) -> dict:
 
 @torch.no_grad()
 def run_ours(work: Work, precision: str) -> dict:
-    """This code.
+    """Measures this code.
 
     Returns:
         ``rate`` questions per second, ``gflop`` per question, ``flops`` per second, its ``share`` of the measured
@@ -179,7 +179,7 @@ def print_table(results: dict[str, tuple[dict, dict[str, dict]]], note: str) -> 
 @run_cli
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--shape", choices=SHAPES, action="append", help="data set's shape (default: each)")
+    parser.add_argument("--shape", choices=SHAPES, action="append", help="dataset's shape (default: each)")
     parser.add_argument("--precision", choices=PRECISIONS, action="append", help="of ours (default: all of the device)")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--videos", type=int, help="(default: 6 of anetqa's shape, 1 of agqa's)")

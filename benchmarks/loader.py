@@ -2,7 +2,7 @@
 
 Videos of random textures, ActivityNet-QA's shape: 10 questions per video, 16 frames. The naive way opens a question's
 full-size png frames with Pillow, resizes and normalises them there, one question at a time. Both ways use the same
-number of worker processes. Times include tokenising, collating and the way from a worker.
+number of worker processes. Times include tokenization, collating and the way from a worker.
 """
 
 import argparse
@@ -37,7 +37,7 @@ NUM_REAL_VIDEOS = 4
 
 
 def write_videos(root: Path, num_videos: int, questions_per_video: int, height: int, width: int) -> None:
-    """The data set twice: `png`, with full-size frames, and `jpg`, with frames whose short side is 384 pixels.
+    """The dataset twice: `png`, with full-size frames, and `jpg`, with frames whose short side is 384 pixels.
 
     All videos show one of a few that are really there: links, so that the disk need not hold more.
     """
@@ -127,7 +127,7 @@ def our_batches(root: Path, batch_size: int, workers: int, questions_per_video: 
         yield len(batch["qids"])
 
 
-def questions_a_second(batches: Iterator[int], limit: float = float("inf")) -> float:
+def questions_per_second(batches: Iterator[int], limit: float = float("inf")) -> float:
     """Over whole batches, until there are no more or `limit` questions are loaded."""
     start, count = time.perf_counter(), 0
     for size in batches:
@@ -141,8 +141,8 @@ def questions_a_second(batches: Iterator[int], limit: float = float("inf")) -> f
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--videos", type=int, default=64)
-    parser.add_argument("--questions-per-video", type=int, default=10, help="of the data set")
-    parser.add_argument("--batch-size", type=int, default=16, help="questions a batch")
+    parser.add_argument("--questions-per-video", type=int, default=10, help="of the dataset")
+    parser.add_argument("--batch-size", type=int, default=16, help="questions per batch")
     parser.add_argument("--workers", type=int, default=0, help="loader processes; 0: the process itself")
     parser.add_argument("--height", type=int, default=720, help="of the videos, in pixels")
     parser.add_argument("--width", type=int, default=1280)
@@ -155,11 +155,11 @@ def main() -> None:
         root = Path(folder)
         write_videos(root, arguments.videos, arguments.questions_per_video, arguments.height, arguments.width)
         # The naive way's cost of a question is constant: one batch per process suffices.
-        naive = questions_a_second(naive_batches(root / "png", size, workers), size * max(workers, 1))
+        naive = questions_per_second(naive_batches(root / "png", size, workers), size * max(workers, 1))
         rows = [("naive: Pillow, full-size png, one question at a time", naive)]
         for kind, name in (("png", "full-size png"), ("jpg", f"{SIZE}-pixel jpg")):
             for k in (1, 8):
-                rate = questions_a_second(our_batches(root / kind, size, workers, k), arguments.limit)
+                rate = questions_per_second(our_batches(root / kind, size, workers, k), arguments.limit)
                 rows.append((f"ours: {name}, questions_per_video={k}", rate))
     title = f"Loading questions about {arguments.width} x {arguments.height} videos, {workers} workers"
     table = Table("way", title=title, caption=machine())

@@ -1,4 +1,4 @@
-"""How the benchmarks measure: time, floating-point operations, memory, and what the machine could do at best."""
+"""Measurements of the benchmarks: time, floating-point operations, memory, and the best that the machine can do."""
 
 import os
 import platform
@@ -33,12 +33,12 @@ def machine() -> str:
 
 
 def precisions_of(device: torch.device) -> list[str]:
-    """What a device can be measured in."""
+    """Precisions that a device can be measured in."""
     return [name for name in PRECISIONS if device.type == "cuda" or name not in _NEED_A_GPU]
 
 
 def precision_of_run(name: str, device: torch.device) -> Precision:
-    """What a run computes in: its `forward_context`, and the `scaler` of precision 16. The device is switched to it.
+    """Precision of a run: its `forward_context`, and the `scaler` of precision 16. The device is switched to it.
 
     Raises:
         InputError: the precision needs a GPU.

@@ -1,4 +1,4 @@
-"""What `questions_per_video` costs and gains, on the toy world that scripts/demo.sh leaves.
+"""Cost and gain of `questions_per_video`, on the toy world that scripts/demo.sh leaves.
 
     python -m benchmarks.questions_per_video [--toy toy] [--k 1 4 12] [--seeds 0 1 2]
 

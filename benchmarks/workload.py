@@ -31,7 +31,7 @@ SMALL = ModelSizes(
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes of a data set at test time."""
+    """Sizes of a dataset at test time."""
 
     num_frames: int
     num_clips: int

@@ -1,4 +1,4 @@
-"""Samples to batches: tokenising, collating, samplers, loaders."""
+"""Samples to batches: tokenization, collating, samplers, loaders."""
 
 from .own_datasets import check_own_datasets
 

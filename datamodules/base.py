@@ -16,10 +16,6 @@ class EpochDataModule(pl.LightningDataModule):
     """
 
     def __init__(self, num_workers: int = 0):
-        """
-        Args:
-            num_workers: processes that load, for each process that trains; 0: load in the process itself.
-        """
         super().__init__()
         self.num_workers = num_workers
         self.start = (0, 0)

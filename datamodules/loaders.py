@@ -26,7 +26,7 @@ class Batches(Protocol):
         """All that the order depends on, by the names that users know."""
 
     def __len__(self) -> int:
-        """Batches an epoch."""
+        """Batches per epoch."""
 
     def batches(self, epoch: int, skip: int = 0) -> Iterator[list]:
         """The requests of an epoch, without the first `skip`."""
@@ -58,9 +58,6 @@ class ResumableLoader:
     ):
         """
         Args:
-            dataset: reads the samples of a request.
-            collate: samples -> batch.
-            batches: the requests of each epoch.
             num_workers: processes that load; they live as long as this loader. 0: load in this process.
             pin_memory: whether batches come in page-locked memory, for a faster way to the GPU.
             position: tells (epoch, batches done) at the start of an iteration.
@@ -72,7 +69,7 @@ class ResumableLoader:
         self._requests = _Requests(batches)
         over = multiprocessing.get_context(multiprocessing_context).RawValue(ctypes.c_bool, False)
         # Before multiprocessing, at the exit of this process, sends SIGTERM to the workers that are left and waits.
-        multiprocessing.util.Finalize(self, _set, (over,), exitpriority=10)
+        multiprocessing.util.Finalize(self, setattr, (over, "value", True), exitpriority=10)
         with _any_number_of_workers():
             self._loader = DataLoader(
                 _BatchReader(dataset, collate),
@@ -148,14 +145,10 @@ def init_worker(_: int, over: ctypes.c_bool) -> None:
 
 @contextlib.contextmanager
 def _any_number_of_workers() -> Iterator[None]:
-    """Without PyTorch's warning of more workers than processors: the number is a setting."""
+    """Silences PyTorch's warning of more workers than processors: the number is a setting."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="This DataLoader will create")
         yield
-
-
-def _set(flag: ctypes.c_bool) -> None:
-    flag.value = True
 
 
 class _Requests:

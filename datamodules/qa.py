@@ -1,9 +1,10 @@
-"""Open-ended question answering: the splits of one data set as loaders of batches."""
+"""Open-ended question answering: the splits of one dataset as loaders of batches."""
 
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
@@ -17,17 +18,20 @@ from datasets.sources import get_qa_source
 from .base import EpochDataModule
 from .batch import QACollate
 from .loaders import ResumableLoader
+from .probes import ProbeCollate, partners
 from .samplers import EvalBatchSampler, TrainBatchSampler
 from .settings import DataSettings
 from .tokenization import MAX_POSITIONS, TextTokenizer, load_tokenizer
 
 
 class QADataModule(EpochDataModule):
-    """The questions, frames and features of one data set, read from its folder.
+    """The questions, frames and features of one dataset, read from its folder.
 
     `data_root` holds `train`, `val` and `test` annotations (csv or json), `vocab.json`, `frames/` and `<name>.h5`;
     only what a stage needs must be there. Every video of a stage must have frames and features: what is missing is
     told at once, before anything runs. Batches are described in `datamodules.batch`.
+
+    Arguments are the settings of these names, and those explained below.
     """
 
     def __init__(
@@ -48,25 +52,17 @@ class QADataModule(EpochDataModule):
         questions_per_video: int = DataSettings.questions_per_video,
         temporal: bool = True,
         vocabulary: Sequence[str] | None = None,
+        agqa_split: str | None = None,
+        probe: Sequence[str] = (),
+        test_split: str = DataSettings.test_split,
     ):
         """
         Args:
-            datasets: one name, such as "anetqa".
-            data_root: its folder.
-            per_gpu_batchsize: questions per batch of one process.
-            num_workers: loader processes, for each process that trains; 0: none.
-            seed: of the order of training questions, and of their frames.
-            nframe: frames per video.
-            trim: share of a video's frames that is kept, around its middle.
-            image_size: side of the square frames, in pixels.
-            max_video_len: clip features per video at most; more are sampled down.
-            max_text_len: tokens per question at most; None: not cut (but to `max_text_positions`).
             max_text_positions: of the text and the answer encoder, which know no longer texts.
-            input_video_embed_size: width of a clip feature.
-            tokenizer: name, folder or vocabulary of a BERT tokenizer.
-            questions_per_video: questions of a video that meet in a training batch.
-            temporal: whether clip features are wanted.
             vocabulary: answers in order of their index; None: those of `vocab.json`.
+            agqa_split: a flag of the questions that training and validation leave out.
+            probe: probes under which the test split is predicted, by name; none: as it is.
+            test_split: which one to predict.
 
         Raises:
             InputError: an unknown name, or not exactly one.
@@ -74,7 +70,7 @@ class QADataModule(EpochDataModule):
         super().__init__(num_workers)
         names = [datasets] if isinstance(datasets, str) else list(datasets)
         if len(names) != 1:
-            raise InputError(f"question answering takes one data set, not {len(names)}: datasets={names}")
+            raise InputError(f"question answering takes one dataset, not {len(names)}: datasets={names}")
         self.source: QASource = get_qa_source(names[0])
         self.data_root = Path(data_root)
         self.per_gpu_batchsize = per_gpu_batchsize
@@ -84,6 +80,9 @@ class QADataModule(EpochDataModule):
         self.questions_per_video = questions_per_video
         self._tokenizer_source = tokenizer
         self._vocabulary = vocabulary
+        self.left_out = agqa_split
+        self.probes = probe
+        self.test_split = test_split
         self._frames = FrameReader(self.data_root / "frames", nframe, trim, image_size)
         self._clips = None
         if temporal:
@@ -126,6 +125,16 @@ class QADataModule(EpochDataModule):
         """Settings that the frames and the clip features were extracted with; None where their files do not say."""
         return {"frames": self._frames.settings(), "clips": None if self._clips is None else self._clips.settings()}
 
+    @property
+    def predicted_file(self) -> Path:
+        """Annotations whose questions are predicted."""
+        return self.data_root / self.source.split_files[self.test_split]
+
+    @property
+    def features_file(self) -> Path | None:
+        """Clip features; None without a temporal stream."""
+        return None if self._clips is None else self._clips.path
+
     def setup(self, stage: str) -> None:
         """Opens the splits of a stage ("fit", "validate", "test" or "predict").
 
@@ -135,7 +144,7 @@ class QADataModule(EpochDataModule):
             InputError: annotations that are missing or invalid; videos without frames or features; answers of the
                 training or validation split that are those of another vocabulary.
         """
-        splits = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("test",)}[stage]
+        splits = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}.get(stage, (self.test_split,))
         for split in splits:
             if split not in self._split:
                 self._split[split] = self._open(split)
@@ -158,11 +167,17 @@ class QADataModule(EpochDataModule):
         return self._inference_loader("test")
 
     def predict_dataloader(self) -> ResumableLoader:
-        return self._inference_loader("test")
+        if not self.probes:
+            return self._inference_loader(self.test_split)
+        collate = ProbeCollate(self.tokenizer, self.max_text_len, self.probes, self.seed)
+        return self._inference_loader(self.test_split, collate)
 
     def _open(self, split: str) -> QADataset:
         path = self.data_root / self.source.split_files[split]
         table = self.source.read_questions(path)
+        if self.left_out is not None and split != "test":
+            table = without(table, self.left_out, path)
+        swapped = split == "test" and "swap_video" in self.probes
         dataset = QADataset(
             table,
             self._frames,
@@ -170,13 +185,14 @@ class QADataModule(EpochDataModule):
             self.vocabulary,
             self.source.frame_directory,
             seed=self.seed if split == "train" else None,
+            others=partners(table.video_ids, self.seed, path.name) if swapped else None,
         )
         self._check_answers(table, path, split)
         dataset.check_videos(path.name)
         return dataset
 
     def _check_answers(self, table: QuestionTable, path: Path, split: str) -> None:
-        """To train on an answer outside the vocabulary is impossible; to choose by nothing else is a mistake."""
+        """Checks that answers can be trained on, and that a best checkpoint can be chosen by them."""
         answers = set(table.column("answer").unique().to_pylist())
         outside = sorted(answers.difference(self.vocabulary))
         if split == "train" and outside:
@@ -193,16 +209,30 @@ class QADataModule(EpochDataModule):
         if len(outside) == len(answers) and answers != {""}:
             message = (
                 f"not one answer in {path} (such as {next(filter(None, outside))!r}) is in the vocabulary of "
-                f"{len(self.vocabulary)}: are file and vocabulary of the same data set?"
+                f"{len(self.vocabulary)}: are file and vocabulary of the same dataset?"
             )
             if split != "test":  # where answers may be anybody's, and are not needed
                 raise InputError(message)
             rank_zero_only(print)(f"warning: {message}", flush=True)
 
-    def _inference_loader(self, split: str) -> ResumableLoader:
+    def _inference_loader(self, split: str, collate: QACollate | None = None) -> ResumableLoader:
         dataset = self._split[split]
         batches = EvalBatchSampler(dataset.table.video_codes, self.per_gpu_batchsize, *self.rank_and_number())
-        return self.inference_loader(dataset, self._collate(), batches)
+        return self.inference_loader(dataset, collate or self._collate(), batches)
 
     def _collate(self) -> QACollate:
         return QACollate(self.tokenizer, self.max_text_len)
+
+
+def without(table: QuestionTable, flag: str, path: Path) -> QuestionTable:
+    """The questions of a split that do not have a flag.
+
+    Raises:
+        InputError: the records do not say, or all have it.
+    """
+    if flag not in table.column_names:
+        raise InputError(f"agqa_split={flag}: the records of {path} have no {flag!r}; preprocess AGQA again")
+    kept = np.array([not has for has in table.column(flag).to_pylist()])
+    if not kept.any():
+        raise InputError(f"agqa_split={flag}: every question of {path} is of that split, none is left")
+    return table.subset(kept)

@@ -38,9 +38,6 @@ class TrainBatchSampler:
             video_codes: int [N], the video of each question.
             batch_size: questions per batch of one rank.
             questions_per_video: questions of one video to bring together; more than `batch_size` means `batch_size`.
-            seed: of the order.
-            rank: this process.
-            num_ranks: how many processes there are.
 
         Raises:
             InputError: fewer questions than ranks.
@@ -66,7 +63,7 @@ class TrainBatchSampler:
         }
 
     def __len__(self) -> int:
-        """Batches an epoch of one rank."""
+        """Batches per epoch of one rank."""
         rounds, left_over = divmod(len(self.video_codes), self.batch_size * self.num_ranks)
         return rounds + (left_over > 0 and self.batch_size > 1)
 
@@ -102,7 +99,7 @@ class TrainBatchSampler:
         """Bounds of the batches of all ranks in the order, batch by batch and rank by rank."""
         num_batches = len(self) * self.num_ranks
         left_over = len(self.video_codes) % (self.batch_size * self.num_ranks)
-        # The last round of batches shares what is left; with the one before it, if that is not one question a rank.
+        # The last round of batches shares what is left; with the one before it, if that is not one question per rank.
         sharing = self.num_ranks * (2 if 0 < left_over < self.num_ranks and self.batch_size > 1 else 1)
         full = np.arange(num_batches - sharing) * self.batch_size
         start = len(full) * self.batch_size

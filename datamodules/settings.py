@@ -1,11 +1,11 @@
 """Settings of the data: folders, the frames and clips of a video, the questions of a batch."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Interval
 
-from datasets.settings import Amount, Count, Tie, Tokens, setting
+from datasets.settings import Amount, Count, ProbeName, Tie, Tokens, setting
 
 
 @dataclass(frozen=True)
@@ -15,6 +15,11 @@ class DataSettings:
         None, "trm: shares of the questions in training; None: by number of videos", Tie.COURSE
     )
     data_root: str | None = setting(None, "qa: folder of the dataset; trm: folder that holds one folder per dataset")
+    test_split: Literal["test", "val"] = setting(
+        "test", "test_only: the split to predict; val: for temperatures and thresholds (`eval.py --val`)"
+    )
+    answers: list[str] = setting([], "test, ask, web: answers to choose from, in place of the checkpoint's")
+    answer_file: str | None = setting(None, "more of them: a text file, one per line, or a vocab.json")
     num_workers: Annotated[int, Interval(ge=0, le=256)] = setting(
         8, "loader processes per GPU; 0: load in the main process"
     )
@@ -37,3 +42,7 @@ class DataSettings:
         1, "questions of one video that meet in a training batch; 1: as published", Tie.COURSE
     )
     tokenizer: str = setting("bert-base-uncased", "name, or folder, of a BERT tokenizer")
+    agqa_split: Literal["novel_comp", "more_steps"] | None = setting(
+        None, "agqa: train without the questions that this generalisation split tests; None: with all", Tie.INFERENCE
+    )
+    probe: list[ProbeName] = setting([], "test_only, qa: evidence taken away or rearranged, a file of predictions each")

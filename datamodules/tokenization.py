@@ -47,7 +47,6 @@ class TextTokenizer:
         """Encodes texts, padded to the longest of them.
 
         Args:
-            texts: N texts, at least one.
             max_length: tokens per text at most, [CLS] and [SEP] included; None: only what a position exists for.
 
         Returns:

@@ -50,7 +50,6 @@ class ReferringCollate:
     def __init__(self, tokenizer: TextTokenizer, max_text_len: int):
         """
         Args:
-            tokenizer: encodes all texts.
             max_text_len: tokens per choice at most; EXTRA_TOKENS more for questions and captions.
         """
         self.tokenizer = tokenizer
@@ -104,24 +103,7 @@ class TRMDataModule(EpochDataModule):
         dataset_weights: Sequence[float] | None = None,
         val_questions: int = DataSettings.val_questions,
     ):
-        """
-        Args:
-            datasets: names of captioned collections, trained on jointly.
-            data_root: folder that holds a folder `<name>/` for each; for a single collection also its own folder.
-            tokenizer: as of `load_tokenizer`.
-            per_gpu_batchsize: questions per batch of one process.
-            num_workers: processes that load, for each process that trains.
-            seed: of the order and of all draws.
-            num_clips: clips joined to a video, and choices per question.
-            max_video_len: clip features of a joined video at most; more are sampled down.
-            max_text_len: tokens per choice at most; see `ReferringCollate`.
-            input_video_embed_size: numbers per clip feature.
-            dataset_weights: in what proportion questions are asked about the collections; None: of their sizes.
-            val_questions: questions about each collection in validation and test.
-
-        Raises:
-            InputError: an unknown or repeated name, weights that are none, or no folder for a collection.
-        """
+        """Raises InputError: an unknown or repeated name, weights that are none, or no folder for a collection."""
         super().__init__(num_workers)
         names = [datasets] if isinstance(datasets, str) else datasets
         self.sources = [get_caption_source(name) for name in names]
@@ -224,5 +206,5 @@ def _folder(data_root: Path, source: CaptionSource, alone: bool) -> Path:
         return data_root
     raise InputError(
         f"no folder {folder} with {', '.join(source.split_files.values())} and {source.name}.h5; data_root is the "
-        "folder that holds one folder for each data set"
+        "folder that holds one folder for each dataset"
     )

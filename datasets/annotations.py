@@ -1,14 +1,14 @@
-"""Description of a question-answering data set, readers of its annotation files, and vocabularies."""
+"""Description of a question-answering dataset, readers of its annotation files, and vocabularies."""
 
 import csv
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from .breakdowns import Breakdown, IfRight
 from .errors import InputError, explained
-from .files import read_json, reading
+from .files import read_json, read_list, reading
 from .json_stream import iterate_json_object
 from .question_table import QuestionTable, Row, read_table
 
@@ -18,6 +18,8 @@ __all__ = [
     "csv_rows",
     "json_list_rows",
     "json_object_rows",
+    "note_of_answers",
+    "read_answers",
     "read_table",
     "read_vocabulary",
 ]
@@ -25,28 +27,17 @@ __all__ = [
 
 @dataclass(frozen=True)
 class QASource:
-    """All that tells one question-answering data set from another; one instance per file, named SOURCE.
+    """All that tells one question-answering dataset from another; one instance per file, named SOURCE."""
 
-    Attributes:
-        name: as in `data/<name>`, `result/<name>_by_….json` and the configuration.
-        split_files: split ("train", "val", "test") -> file name in the data folder.
-        read_questions: path -> table; picklable, so a function of a module.
-        frame_directory: folder of a video in `frames/`, with `{video_id}` to fill in.
-        feature_key: key of a video in `<name>.h5`, with `{video_id}` to fill in.
-        num_answers_in_predictions: how many of the best answers a prediction lists; 1: only the best.
-        breakdowns: the groups of questions that `eval.py` reports.
-        within: categories within which every breakdown is reported once more.
-        if_right: groups whose scores are over questions that depend on what else a model has right.
-    """
-
-    name: str
-    split_files: Mapping[str, str]
-    read_questions: Callable[[Path], QuestionTable]
-    frame_directory: str
-    feature_key: str
-    num_answers_in_predictions: int
-    breakdowns: tuple[Breakdown, ...]
-    within: Breakdown | None = None
+    name: str  # as in `data/<name>`, `result/<name>_by_….json` and the configuration
+    split_files: Mapping[str, str]  # split ("train", "val", "test") -> file name in the data folder
+    read_questions: Callable[[Path], QuestionTable]  # path -> table; picklable, so a function of a module
+    frame_directory: str  # folder of a video in `frames/`, with `{video_id}` to fill in
+    feature_key: str  # key of a video in `<name>.h5`, with `{video_id}` to fill in
+    num_answers_in_predictions: int  # how many of the best answers a prediction lists; 1: only the best
+    breakdowns: tuple[Breakdown, ...]  # the groups of questions that `eval.py` reports
+    within: Breakdown | None = None  # categories within which every breakdown is reported once more
+    # groups whose scores are over questions that depend on what else a model has right
     if_right: tuple[IfRight, ...] = ()
 
 
@@ -69,6 +60,34 @@ def read_vocabulary(path: str | os.PathLike) -> list[str]:
     return [answers[place] for place in places]
 
 
+def read_answers(answers: Sequence[str] = (), answer_file: str | os.PathLike | None = None) -> list[str]:
+    """Answers of the user's own, each once: those listed, then those of a file.
+
+    Args:
+        answers: as the setting of that name has them.
+        answer_file: an answer per line, or a vocabulary as `read_vocabulary` reads it (`.json`).
+
+    Raises:
+        InputError: the file cannot be read, or has none.
+    """
+    if answer_file is not None and Path(answer_file).suffix == ".json":
+        more = read_vocabulary(answer_file)
+    else:
+        more = read_list("answer_file", answer_file, "answer")
+    return list(dict.fromkeys(text for answer in [*answers, *more] if (text := answer.strip())))
+
+
+def note_of_answers(answers: Sequence[str], trained_on: Sequence[str] | None) -> str:
+    """A line that tells how many of one's own answers a network was trained on; None: that is not known."""
+    if trained_on is None:
+        return f"scored are {len(answers):,} answers of your own; the network was trained on others, or on choices"
+    unseen = len(set(answers).difference(trained_on))
+    return (
+        f"scored are {len(answers):,} answers of your own; {unseen:,} of them are not among the {len(trained_on):,} "
+        "that the network was trained on"
+    )
+
+
 def csv_rows(path: Path, columns: Iterable[str]) -> Iterator[Row]:
     """The rows of a CSV file with a header that has at least these columns.
 
@@ -82,7 +101,7 @@ def csv_rows(path: Path, columns: Iterable[str]) -> Iterator[Row]:
         if missing:
             raise InputError(
                 f"{path} has no column {', '.join(map(repr, missing))} (it has {', '.join(header)[:200]!r}); "
-                "is it of another data set?"
+                "is it of another dataset?"
             )
         start = lines.line_num + 1
         for values in lines:

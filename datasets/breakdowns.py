@@ -25,16 +25,11 @@ class Breakdown(Protocol):
 
 @dataclass(frozen=True)
 class OneOf:
-    """A column that names the one category of a question.
+    """A column that names the one category of a question."""
 
-    Attributes:
-        title: heading of the group.
-        column: name of the column (dictionary-encoded strings).
-        labels: value in the column -> label, in the order of the report. Other values follow under their own name.
-    """
-
-    title: str
-    column: str
+    title: str  # heading of the group
+    column: str  # name of the column (dictionary-encoded strings)
+    # value in the column -> label, in the order of the report. Other values follow under their own name.
     labels: Mapping[str, str]
 
     def members(self, table: "QuestionTable") -> dict[str, np.ndarray]:
@@ -67,17 +62,11 @@ class AnyOf:
 
 @dataclass(frozen=True)
 class Flags:
-    """Boolean columns, one per category; those that the table does not carry are left out.
+    """Boolean columns, one per category; those that the table does not carry are left out."""
 
-    Attributes:
-        title: heading of the group.
-        labels: name of the column -> label.
-        prefix: columns whose names begin so follow under their own name.
-    """
-
-    title: str
-    labels: Mapping[str, str]
-    prefix: str | None = None
+    title: str  # heading of the group
+    labels: Mapping[str, str]  # name of the column -> label
+    prefix: str | None = None  # columns whose names begin so follow under their own name
 
     def members(self, table: "QuestionTable") -> dict[str, np.ndarray]:
         names = table.column_names
@@ -91,14 +80,9 @@ class Flags:
 
 @dataclass(frozen=True)
 class Numbers:
-    """A column of whole numbers, each of which that occurs is a category.
+    """A column of whole numbers, each of which that occurs is a category."""
 
-    Attributes:
-        title: heading of the group.
-        column: name of the column.
-    """
-
-    title: str
+    title: str  # heading of the group
     column: str
 
     def members(self, table: "QuestionTable") -> dict[str, np.ndarray]:
@@ -108,17 +92,11 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Merged:
-    """Several values of a column under one label.
+    """Several values of a column under one label."""
 
-    Attributes:
-        title: heading of the group.
-        column: name of the column (dictionary-encoded strings).
-        values: label -> values.
-    """
-
-    title: str
-    column: str
-    values: Mapping[str, tuple[str, ...]]
+    title: str  # heading of the group
+    column: str  # name of the column (dictionary-encoded strings)
+    values: Mapping[str, tuple[str, ...]]  # label -> values
 
     def members(self, table: "QuestionTable") -> dict[str, np.ndarray]:
         column = table.column(self.column)
@@ -132,17 +110,11 @@ class Merged:
 
 @dataclass(frozen=True)
 class IfRight:
-    """Questions that have a companion, of which a model's score is over those whose companion it has answered right.
+    """Questions that have a companion, of which a model's score is over those whose companion it has answered right."""
 
-    Attributes:
-        title: heading of the group.
-        among: the categories.
-        column: name of the column that holds the companion's question id, or null.
-    """
-
-    title: str
-    among: Breakdown
-    column: str
+    title: str  # heading of the group
+    among: Breakdown  # the categories
+    column: str  # name of the column that holds the companion's question id, or null
 
     def companions(self, table: "QuestionTable") -> np.ndarray:
         """int [N]: the row of each question's companion; -1 where it has none in this table."""

@@ -28,10 +28,7 @@ class CaptionTable:
     """
 
     def __init__(self, captions: Mapping[str, Sequence[str]]):
-        """
-        Args:
-            captions: video id -> its captions, at least one.
-        """
+        """`captions`: video id -> its captions, at least one."""
         texts = [text for own in captions.values() for text in own]
         self._video_ids = pa.array(list(captions), pa.large_string())
         self._texts = pa.array(texts, pa.large_string())
@@ -62,19 +59,12 @@ class CaptionTable:
 
 @dataclass(frozen=True)
 class CaptionSource:
-    """All that tells one captioned collection from another; one instance per file, named SOURCE.
+    """All that tells one captioned collection from another; one instance per file, named SOURCE."""
 
-    Attributes:
-        name: as in `data/<name>` and the configuration.
-        split_files: split ("train", "val") -> file name in the data folder.
-        read_captions: path -> table; picklable, so a function of a module.
-        feature_key: key of a video in `<name>.h5`, with `{video_id}` to fill in.
-    """
-
-    name: str
-    split_files: Mapping[str, str]
-    read_captions: Callable[[Path], CaptionTable]
-    feature_key: str = "{video_id}"
+    name: str  # as in `data/<name>` and the configuration
+    split_files: Mapping[str, str]  # split ("train", "val") -> file name in the data folder
+    read_captions: Callable[[Path], CaptionTable]  # path -> table; picklable, so a function of a module
+    feature_key: str = "{video_id}"  # key of a video in `<name>.h5`, with `{video_id}` to fill in
 
 
 def plain(text: str) -> str:
@@ -99,18 +89,15 @@ def read_caption_records(path: str | Path, id_field: str, caption_field: str) ->
         video_id: Any = record.get(id_field)
         own: Any = record.get(caption_field)
         own = [own] if isinstance(own, str) else own
-        if problem := text_problem(record, [id_field]) or video_id_problem(video_id) or _captions_problem(own):
+        problem = text_problem(record, [id_field]) or video_id_problem(video_id)
+        if not problem and (not isinstance(own, list) or not own):
+            problem = f"the captions are {own!r}, not a caption or a list of captions"
+        if problem := problem or next(filter(None, map(caption_problem, own)), None):
             raise InputError(f"{path}, {where}: {problem}")
         captions.setdefault(video_id, []).extend(text.strip() for text in own)
     if not captions:
         raise InputError(f"{path} has no captions")
     return CaptionTable(captions)
-
-
-def _captions_problem(captions: object) -> str | None:
-    if not isinstance(captions, list) or not captions:
-        return f"the captions are {captions!r}, not a caption or a list of captions"
-    return next(filter(None, map(caption_problem, captions)), None)
 
 
 def caption_problem(text: object) -> str | None:

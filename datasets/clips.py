@@ -27,8 +27,6 @@ class ClipFeatures:
     def __init__(self, path: str | os.PathLike, width: int, max_len: int | None = None, key: str = "{video_id}"):
         """
         Args:
-            path: HDF5 file.
-            width: numbers per feature.
             max_len: features to use per video at most, sampled as in `datasets.sampling`; None: all.
             key: name of a video's dataset in the file, with `{video_id}` to fill in.
         """
@@ -47,7 +45,6 @@ class ClipFeatures:
         """The features to use of one video.
 
         Args:
-            video_id: fills in the key.
             random: draws the features if there are too many, as in training; without it the middle ones of the spans.
 
         Returns:
@@ -68,7 +65,7 @@ class ClipFeatures:
         return features
 
     def missing(self, video_ids: Iterable[str]) -> list[str]:
-        """Those of `video_ids` that the file does not hold; leaves the file closed, so that workers can fork.
+        """Returns those of `video_ids` that the file does not hold; leaves the file closed, so that workers can fork.
 
         Raises InputError if the file cannot be opened or is damaged.
         """

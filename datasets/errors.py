@@ -26,7 +26,7 @@ class InputError(ValueError):
 
 @contextlib.contextmanager
 def explained(said: str, *kinds: type[Exception]) -> Iterator[None]:
-    """Within it, errors of these kinds (of none: OSError) become an `InputError`: what is said, and the reason."""
+    """Context in which errors of these kinds (of none: OSError) become an `InputError`: `what`, and the reason."""
     kinds = kinds or (OSError,)
     try:
         yield
@@ -73,11 +73,6 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f" (did you mean {matches[0]!r}?)" if matches else ""
 
 
-def _replace_what_cannot_be_printed() -> None:
-    if isinstance(sys.stdout, io.TextIOWrapper):  # neither a notebook's nor none at all
-        sys.stdout.reconfigure(errors="replace")  # stderr replaces of itself
-
-
 def run_cli(main: Callable[..., int | None]) -> Callable[..., int]:
     """Decorates a command line's ``main``: an `InputError` becomes one line on stderr and exit code 2.
 
@@ -87,7 +82,8 @@ def run_cli(main: Callable[..., int | None]) -> Callable[..., int]:
 
     @functools.wraps(main)
     def wrapped(*args, **kwargs) -> int:
-        _replace_what_cannot_be_printed()
+        if isinstance(sys.stdout, io.TextIOWrapper):  # neither a notebook's nor none at all
+            sys.stdout.reconfigure(errors="replace")  # stderr replaces of itself
         try:
             return main(*args, **kwargs) or 0
         except InputError as error:

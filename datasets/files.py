@@ -1,6 +1,7 @@
-"""Writing files so that they appear whole or not at all, and reading JSON with clear errors."""
+"""Writing files so that they appear whole or not at all, reading JSON with clear errors, and hashes."""
 
 import contextlib
+import hashlib
 import json
 import os
 import tempfile
@@ -32,7 +33,9 @@ def atomic_write(path: str | os.PathLike, mode: str = "w") -> Iterator[IO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)
         temporary.replace(path)
         sync_folder(path.parent)
 
@@ -60,15 +63,9 @@ def check_writable(path: str | os.PathLike) -> Iterator[str]:
         yield f"cannot write {path}: {folder} cannot be written to"
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 @contextlib.contextmanager
 def reading(path: str | os.PathLike) -> Iterator[None]:
-    """Within it, a file that is missing, cannot be read or is no UTF-8 text is an InputError that names it."""
+    """Context in which a file that is missing, cannot be read or is no UTF-8 text is an InputError that names it."""
     try:
         yield
     except FileNotFoundError:
@@ -79,10 +76,44 @@ def reading(path: str | os.PathLike) -> Iterator[None]:
         raise InputError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}") from None
 
 
+def read_list(key: str, path: str | os.PathLike | None, what: str) -> list[str]:
+    """The lines of a text file that are not blank; none without a file.
+
+    Args:
+        key: the setting that names the file, for messages.
+        path: the file.
+        what: a line is.
+
+    Raises:
+        InputError: it cannot be read as text, or has no such line.
+    """
+    if path is None:
+        return []
+    try:
+        lines = Path(path).read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{key}={str(path)!r} cannot be read as text: {error}") from None
+    found = [line.strip() for line in lines if line.strip()]
+    if not found:
+        raise InputError(f"{key}={str(path)!r} holds no {what}; write one per line")
+    return found
+
+
 def write_json(path: str | os.PathLike, value: Any, **options: Any) -> None:
     """Writes `value` as JSON, whole or not at all. Raises InputError when it cannot be written."""
     with atomic_write(path) as file:
         json.dump(value, file, **options)
+
+
+def sha256_of(path: str | os.PathLike) -> str:
+    """Hash of a file. Two seconds per gigabyte or less. Raises InputError when it cannot be read."""
+    with reading(path), Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def record_path(predictions: Path) -> Path:
+    """The file beside predictions that says how they were made: `A.json` -> `A.meta.json`."""
+    return predictions.with_suffix(".meta.json")
 
 
 def read_json(path: str | os.PathLike) -> Any:

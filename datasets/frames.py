@@ -32,8 +32,6 @@ class FrameReader:
     def __init__(self, root: str | os.PathLike, nframe: int, trim: float = 1.0, image_size: int = 384):
         """
         Args:
-            root: folder that holds one directory per video.
-            nframe: frames to read of a video.
             trim: share of the video that is kept, around its middle; 0 < trim <= 1.
             image_size: side of the square, in pixels.
         """
@@ -51,7 +49,6 @@ class FrameReader:
         """Reads the frames to show of one video.
 
         Args:
-            directory: name of the video's folder under `root`.
             random: draws the frames, as in training; without it the middle ones of the spans.
 
         Returns:
@@ -72,7 +69,7 @@ class FrameReader:
         return frames
 
     def folder(self, directory: str) -> Path:
-        """Where the frames of a video are."""
+        """The folder of a video's frames."""
         return self.root / self._spelt.get(directory, directory)
 
     def names(self, directory: str) -> list[str]:
@@ -82,7 +79,7 @@ class FrameReader:
         return self._names[directory].split("\n")
 
     def missing(self, directories: Iterable[str]) -> list[str]:
-        """Those of `directories` that do not exist. One look at the root, whatever their number.
+        """Returns those of `directories` that do not exist. One look at the root, whatever their number.
 
         A name on disk may spell accents otherwise (NFD, NFC). Raises InputError if the root itself cannot be listed.
         """
@@ -143,7 +140,6 @@ def read_square(path: str | os.PathLike, size: int, out: np.ndarray | None = Non
 
     Args:
         path: png or jpg; any number of channels, 8 or 16 bits.
-        size: pixels.
         out: uint8 [3, size, size] to write into.
 
     Returns:

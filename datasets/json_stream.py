@@ -20,7 +20,6 @@ def iterate_json_object(
     Keys come in the order of the file, repeated ones included.
 
     Args:
-        path: the JSON file.
         on_progress: called with the number of bytes of every piece read.
 
     Raises:

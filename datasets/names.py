@@ -1,5 +1,6 @@
 """Names of files: the same in two spellings, the systems' own entries, and what may become one."""
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Collection, Iterable
@@ -22,7 +23,7 @@ _NO_FILE_NAME = re.compile(r"[/\\:\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def is_system_entry(name: str) -> bool:
-    """Whether systems put files or folders of that name there for themselves: `lost+found`, `@eaDir`, `.DS_Store`."""
+    """True for names of files and folders that systems make for themselves: `lost+found`, `@eaDir`, `.DS_Store`."""
     return _SYSTEM_ENTRY.fullmatch(name) is not None
 
 
@@ -41,7 +42,12 @@ def other_spellings(wanted: Iterable[str], present: Collection[str]) -> dict[str
 
 
 def video_id_problem(video_id: str) -> str | None:
-    """What is wrong unless the id is a plain file name, so that no path made of it leaves the data folder."""
+    """Says what is wrong with an id that is no plain file name, so that no path made of it leaves the data folder."""
     if video_id in ("", ".", "..") or _NO_FILE_NAME.search(video_id):
         return f"the video id {video_id!r} cannot be a file name (no '/', '\\', ':', control character nor '..')"
     return None
+
+
+def hashed_name(video_id: str) -> str:
+    """A file name for a video id of any length and characters."""
+    return hashlib.sha256(video_id.encode(errors="surrogateescape")).hexdigest()[:32]

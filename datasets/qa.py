@@ -32,6 +32,8 @@ class VideoSample:
         indices: places of the questions in their split.
         qids, questions, answers: Q texts each.
         labels: Q indices into the vocabulary, IGNORE_INDEX for an answer outside.
+        video_id: of the video.
+        other: another video, without questions, where one is wanted.
     """
 
     frames: np.ndarray
@@ -41,6 +43,8 @@ class VideoSample:
     questions: list[str]
     answers: list[str]
     labels: list[int]
+    video_id: str
+    other: "VideoSample | None" = None
 
 
 class QADataset(Dataset):
@@ -57,6 +61,7 @@ class QADataset(Dataset):
         vocabulary: Sequence[str],
         frame_directory: str = "{video_id}",
         seed: int | None = None,
+        others: Mapping[str, str] | None = None,
     ):
         """
         Args:
@@ -66,12 +71,14 @@ class QADataset(Dataset):
             vocabulary: the answers, in order of their index.
             frame_directory: the folder of a video's frames, with `{video_id}` to fill in.
             seed: draws frames and features at random, as in training; None takes the middle ones of the spans.
+            others: video -> another one that its samples bring along.
         """
         self.table = table
         self.frames = frames
         self.clips = clips
         self.frame_directory = frame_directory
         self.seed = seed
+        self.others = others or {}
         self._label = {answer: index for index, answer in enumerate(vocabulary)}
 
     def __len__(self) -> int:
@@ -136,6 +143,8 @@ class QADataset(Dataset):
             questions=[self.table.question(index) for index in indices],
             answers=answers,
             labels=[self._label.get(answer, IGNORE_INDEX) for answer in answers],
+            video_id=video_id,
+            other=self._read_video(self.others[video_id], ()) if draws and video_id in self.others else None,
         )
 
     def _directory(self, video_id: str) -> str:

@@ -100,8 +100,7 @@ def read_table(
     differ. It appears whole or not at all; where it cannot be written the table lives in memory.
 
     Args:
-        path: the annotation file.
-        reader: name of the data set, part of the copy's key.
+        reader: name of the dataset, part of the copy's key.
         rows: yields `(where, row)`; a row has qid, question, answer, video_id and whatever `extra_columns` names.
         extra_columns: name -> Arrow type of further columns; null where a row lacks it.
         is_flag: says of a name whether it is a further column of booleans; not every row, nor every file, has it.

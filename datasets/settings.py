@@ -9,7 +9,7 @@ A default is stated there alone: constructors that want it write ``nframe: int =
 import copy
 import dataclasses
 from enum import Enum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt
 
@@ -30,6 +30,20 @@ Whole = Annotated[int, Ge(0)]
 Amount = Annotated[float, Ge(0)]
 Positive = Annotated[float, Gt(0)]
 Tokens = Annotated[int, Ge(3)]  # [CLS], a word, [SEP]
+ProbeName = Literal[
+    "all",
+    "none",
+    "reverse_clips",
+    "shuffle_clips",
+    "freeze_clips",
+    "no_clips",
+    "reverse_frames",
+    "shuffle_frames",
+    "one_frame",
+    "no_frames",
+    "swap_video",
+    "question_only",
+]
 
 
 def setting(default: Any, meaning: str, tie: Tie = Tie.NONE) -> Any:

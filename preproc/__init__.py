@@ -1,1 +1,1 @@
-"""One script a step from raw videos and annotations to what training reads; each is a function, too."""
+"""One script per step from raw videos and annotations to what training reads; each is a function, too."""

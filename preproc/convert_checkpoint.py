@@ -81,7 +81,7 @@ def _independent(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def describe(file: CheckpointFile) -> str:
-    """What a file is, the sizes of its network, and a table: part, tensors, parameters, where they go."""
+    """Describes a file, the sizes of its network, and, in a table: part, tensors, parameters, where they go."""
     names = {name: published_name(name) for name in file.tensors}
     kind = kind_of(names.values())
     weights, unused = published_weights(file)

@@ -1,4 +1,4 @@
-r"""Videos to clip features: one HDF5 dataset a video, float [clips, width], by Video Swin.
+r"""Videos to clip features: one HDF5 dataset per video, float [clips, width], by Video Swin.
 
     python preproc/extract_features.py VIDEOS data/anetqa/anetqa.h5 --dataset anetqa \
         --checkpoint swin_base_patch244_window877_kinetics600_22k.pth
@@ -23,7 +23,8 @@ if not __package__:  # run as a file: our own `datasets` lies beside this folder
 import torch
 
 from datasets.errors import InputError, check_counts, run_cli
-from datasets.video.library import DATASETS, Problem, Video, find_ffmpeg, get_naming, list_videos, report_problems
+from datasets.video.ffmpeg import find_ffmpeg
+from datasets.video.library import DATASETS, Problem, Video, get_naming, list_videos, report_problems
 from datasets.video.windows import WindowSettings
 from datasets.writing.feature_store import FeatureStore
 from modules.checkpoints.video_swin import load_video_swin
@@ -35,7 +36,7 @@ from modules.models.video_swin import ARCHITECTURES, VideoSwin, get_sizes
 
 
 def default_shard() -> tuple[int, int]:
-    """This process and the number of processes, as torchrun or srun say; (0, 1) without them."""
+    """Rank of this process and the number of processes, as torchrun or srun say; (0, 1) without them."""
     for rank, count in (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS")):
         if rank in os.environ and count in os.environ:
             return int(os.environ[rank]), int(os.environ[count])
@@ -166,7 +167,7 @@ def make_extractor(options: argparse.Namespace) -> FeatureExtractor:
         print(f"random weights (seed {options.random_start}): features for a toy, not for real use")
     device = options.device or default_device()
     switch_devices(options.precision)
-    print(f"Video Swin {options.arch}, {model.sizes.width} numbers a clip, on {device}")
+    print(f"Video Swin {options.arch}, {model.sizes.width} numbers per clip, on {device}")
     extractor = FeatureExtractor(model, device, options.precision, options.compile)
     if options.precision == TF32 and extractor.device.type == "cpu":
         raise InputError("--precision tf32 needs a GPU; write --precision 32")

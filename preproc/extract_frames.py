@@ -22,22 +22,12 @@ from tqdm import tqdm
 
 from datasets.errors import InputError, check_counts, explained, run_cli
 from datasets.files import FRAME_COUNTS, FRAME_SETTINGS, write_json
-from datasets.names import is_system_entry, other_spellings
+from datasets.names import hashed_name, is_system_entry, other_spellings
 from datasets.video.ffmpeg import VideoError, find_ffmpeg
 from datasets.video.frames import DAMAGE, FrameSettings, count_frames, extract_video
-from datasets.video.library import (
-    DATASETS,
-    Naming,
-    Problem,
-    Video,
-    get_naming,
-    hashed_name,
-    hold_to_settings,
-    list_videos,
-    read_settings,
-    report_problems,
-)
+from datasets.video.library import DATASETS, Naming, Problem, Video, get_naming, list_videos, report_problems
 from datasets.writing.locks import sole_writer
+from datasets.writing.settings_note import hold_to_settings, read_settings
 
 LOCK = ".extract_frames.lock"
 
@@ -93,7 +83,6 @@ def extract_frames(
 
     Args:
         dataset: decides on the directories' names, see `datasets.video.library.Naming`.
-        jobs: videos at a time; as many as there are processors by default.
 
     Returns:
         the videos that were skipped or are damaged, those of earlier runs included.
@@ -180,7 +169,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("videos", type=Path, help="folder of video files; subfolders are searched, too")
     parser.add_argument("out", type=Path, help="folder for the frames, e.g. data/anetqa/frames")
     parser.add_argument("--dataset", required=True, help=f"decides on the names: {', '.join(DATASETS)}")
-    parser.add_argument("--fps", type=float, default=defaults.fps, help="frames a second (default: %(default)g)")
+    parser.add_argument("--fps", type=float, default=defaults.fps, help="frames per second (default: %(default)g)")
     parser.add_argument("--format", default=defaults.format, help="png or jpg (default: %(default)s)")
     parser.add_argument("--quality", type=int, default=defaults.quality, help="of jpg, 1..100 (default: %(default)s)")
     parser.add_argument("--short-side", type=int, help="shrink to this many pixels; training needs 384")

@@ -1,8 +1,8 @@
-"""A small world to try everything on: videos of shapes that act in a row, annotated like the four real data sets.
+"""A small world to try everything on: videos of shapes that act in a row, annotated like the four real datasets.
 
     python preproc/make_toy.py -o toy/raw
 
-Writes real .mp4 files, and annotations in the formats in which the data sets are published, so that all that follows
+Writes real .mp4 files, and annotations in the formats in which the datasets are published, so that all that follows
 is the same as for them. The same seed and scale give the same files.
 
     OUT/anetqa/  videos/v_<id>.mp4  {train,val,test}_{q,a}.json          questions about events in a row
@@ -23,6 +23,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from tqdm import tqdm
 
 from datasets.errors import InputError, explained, run_cli
 from datasets.files import atomic_write, write_json
-from datasets.video.library import find_ffmpeg
+from datasets.video.ffmpeg import find_ffmpeg
 from preproc.toy import composed, questions
 from preproc.toy.drawing import render
 from preproc.toy.world import EVENT_FRAMES, EVENTS_IN_A_ROW, FPS, ToyVideo, captions, draw_video
@@ -59,13 +60,10 @@ def make_toy(
 
     Args:
         out: a folder; what an earlier call left in it is replaced.
-        seed: of all that is drawn.
         scale: multiplies the numbers of videos in COUNTS; at least four of each.
-        size: pixels of a side, even.
-        jobs: processes; as many as there are processors by default.
 
     Returns:
-        data set -> number of videos.
+        dataset -> number of videos.
 
     Raises:
         InputError: a value that cannot be used, or a folder that cannot be written.
@@ -95,7 +93,7 @@ def make_toy(
 
 
 def draw_worlds(seed: int = 0, scale: float = 1.0) -> dict[str, Videos]:
-    """data set -> its videos, as COUNTS has them."""
+    """dataset -> its videos, as COUNTS has them."""
     return {name: draw_videos(name, splits, scale, seed) for name, splits in COUNTS.items()}
 
 
@@ -116,7 +114,7 @@ def _fresh_folder(folder: Path) -> Path:
 
 
 def draw_videos(name: str, splits: dict[str, int], scale: float, seed: int) -> Videos:
-    """The videos of a data set; each depends on the seed, the data set, the split and its own number alone."""
+    """The videos of a dataset; each depends on the seed, the dataset, the split and its own number alone."""
     events, num_frames = {
         "stills": (2, FPS),
         "anetqa": (EVENTS_IN_A_ROW, EVENTS_IN_A_ROW * EVENT_FRAMES),
@@ -175,22 +173,12 @@ def encode_videos(videos: Sequence[ToyVideo], folder: Path, prefix: str, size: i
 # --- annotations; each function returns all texts it has written -----------------------------------------------------
 
 
-def write_anetqa(folder: Path, videos: Videos, random: np.random.Generator) -> set[str]:
-    return _write_question_lists(folder, videos, lambda video: questions.ask(video, random))
-
-
-def write_stills(folder: Path, videos: Videos, random: np.random.Generator) -> set[str]:
-    return _write_question_lists(folder, videos, lambda video: questions.ask_about_scene(video.scene, random))
-
-
-def _write_question_lists(
-    folder: Path, videos: Videos, ask: Callable[[ToyVideo], list[questions.Question]]
-) -> set[str]:
+def write_anetqa(folder: Path, videos: Videos, random: np.random.Generator, ask: Callable = questions.ask) -> set[str]:
     texts = set()
     for split, own in videos.items():
         asked, answered = [], []
         for video in own:
-            for number, question in enumerate(ask(video)):
+            for number, question in enumerate(ask(video, random)):
                 qid = f"v_{video.video_id}_{number}"
                 asked.append({"video_name": video.video_id, "question": question.text, "question_id": qid})
                 answered.append({"answer": question.answer, "type": question.type, "question_id": qid})
@@ -240,7 +228,7 @@ def write_tgif(folder: Path, videos: Videos, random: np.random.Generator) -> set
 
 
 WRITERS = {
-    "stills": write_stills,
+    "stills": partial(write_anetqa, ask=lambda video, random: questions.ask_about_scene(video.scene, random)),
     "anetqa": write_anetqa,
     "agqa": write_agqa,
     "vatex": write_vatex,

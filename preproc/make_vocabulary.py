@@ -1,4 +1,4 @@
-"""The answers of a training split to vocab.json, for a data set that comes without a vocabulary.
+"""The answers of a training split to vocab.json, for a dataset that comes without a vocabulary.
 
 python preproc/make_vocabulary.py msrvttqa data/msrvttqa --max-size 1500
 """
@@ -31,7 +31,7 @@ def make_vocabulary(answers: Iterable[str], min_count: int = 1, max_size: int | 
 
 
 def write_vocabulary(name: str, data_root: str | Path, min_count: int = 1, max_size: int | None = None) -> int:
-    """Writes vocab.json of the data set `name` to `data_root` and returns the number of answers in it.
+    """Writes vocab.json of the dataset `name` to `data_root` and returns the number of answers in it.
 
     Raises:
         InputError: the training split cannot be read, or has no answer that is frequent enough.
@@ -48,7 +48,7 @@ def write_vocabulary(name: str, data_root: str | Path, min_count: int = 1, max_s
 @run_cli
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("dataset", help="name of the data set, as in datasets/")
+    parser.add_argument("dataset", help="name of the dataset, as in datasets/")
     parser.add_argument("data_root", type=Path, help="its folder, e.g. data/msrvttqa")
     parser.add_argument("--min-count", type=int, default=1, help="leave out rarer answers (default: %(default)s)")
     parser.add_argument("--max-size", type=int, help="keep this many of the most frequent (default: all)")

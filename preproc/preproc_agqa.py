@@ -37,16 +37,13 @@ VAL_FRACTION = 0.1
 def preprocess(
     input_dir: str | Path, output_dir: str | Path, seed: int = 0, val_fraction: float = VAL_FRACTION, full: bool = False
 ) -> dict[str, int]:
-    """Writes a JSON file a split and vocab.json, reading the annotations piece by piece.
+    """Writes a JSON file per split and vocab.json, reading the annotations piece by piece.
 
     The splits are also left in the form that training opens (see `datasets.question_table.read_table`).
 
     Args:
-        input_dir: has train_balanced.txt and test_balanced.txt.
-        output_dir: folder to write to.
         seed: decides which training videos become val.json.
         val_fraction: share of those videos, above 0 and below 1.
-        full: keep all fields of a record.
 
     Returns:
         split -> number of questions written, and "vocabulary" -> number of answers.

@@ -30,7 +30,7 @@ MIN_ANSWER_COUNT = 2
 
 
 def preprocess(input_dir: str | Path, output_dir: str | Path) -> dict[str, int]:
-    """Writes a CSV a split, and vocab.json (answer -> index, the most frequent first; ties in alphabetical order).
+    """Writes a CSV per split, and vocab.json (answer -> index, the most frequent first; ties in alphabetical order).
 
     Returns:
         split -> number of questions written, and "vocabulary" -> number of answers.

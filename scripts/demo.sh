@@ -15,7 +15,7 @@ agqa) truth=test.json evaluation=agqa ;;
     exit 2
     ;;
 esac
-source scripts/environment.sh requirements.txt
+source scripts/environment.sh run
 
 seed="${SEED:-0}"
 toy="${TOY:-toy}"

@@ -1,11 +1,12 @@
-# Sourced by demo.sh, test.sh and web_demo.sh, from the repository's root: sets PYTHON.
-#   source scripts/environment.sh REQUIREMENTS
-# A PYTHON that is set is taken as it is; otherwise .venv is made, once for each state of the requirements.
+# Sourced by demo.sh, test.sh and others, from the repository's root: sets PYTHON.
+#   source scripts/environment.sh run [demo] [wandb] [dev]
+# A PYTHON that is set is taken as it is; otherwise .venv is made of these locks/*.lock, once for each state of them.
+# Each file that pip installs must have a hash that is locked. PyTorch: the build that pip takes by its configuration.
 
 if [[ -z "${PYTHON:-}" ]]; then
     PYTHON="$PWD/.venv/bin/python"
-    stamp=".venv/$1.installed"
-    wanted="$(cat requirements*.txt | cksum)"
+    stamp=".venv/$*.installed"
+    wanted="$(cat locks/*.lock | cksum)"
     if [[ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]]; then
         if [[ ! -x "$PYTHON" ]]; then
             for base in python3 python3.11 python3.12 python3.13 ""; do
@@ -21,10 +22,14 @@ if [[ -z "${PYTHON:-}" ]]; then
                 exit 1
             }
         fi
-        echo "environment: installing $1; log: .venv/install.log"
-        "$PYTHON" -m pip install --disable-pip-version-check -r "$1" >.venv/install.log 2>&1 || {
+        pip=("$PYTHON" -m pip --disable-pip-version-check install)
+        wheel="$("${pip[@]}" --quiet --dry-run --no-deps --ignore-installed --report - \
+            "$(grep '^torch==' requirements.txt)" 2>.venv/install.log | grep -oE '[0-9a-f]{64}' | head -n 1 || true)"
+        torch="$(grep -q "sha256:${wheel:-none}" locks/cpu.lock && echo cpu || echo cuda)"
+        echo "environment: installing what is locked for $* $torch; log: .venv/install.log"
+        "${pip[@]}" --require-hashes $(printf -- '-r locks/%s.lock ' "$@" "$torch") >>.venv/install.log 2>&1 || {
             tail -n 5 .venv/install.log >&2
-            echo "FAILED: pip install -r $1 (log: $PWD/.venv/install.log)" >&2
+            echo "FAILED: pip install of what is locked in locks/ for $* $torch (log: $PWD/.venv/install.log)" >&2
             exit 1
         }
         echo "$wanted" >"$stamp"

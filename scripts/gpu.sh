@@ -3,7 +3,7 @@
 #   [PYTHON=python of an environment that exists] [OUT=result/gpu.txt] bash scripts/gpu.sh [arguments of pytest …]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-source scripts/environment.sh requirements-dev.txt
+source scripts/environment.sh run demo wandb dev
 out="${OUT:-result/gpu.txt}"
 
 "$PYTHON" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' || {

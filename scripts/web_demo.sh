@@ -43,6 +43,6 @@ else
     questions="['what acted at the beginning','what acted at the end','what is below the sign','where does it happen']"
     settings=(load_path="$checkpoint" examples="$toy/raw/anetqa/videos" question="$questions" "${settings[@]}")
 fi
-source scripts/environment.sh requirements-demo.txt
+source scripts/environment.sh run demo
 
 exec "$PYTHON" run.py web with "${settings[@]}"

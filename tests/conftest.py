@@ -38,7 +38,7 @@ def made_once(tmp_path_factory, name: str, make: Callable[[Path], None]) -> Path
 def toy_world(tmp_path_factory) -> Path:
     """A tiny toy world, as scripts/demo.sh makes it: ``raw/``, and ``data/`` with frames and clip features.
 
-    ``data/anetqa`` is whole; of ``data/vatex`` and ``data/tgif`` there are captions and features. Four videos a split.
+    ``data/anetqa`` is whole; of ``data/vatex`` and ``data/tgif`` there are captions and features. 4 videos per split.
     """
     return made_once(tmp_path_factory, "toy_world", make_toy_world)
 

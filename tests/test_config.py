@@ -12,6 +12,7 @@ import torch
 
 import run
 from config import GROUPS, Config, ex, markdown_table
+from datasets.annotations import read_answers
 from datasets.settings import Tie, tied
 from modules.checkpoints.metadata import make_metadata
 from modules.checkpoints.network import build_network
@@ -35,6 +36,7 @@ DEFAULTS = asdict(Config())
 RECIPES = [name for name in ex.named_configs if name.startswith("task_")]
 CONSTRUCTED = [
     *(locate(path) for pair in run.OBJECTIVES.values() for path in pair),
+    read_answers,
     DeST,
     ModelSizes,
     OptimizerSettings,

@@ -109,7 +109,7 @@ def test_other_errors(anet, tmp_path, capsys):
     truth, predictions = anet
     path = write(tmp_path / "p.json", predictions)
     for arguments, message in (
-        (("anot", path, truth), "no question-answering data set named 'anot' (did you mean"),
+        (("anot", path, truth), "no question-answering dataset named 'anot' (did you mean"),
         (("anet", tmp_path / "none.json", truth), "none.json does not exist"),
         (("anet", path, tmp_path / "none.csv"), "none.csv does not exist"),
         (("agqa", path, truth), "test.csv is not a JSON object of records"),

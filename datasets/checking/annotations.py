@@ -14,7 +14,7 @@ from .report import Check
 
 
 def read_splits(source: QASource, root: Path, splits: Iterable[str]) -> tuple[dict[str, QuestionTable], Check]:
-    """Those of `splits` that can be read."""
+    """Reads those of `splits` that can be read."""
     check = Check("annotations")
     tables = {}
     for split in splits:

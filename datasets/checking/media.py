@@ -103,7 +103,7 @@ def check_features(path: Path, key: str, video_ids: Sequence[str], width: int, m
     clips.close()
     check.looked_at = len(video_ids)
     longer = sum(length > max_len for length in lengths)
-    check.summary = _lengths(lengths, "clips a video")
+    check.summary = _lengths(lengths, "clips per video")
     if longer:
         check.summary += f"; {longer / len(lengths):.1%} have more than {max_len}, which are sampled down"
     with h5py.File(path, "r", locking=False) as file:

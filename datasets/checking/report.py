@@ -1,4 +1,4 @@
-"""What a check of the data found: its table, and the list of all problems."""
+"""Report of a check of the data: its table, and the list of all problems."""
 
 import csv
 from collections.abc import Callable, Sequence
@@ -17,28 +17,20 @@ TABLE_WIDTH = 120  # characters, in a pipe or a file
 
 @dataclass
 class Check:
-    """One row of the table: what was looked at, and what was found.
-
-    Attributes:
-        name: of the check.
-        looked_at: how many things were.
-        problems: (the thing, what is wrong with it).
-        summary: what else is worth knowing.
-        fatal: whether a problem would stop a run, or make it wrong.
-    """
+    """One row of the table: what was looked at, and what was found."""
 
     name: str
-    looked_at: int = 0
-    problems: list[tuple[str, str]] = field(default_factory=list)
-    summary: str = ""
-    fatal: bool = True
+    looked_at: int = 0  # how many things were
+    problems: list[tuple[str, str]] = field(default_factory=list)  # (the thing, what is wrong with it)
+    summary: str = ""  # what else is worth knowing
+    fatal: bool = True  # whether a problem would stop a run, or make it wrong
 
     @property
     def failed(self) -> bool:
         return self.fatal and bool(self.problems)
 
     def attempt(self, thing: str, action: Callable[[], Any]) -> Any:
-        """What `action` returns; None, and a problem, if it raises InputError."""
+        """Returns the result of `action`; None, and a problem noted, if it raises InputError."""
         self.looked_at += 1
         try:
             return action()
@@ -48,7 +40,7 @@ class Check:
 
 
 def print_table(checks: Sequence[Check]) -> None:
-    """What was found, a row a check, with the first problem of each."""
+    """Prints one row per check, with the first problem of each."""
     console = Console()
     if not console.is_terminal:  # a pipe or a file has no width of its own
         console = Console(width=TABLE_WIDTH)

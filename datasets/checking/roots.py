@@ -1,4 +1,4 @@
-"""All checks of a data set's folder."""
+"""All checks of a dataset's folder."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -24,10 +24,9 @@ def check_qa(
     splits: Sequence[str] | None = None,
     features: bool = True,
 ) -> list[Check]:
-    """The checks of a question-answering data set's folder.
+    """The checks of a question-answering dataset's folder.
 
     Args:
-        splits: those to look at; all if not given.
         features: whether clip features are needed; frames alone are what the `*_mean` baselines read.
     """
     source = get_qa_source(name)

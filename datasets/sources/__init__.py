@@ -1,6 +1,6 @@
-"""One short file per data set: where its files are, how they are read, how its videos are named.
+"""One short file per dataset: where its files are, how they are read, how its videos are named.
 
-A new data set is a file with a SOURCE, and an entry in one of the two tables below.
+A new dataset is a file with a SOURCE, and an entry in one of the two tables below.
 """
 
 from collections.abc import Mapping
@@ -18,8 +18,8 @@ _Source = TypeVar("_Source", QASource, CaptionSource)
 
 
 def get_qa_source(name: str) -> QASource:
-    """Returns the question-answering data set of that name. Raises InputError for an unknown one."""
-    return _find(name, QA_SOURCES, "question-answering data set")
+    """Returns the question-answering dataset of that name. Raises InputError for an unknown one."""
+    return _find(name, QA_SOURCES, "question-answering dataset")
 
 
 def get_caption_source(name: str) -> CaptionSource:

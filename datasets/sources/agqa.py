@@ -15,16 +15,8 @@ from ..breakdowns import AnyOf, Breakdown, Flags, IfRight, Numbers, OneOf
 from ..errors import InputError
 from ..question_table import Row, text_problem
 
-GLOBAL = (
-    "obj-rel",
-    "rel-act",
-    "obj-act",
-    "superlative",
-    "sequencing",
-    "exists",
-    "duration-comparison",
-    "action-recognition",
-)
+_GLOBAL = "obj-rel rel-act obj-act superlative sequencing exists duration-comparison action-recognition"
+GLOBAL = tuple(_GLOBAL.split())
 SEMANTIC = ("object", "relation", "action")
 STRUCTURAL = ("query", "compare", "choose", "logic", "verify")
 ANSWER_TYPES = ("binary", "open")

@@ -13,17 +13,8 @@ from ..errors import InputError
 
 COLUMNS = ("qid", "question", "answer", "video_id", "type")
 
-QUESTION_TYPES = {
-    "0": "Motion",
-    "1": "Spatial Relation",
-    "2": "Temporal Relation",
-    "3": "Yes/No",
-    "4": "Color",
-    "5": "Object",
-    "6": "Location",
-    "7": "Number",
-    "8": "Other",
-}
+_TYPES = "Motion", "Spatial Relation", "Temporal Relation", "Yes/No", "Color", "Object", "Location", "Number", "Other"
+QUESTION_TYPES = {str(number): name for number, name in enumerate(_TYPES)}
 
 
 def read_questions(path: str | Path) -> QuestionTable:

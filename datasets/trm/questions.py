@@ -32,23 +32,15 @@ _RESTARTS = 100
 
 @dataclass(frozen=True)
 class ReferringQuestion:
-    """One question, in words.
+    """One question, in words."""
 
-    Attributes:
-        type: index into QUESTION_TYPES.
-        text: the question.
-        choices: `num_clips` captions, no two of which read the same.
-        label: index of the right one.
-        videos: the clips that are shown, in order, by their place in the caption table: `num_clips`, or one for type 0.
-        captions: what happens in each of them.
-    """
-
-    type: int
+    type: int  # index into QUESTION_TYPES
     text: str
-    choices: tuple[str, ...]
-    label: int
+    choices: tuple[str, ...]  # `num_clips` captions, no two of which read the same
+    label: int  # index of the right one
+    # the clips that are shown, in order, by their place in the caption table: `num_clips`, or one for type 0
     videos: tuple[int, ...]
-    captions: tuple[str, ...]
+    captions: tuple[str, ...]  # what happens in each of them
 
 
 def draw_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
@@ -60,7 +52,6 @@ class QuestionMaker:
     """Makes questions from a captioned collection.
 
     Args:
-        captions: the collection.
         num_clips: clips joined, and choices offered.
         name: of the collection, for messages.
 

@@ -16,34 +16,21 @@ KEPT_VIDEOS = 1024
 
 @dataclass(frozen=True)
 class Collection:
-    """A captioned collection, and how much of a dataset it makes up.
+    """A captioned collection, and how much of a dataset it makes up."""
 
-    Attributes:
-        maker: makes its questions.
-        clips: reads its features, all of a video.
-        num_questions: how many questions an epoch has about it.
-    """
-
-    maker: QuestionMaker
-    clips: ClipFeatures
-    num_questions: int
+    maker: QuestionMaker  # makes its questions
+    clips: ClipFeatures  # reads its features, all of a video
+    num_questions: int  # how many questions per epoch are about it
 
 
 @dataclass(frozen=True)
 class ReferringSample:
-    """A question and the clips it is about, joined.
+    """A question and the clips it is about, joined."""
 
-    Attributes:
-        qid: tells the question from all others of the run, for messages and predictions.
-        question: the question, its choices, and the captions of the clips.
-        clips: float32 [S, features].
-        clip_lengths: int64 [N], how many of these each of the N clips has; at least 1, and S in all.
-    """
-
-    qid: str
-    question: ReferringQuestion
-    clips: np.ndarray
-    clip_lengths: np.ndarray
+    qid: str  # tells the question from all others of the run, for messages and predictions
+    question: ReferringQuestion  # the question, its choices, and the captions of the clips
+    clips: np.ndarray  # float32 [S, features]
+    clip_lengths: np.ndarray  # int64 [N], how many of these each of the N clips has; at least 1, and S in all
 
 
 class ReferringDataset:
@@ -58,9 +45,7 @@ class ReferringDataset:
     def __init__(self, collections: Sequence[Collection], max_video_len: int, seed: int, training: bool):
         """
         Args:
-            collections: one or several.
             max_video_len: clip features of a joined video at most.
-            seed: of all draws.
             training: draw features at random where there are too many; otherwise take the middle ones of the spans.
 
         Raises:

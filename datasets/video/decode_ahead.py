@@ -6,7 +6,9 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .library import Video, VideoError, VideoFrames
+from .decoding import VideoFrames
+from .ffmpeg import VideoError
+from .library import Video
 from .windows import WindowBatch, WindowSettings, window_batches
 
 
@@ -30,49 +32,54 @@ def decode_ahead(
         decoders: videos at a time, one thread and one ffmpeg process each.
         waiting: batches that are held ready at most.
     """
-    todo: queue.SimpleQueue[Video] = queue.SimpleQueue()
-    for video in videos:
+    todo: queue.SimpleQueue[Video | None] = queue.SimpleQueue()
+    for video in [*videos, *[None] * decoders]:
         todo.put(video)
     ready: queue.Queue[Decoded | BaseException] = queue.Queue(waiting)
     stop = threading.Event()
 
-    def put(message) -> None:
+    def put(message: Decoded | BaseException) -> None:
         while not stop.is_set():
             with contextlib.suppress(queue.Full):
                 ready.put(message, timeout=0.2)
                 return
 
-    def decode() -> None:
-        while not stop.is_set():
-            try:
-                video = todo.get_nowait()
-            except queue.Empty:
-                return
-            frames = VideoFrames(video.path, threads=1)
-            try:
-                for batch in window_batches(frames, settings, batch_size):
-                    put(Decoded(video, batch))
+    def work() -> None:
+        try:
+            for video in iter(todo.get, None):
+                for message in _decode(video, settings, batch_size):
+                    put(message)
                     if stop.is_set():
                         return
-                put(Decoded(video, damage=frames.damage, num_frames=frames.count))
-            except VideoError as error:
-                put(Decoded(video, failure=str(error)))
-            except BaseException as error:  # not the video's fault: the one who takes the batches raises it
-                put(error)
-                return
+        except BaseException as error:  # not the video's fault: the one who takes the batches raises it
+            put(error)
 
-    threads = [threading.Thread(target=decode, daemon=True) for _ in range(decoders)]
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(decoders)]
     for thread in threads:
         thread.start()
     try:
-        ends = 0
-        while ends < len(videos):
-            message = ready.get()
-            if isinstance(message, BaseException):
-                raise message
-            ends += message.batch is None
-            yield message
+        yield from _take(ready, len(videos))
     finally:
         stop.set()
         for thread in threads:
             thread.join()
+
+
+def _decode(video: Video, settings: WindowSettings, batch_size: int) -> Iterator[Decoded]:
+    frames = VideoFrames(video.path, threads=1)
+    try:
+        for batch in window_batches(frames, settings, batch_size):
+            yield Decoded(video, batch)
+        yield Decoded(video, damage=frames.damage, num_frames=frames.count)
+    except VideoError as error:
+        yield Decoded(video, failure=str(error))
+
+
+def _take(ready: queue.Queue[Decoded | BaseException], num_videos: int) -> Iterator[Decoded]:
+    """Yields messages until all videos have ended."""
+    while num_videos:
+        message = ready.get()
+        if isinstance(message, BaseException):
+            raise message
+        num_videos -= message.batch is None
+        yield message

@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from datasets.errors import InputError
@@ -46,7 +47,7 @@ def find_ffmpeg() -> str:
 
 
 def _ffmpeg_problem(path: str) -> str:
-    """Why a program cannot be the ffmpeg that reads videos; "" if it can."""
+    """Says why a program cannot be the ffmpeg that reads videos; "" if it can."""
     try:
         run = subprocess.run([path, "-version"], capture_output=True, timeout=10, check=False)
     except OSError as error:
@@ -103,7 +104,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 class ImpatientReader(io.RawIOBase):
-    """What a decoder writes to a pipe; reading it raises VideoError when nothing comes for STALL_SECONDS."""
+    """Reader of the pipe that a decoder writes to; raises VideoError when nothing comes for STALL_SECONDS."""
 
     def __init__(self, pipe: Any):
         self._pipe = pipe
@@ -139,3 +140,30 @@ _OF_THE_OUTPUT = re.compile(rb"\[(image2|image2pipe|null|out#[^]]*) @ |    Last 
 def find_damage(stderr: bytes) -> str:
     """The first error that ffmpeg met in a video and went on after, not in what it writes; "" for none."""
     return first_error(b"\n".join(line for line in stderr.splitlines() if not _OF_THE_OUTPUT.match(line)))
+
+
+def ffmpeg_input(path: Path, threads: int = 0) -> list[str]:
+    """The start of an ffmpeg command that reads one local file; its end names one output, of one video stream.
+
+    Of several streams ffmpeg's own choice is taken, by the default flag, then the number of pixels. A file in which
+    there is none but a cover picture, which ffmpeg would take, too, is refused by another output, of one packet.
+    The file's content cannot make ffmpeg open a network address, and its name is never taken for an option.
+    """
+    return [
+        *(find_ffmpeg(), "-nostdin", "-hide_banner", "-v", "error", "-threads", str(threads)),
+        *("-protocol_whitelist", "file", "-i", f"file:{path.absolute()}"),
+        *("-map", "0:V:0", "-c", "copy", "-copyinkf", "-frames:v", "1", "-f", "null", "-"),
+    ]
+
+
+def explain(path: Path, code: int, stderr: bytes) -> str:
+    """Says why ffmpeg, which ended with this exit code, made nothing of a file, or stopped early."""
+    try:
+        size = path.stat().st_size
+    except OSError as error:  # gone since the folder was listed
+        return f"cannot be read: {error.strerror}"
+    if size == 0:
+        return "the file is empty"
+    if b"matches no streams" in stderr:
+        return "it has no video stream"
+    return first_error(stderr) or (f"ffmpeg stopped with exit code {code}" if code else "it has no frame")

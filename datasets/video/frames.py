@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from datasets.errors import check_counts, explained, refusing
+from datasets.names import hashed_name
 
 from . import ffmpeg
-from .ffmpeg import VideoError, find_damage, run_ffmpeg
-from .library import Video, explain, ffmpeg_input, hashed_name
+from .ffmpeg import VideoError, explain, ffmpeg_input, find_damage, run_ffmpeg
+from .library import Video
 
 DAMAGE = ".damage"  # a file among a video's frames: the first error that ffmpeg met and went on after
 # 8 bits a sample, whatever a video has; ffmpeg takes what fits best. Left to itself it dithers deep grey.
@@ -22,7 +23,7 @@ PNG_FORMATS = "rgb24|rgba"
 
 @dataclass(frozen=True)
 class FrameSettings:
-    """What the pixels and the number of the frames depend on."""
+    """Settings on which the pixels and the number of the frames depend."""
 
     fps: float | None = 3.0  # None: every frame
     format: str = "png"
@@ -36,7 +37,7 @@ class FrameSettings:
     @refusing
     def _check(self) -> Iterator[str]:
         if self.fps is not None and not self.fps > 0:
-            yield f"--fps {self.fps} must be above 0; frames a second, 3 by default"
+            yield f"--fps {self.fps} must be above 0; frames per second, 3 by default"
         if self.format not in {"png", "jpg"}:
             yield f"--format {self.format!r} must be png or jpg"
         if not 1 <= self.quality <= 100:
@@ -44,7 +45,7 @@ class FrameSettings:
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> "FrameSettings":
-        """From the note in a folder of frames. Raises InputError when it is another version's."""
+        """Reads the note in a folder of frames. Raises InputError when it is another version's."""
         with explained("the checkpoint's record of its frames is another version's", KeyError, TypeError):
             return cls(**{name: record[name] for name in cls.__dataclass_fields__})
 

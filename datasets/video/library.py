@@ -1,38 +1,30 @@
-"""A folder of videos: what is in it, what each video is called in a data set, and how ffmpeg reads it."""
+"""A folder of videos: what is in it, what each video is called in a dataset, and what cannot be used."""
 
 import contextlib
 import csv
-import hashlib
-import io
 import os
-import subprocess
-import tempfile
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
-
-import numpy as np
 
 from datasets.errors import InputError, did_you_mean
-from datasets.files import atomic_write, read_json, write_json
+from datasets.files import atomic_write
 from datasets.names import is_system_entry, spelt_alike, video_id_problem
 from datasets.sources import CAPTION_SOURCES, QA_SOURCES
-from datasets.video import ffmpeg
 
-from .ffmpeg import ImpatientReader, VideoError, end, find_damage, find_ffmpeg, first_error, stalled
+from .decoding import VideoFrames
+from .ffmpeg import VideoError
 
 SUFFIXES = {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts"}
 SUFFIXES |= {".webm", ".wmv", ".gif"}  # TGIF's videos are GIFs
-
 
 DATASETS = (*QA_SOURCES, *CAPTION_SOURCES)
 
 
 @dataclass(frozen=True)
 class Naming:
-    """Names that a data set has for the video of the file ``<file_prefix><video id>.<suffix>``."""
+    """Names that a dataset has for the video of the file ``<file_prefix><video id>.<suffix>``."""
 
     frame_directory: str  # with {video_id} to fill in
     feature_key: str
@@ -47,15 +39,13 @@ class Naming:
 
 
 def get_naming(dataset: str) -> Naming:
-    """The naming of one data set. Raises InputError, with the closest name, for one that is not known."""
+    """The naming of one dataset. Raises InputError, with the closest name, for one that is not known."""
     if dataset in QA_SOURCES:
         source = QA_SOURCES[dataset]
         return Naming(source.frame_directory, source.feature_key)
     if dataset in CAPTION_SOURCES:
         return Naming("{video_id}", CAPTION_SOURCES[dataset].feature_key)
-    raise InputError(
-        f"no data set is called {dataset!r}{did_you_mean(dataset, DATASETS)}; known: {', '.join(DATASETS)}"
-    )
+    raise InputError(f"no dataset is called {dataset!r}{did_you_mean(dataset, DATASETS)}; known: {', '.join(DATASETS)}")
 
 
 @dataclass(frozen=True)
@@ -146,122 +136,6 @@ def _choose(paths: list[Path]) -> tuple[Path, list[Problem]]:
             same = f"has the same video id as {shown(path)}, which is used"
             return path, [Problem(other, failures.get(other, same)) for other in paths if other != path]
     return paths[0], [Problem(path, failures[path]) for path in paths[1:]]
-
-
-def ffmpeg_input(path: Path, threads: int = 0) -> list[str]:
-    """The start of an ffmpeg command that reads one local file; its end names one output, of one video stream.
-
-    Of several streams ffmpeg's own choice is taken, by the default flag, then the number of pixels. A file in which
-    there is none but a cover picture, which ffmpeg would take, too, is refused by another output, of one packet.
-    The file's content cannot make ffmpeg open a network address, and its name is never taken for an option.
-    """
-    return [
-        *(find_ffmpeg(), "-nostdin", "-hide_banner", "-v", "error", "-threads", str(threads)),
-        *("-protocol_whitelist", "file", "-i", f"file:{path.absolute()}"),
-        *("-map", "0:V:0", "-c", "copy", "-copyinkf", "-frames:v", "1", "-f", "null", "-"),
-    ]
-
-
-def explain(path: Path, code: int, stderr: bytes) -> str:
-    """Why ffmpeg, which ended with this exit code, made nothing of a file, or stopped early."""
-    try:
-        size = path.stat().st_size
-    except OSError as error:  # gone since the folder was listed
-        return f"cannot be read: {error.strerror}"
-    if size == 0:
-        return "the file is empty"
-    if b"matches no streams" in stderr:
-        return "it has no video stream"
-    return first_error(stderr) or (f"ffmpeg stopped with exit code {code}" if code else "it has no frame")
-
-
-class VideoFrames:
-    """The frames of a video, decoded while they are iterated over (once).
-
-    Each is uint8 RGB [height, width, 3], turned as the video's metadata says; all frames come, whatever their times.
-    The iteration raises VideoError when nothing could be decoded, or the decoder gave up before the end.
-
-    Attributes:
-        count: the frames so far.
-        damage: after the iteration, the first error that the decoder met and went on after; "" for none.
-    """
-
-    def __init__(self, path: Path, threads: int = 0):
-        self.path = path
-        self.threads = threads
-        self.count = 0
-        self.damage = ""
-
-    def __iter__(self) -> Generator[np.ndarray, None, None]:
-        # PPM pictures say their size themselves, which saves asking for it first (not every machine has ffprobe).
-        # Without the pixel format, those of a video with more than 8 bits a sample would have 16.
-        output = ["-fps_mode", "passthrough", "-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24", "-"]
-        command = [*ffmpeg_input(self.path, self.threads), *output]
-        with tempfile.TemporaryFile() as errors:
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, bufsize=0)
-            try:
-                self.count = 0
-                with ImpatientReader(process.stdout) as raw:
-                    pictures = io.BufferedReader(raw, 1 << 20)
-                    while (frame := _read_ppm(pictures)) is not None:
-                        yield frame
-                        self.count += 1
-                code = process.wait(ffmpeg.STALL_SECONDS)
-            except subprocess.TimeoutExpired as waiting:
-                raise VideoError(stalled(waiting.timeout)) from None
-            finally:
-                end(process)
-            errors.seek(0)
-            stderr = errors.read()
-        if self.count == 0 or code != 0:
-            raise VideoError(explain(self.path, code, stderr))
-        self.damage = find_damage(stderr)
-
-
-def _read_ppm(stream: IO[bytes]) -> np.ndarray | None:
-    """The next picture of a stream of PPM, uint8 [height, width, 3]; None at the end, or if the last one is cut off."""
-    if stream.readline() != b"P6\n":
-        return None
-    width, height = map(int, stream.readline().split())
-    stream.readline()  # the highest value, 255
-    pixels = stream.read(height * width * 3)
-    if len(pixels) < height * width * 3:
-        return None
-    return np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
-
-
-def hashed_name(video_id: str) -> str:
-    """A file name for a video id of any length and characters."""
-    return hashlib.sha256(video_id.encode(errors="surrogateescape")).hexdigest()[:32]
-
-
-def read_settings(path: Path) -> dict:
-    """Reads what an output was made with, from the note beside it. Raises InputError when that is none."""
-    kept = read_json(path)
-    if not isinstance(kept, dict):
-        raise InputError(f"{path} is not a JSON object of settings: restore it, or name another place for the output")
-    return kept
-
-
-def keep_settings(path: Path, settings: dict, what: str) -> None:
-    """Notes beside an output what it is made with, and holds later runs to it.
-
-    Raises:
-        InputError: the note is there and says something else.
-    """
-    if not path.exists():
-        write_json(path, settings, indent=1)
-    hold_to_settings(read_settings(path), settings, what)
-
-
-def hold_to_settings(kept: dict, settings: dict, what: str) -> None:
-    """Raises InputError when what was made earlier (`kept`) differs in a setting; the message names it."""
-    for name in settings:
-        if kept.get(name) != settings[name]:
-            raise InputError(
-                f"{what} were made with {name} = {kept.get(name)!r}, and this run has {settings[name]!r}: "
-                f"use the same, or another place for the output"
-            )
 
 
 def shown(path: Path) -> str:

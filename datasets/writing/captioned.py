@@ -1,4 +1,4 @@
-"""What the preprocessing of every captioned collection ends with: checks between the splits, and the files."""
+"""Last steps of the preprocessing of every captioned collection: checks between the splits, and the files."""
 
 import argparse
 import json
@@ -40,8 +40,6 @@ def write_splits(
     Args:
         records: split -> the records to write.
         id_field: the field that holds a record's video id.
-        source: tells the files' names and the keys of features.
-        output_dir: made if it is missing.
         features: an HDF5 file; videos without features in it are left out. None: all are written.
 
     Returns:
@@ -59,7 +57,10 @@ def write_splits(
                 raise InputError(f"the video {record[id_field]!r} is in both {other} and {split}; take it out of one")
     kept = dict(records)
     if features is not None:
-        extracted = _feature_keys(features)
+        # Network file systems often cannot lock.
+        unreadable = explained(f"cannot read the features in {features}")
+        with unreadable, h5py.File(features, "r", locking=False) as file:
+            extracted = set(map(spelt_alike, dataset_names(file)))
         for split, own in records.items():
             kept[split] = [
                 record
@@ -68,7 +69,7 @@ def write_splits(
             ]
             print(f"{split}: left out {len(own) - len(kept[split])} of {len(own)} records, no features in {features}")
             if not kept[split]:
-                raise InputError(f"{features} has features of no video of {split}; is it of another data set?")
+                raise InputError(f"{features} has features of no video of {split}; is it of another dataset?")
     with staged(output_dir) as folder:
         for split, own in kept.items():
             with (folder / source.split_files[split]).open("w", encoding="utf-8") as file:
@@ -77,9 +78,3 @@ def write_splits(
         path = output_dir / source.split_files[split]
         print(f"{path}: {len({record[id_field] for record in own}):,} videos, {len(own):,} records")
     return {split: len(own) for split, own in kept.items()}
-
-
-def _feature_keys(path: Path) -> set[str]:
-    # Network file systems often cannot lock.
-    with explained(f"cannot read the features in {path}"), h5py.File(path, "r", locking=False) as file:
-        return set(map(spelt_alike, dataset_names(file)))

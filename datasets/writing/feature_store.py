@@ -18,9 +18,9 @@ import numpy as np
 
 from datasets.errors import explained
 from datasets.files import atomic_write
-from datasets.names import is_system_entry
-from datasets.video.library import hashed_name, hold_to_settings, keep_settings
+from datasets.names import hashed_name, is_system_entry
 from datasets.writing.locks import sole_writer
+from datasets.writing.settings_note import hold_to_settings, keep_settings
 
 NOTE = "note"  # an attribute of a video's dataset
 FAILED = "failed:"  # a group of attributes, key -> reason; no video is called so
@@ -32,7 +32,6 @@ class FeatureStore:
     Args:
         path: the HDF5 file; one dataset per video, float [clips, width], and the settings as attributes. What was noted
             about a video is an attribute: of its dataset, or of the group `FAILED` if it has no features.
-        settings: what the features depend on.
 
     Raises:
         InputError: the file is no HDF5 file, or it or its parts were made with other settings.

@@ -32,7 +32,8 @@ def staged(output_dir: str | os.PathLike) -> Iterator[Path]:
     """
     output_dir = Path(output_dir)
     with explained(f"cannot write to {output_dir}"), contextlib.ExitStack() as cleanup:
-        for folder in _missing_folders(output_dir):  # outermost first; on the way out innermost first
+        missing = [path for path in (output_dir, *output_dir.parents) if not path.exists()]
+        for folder in reversed(missing):  # outermost first; on the way out innermost first
             folder.mkdir()
             cleanup.callback(_remove_if_empty, folder)
         # Beside the results, so that moving them is a rename on the same file system.
@@ -45,20 +46,12 @@ def staged(output_dir: str | os.PathLike) -> Iterator[Path]:
             if (output_dir / file.name).is_dir():
                 raise InputError(f"cannot write {output_dir / file.name}: it is a folder")
         for file in files:
-            _flush_to_disk(file)
+            with file.open("rb") as stream:
+                os.fsync(stream.fileno())
         for file in files:
             file.replace(output_dir / file.name)
-
-
-def _missing_folders(folder: Path) -> list[Path]:
-    return [path for path in reversed([folder, *folder.parents]) if not path.exists()]
 
 
 def _remove_if_empty(folder: Path) -> None:
     with contextlib.suppress(OSError):
         folder.rmdir()
-
-
-def _flush_to_disk(file: Path) -> None:
-    with file.open("rb") as stream:
-        os.fsync(stream.fileno())

@@ -100,7 +100,6 @@ def load_weights(
         needed: the parts (keys of `PARTS`) that the file must bring; the others start fresh if it does not. Default:
             all that the network has. `NEEDED_TO_TRAIN` for a start of training, where the heads of a pre-trained
             network also start fresh when their width is another.
-        verbose: print the summary.
 
     Raises:
         InputError: the file cannot be read, or a needed part is missing, of another shape or incomplete, or nothing

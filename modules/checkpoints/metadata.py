@@ -4,6 +4,7 @@ import math
 import platform
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ _TOLD_BY = {
     "input_video_embed_size": ("temporal_embedding.proj.weight", 1),
     "max_clips": ("temporal_embedding.frame_pos_embed.weight", 0),
 }
+TOY = "toy"  # the recipe for a world of drawings (preproc/make_toy.py)
 PACKAGES = ("torch", "pytorch-lightning", "transformers", "timm", "numpy")  # whose versions are kept
 
 
@@ -39,23 +41,17 @@ def make_metadata(
     vocabulary: Iterable[str] | None = None,
     tokenizer_vocabulary: Iterable[str] | None = None,
     preprocessing: Mapping[str, Any] | None = None,
+    recipes: Iterable[str] = (),
 ) -> dict[str, Any]:
     """The record for inference beside weights and data, in plain types alone, so that the strict reader takes it.
 
     Args:
-        sizes: of the network.
-        config: the settings of the run.
         vocabulary: the answers, by index (question answering).
         tokenizer_vocabulary: the word pieces, by id.
         preprocessing: what the frames and the clip features were extracted with, as `QADataModule.preprocessing` has
             it, so that a video from elsewhere can be given the same.
+        recipes: of the command line.
     """
-    versions = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
     return plain(
         {
             "sizes": sizes.as_dict(),
@@ -63,13 +59,35 @@ def make_metadata(
             "vocabulary": None if vocabulary is None else list(vocabulary),
             "tokenizer_vocabulary": None if tokenizer_vocabulary is None else list(tokenizer_vocabulary),
             "preprocessing": preprocessing,
-            "versions": versions,
+            "recipes": list(recipes),
+            "versions": {"python": platform.python_version(), **versions_of(PACKAGES)},
         }
     )
 
 
+def versions_of(packages: Iterable[str]) -> dict[str, str]:
+    """Versions of those packages that are installed."""
+    versions = {}
+    for package in packages:
+        with suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    return versions
+
+
+def trained_on(metadata: Mapping[str, Any]) -> str:
+    """Says in a line what a network was trained on, from its record; nothing where there is none."""
+    config, recipes = metadata.get("config") or {}, metadata.get("recipes") or []
+    if not config.get("datasets"):
+        return ""
+    facts = [f"{len(metadata['vocabulary']):,} answers"] if metadata.get("vocabulary") else []
+    facts += [f"{config['nframe']} frames per video"] if "nframe" in config else []
+    facts += [name for name in recipes if not name.startswith("file_")]  # the names that files of settings get
+    said = f"{', '.join(config['datasets'])} ({', '.join(facts)})"
+    return f"{said}: drawings of the toy world alone, answers to other videos mean nothing" if TOY in recipes else said
+
+
 def plain(value: Any) -> Any:
-    """The same value of dicts, lists, strings, numbers, booleans and None alone. Raises TypeError for anything else."""
+    """Rebuilds a value from dicts, lists, strings, numbers, booleans and None alone. Else a TypeError."""
     if value is None or type(value) in (bool, int, float, str):
         return value
     if isinstance(value, Mapping):

@@ -39,10 +39,8 @@ def build_network(
         checkpoint: None for random weights.
         settings: by the names that config.py and the arguments of `network_class` have. Sizes that are not among them
             are the checkpoint's, and as published where that does not tell.
-        network_class: `DeST`, or a class that extends it.
         needed: parts that the checkpoint must bring; see `load_weights`.
         answer_encoder: name or folder of a DistilBERT to start from where the checkpoint brings none; empty: random.
-        verbose: print which parts were loaded, and which started fresh.
 
     Raises:
         InputError: as `load_weights`, or the sizes cannot be told.

@@ -34,7 +34,7 @@ LAYOUTS = ("state_dict", "model", "module")  # the keys under which others keep 
 
 @dataclass
 class CheckpointFile:
-    """What a checkpoint file holds. The tensors may be views of the file: copy them, and let go of this object."""
+    """Contents of a checkpoint file. The tensors may be views of the file: copy them, and let go of this object."""
 
     path: Path
     format: str  # "zip", "legacy" or "safetensors"
@@ -45,11 +45,6 @@ class CheckpointFile:
 
 
 # --- stand-ins -------------------------------------------------------------------------------------------------------
-
-
-def _callback_class(name: str) -> type:
-    """Lightning 1.x keys the states of callbacks by their classes; an empty class of that name is enough."""
-    return type(name, (), {})
 
 
 def _path(*parts: str) -> str:
@@ -72,12 +67,8 @@ class _NumpyType:
         return np.frombuffer(raw, self.order + self.code)[0].item()
 
 
-def _numpy_scalar(dtype: _NumpyType, raw: bytes) -> bool | int | float:
-    return dtype.unpack(raw)
-
-
 class _Version:
-    """Of torch, as text. Not `str` itself, which would look up a codec by a name from the file."""
+    """Version of torch, as text. Not `str` itself, which would look up a codec by a name from the file."""
 
     def __new__(cls, text: str) -> str:  # type: ignore[misc]
         return str(text)
@@ -92,7 +83,7 @@ def _stand_ins() -> dict[str, Any]:
         "sacred.config.custom_containers.ReadOnlyList": list,
     }
     for module in ("numpy.core.multiarray", "numpy._core.multiarray"):
-        names[f"{module}.scalar"] = _numpy_scalar
+        names[f"{module}.scalar"] = _NumpyType.unpack
     for module in ("pathlib", "pathlib._local"):
         for name in ("Path", "PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath"):
             names[f"{module}.{name}"] = _path
@@ -103,6 +94,7 @@ def _stand_ins() -> dict[str, Any]:
         "lightning.fabric.utilities.data",
     ):
         names[f"{module}.AttributeDict"] = dict
+    # Lightning 1.x keys the states of callbacks by their classes; an empty class of that name is enough.
     for package in ("pytorch_lightning", "lightning.pytorch"):
         for module, name in (
             ("model_checkpoint", "ModelCheckpoint"),
@@ -110,7 +102,7 @@ def _stand_ins() -> dict[str, Any]:
             ("lr_monitor", "LearningRateMonitor"),
             ("timer", "Timer"),
         ):
-            names[f"{package}.callbacks.{module}.{name}"] = _callback_class(name)
+            names[f"{package}.callbacks.{module}.{name}"] = type(name, (), {})
     return names
 
 

@@ -39,10 +39,6 @@ def from_published(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def load_video_swin(source: str | Path | CheckpointFile, arch: str = "base") -> VideoSwin:
     """A network with the weights of a checkpoint file, published or torchvision's.
 
-    Args:
-        source: a path, or the file as `read_checkpoint` returns it.
-        arch: one of `ARCHITECTURES`.
-
     Raises:
         InputError: the file cannot be read, or holds the weights of something else; names the weight that tells.
     """

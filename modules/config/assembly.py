@@ -39,11 +39,9 @@ def settings_of_checkpoint(
     """The settings that a checkpoint decides.
 
     Args:
-        schema: settings dataclass, whose ties tell (see `datasets.settings`).
         made_with: the settings it was made with; empty for files from elsewhere.
         continues: it is tested or resumed; otherwise another training starts from it.
         given: names of the settings that the command line gives; they decide over the checkpoint's.
-        recipes: of the command line.
     """
     ties = [Tie.WEIGHTS]
     if continues:

@@ -85,7 +85,6 @@ def check_values(config: Mapping[str, Any], schema: type, found_in: str | os.Pat
     """Checks type and range of every value.
 
     Args:
-        config: key -> value.
         schema: a dataclass with a field for each key; its annotations are the types, `annotated_types` the ranges.
         found_in: the checkpoint that some of the values come from, for messages.
 
@@ -100,17 +99,12 @@ def check_values(config: Mapping[str, Any], schema: type, found_in: str | os.Pat
 
 
 def check_updates(
-    updates: Mapping[str, Any],
-    defaults: Mapping[str, Any],
-    schema: type,
-    found_in: str | os.PathLike | None = None,
+    updates: Mapping[str, Any], defaults: Mapping[str, Any], schema: type, found_in: str | os.PathLike | None = None
 ) -> None:
     """Checks the settings that a command line or a file gives, before they are merged with anything.
 
     Args:
         updates: key -> value; of a setting with parts, a dict of those that are given.
-        defaults: key -> value.
-        schema: as for `check_values`.
         found_in: the file that they come from, for messages.
     """
     hints = typing.get_type_hints(schema, include_extras=True)
@@ -136,7 +130,7 @@ def _check_value(key: str, value: Any, hint: Any, found_in: str | os.PathLike | 
 
 
 def _meant(key: str, value: Any, hint: Any) -> str:
-    """What may have been meant, where it can be told."""
+    """Suggests what may have been meant, if that can be told."""
     if isinstance(value, str) and value.lower() in {"true", "false", "none", "null"}:
         word = {"true": "True", "false": "False"}.get(value.lower(), "None")
         return f" (write {key}={word})"
@@ -159,7 +153,7 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 def describe_type(hint: Any) -> str:
-    """In words: ``a whole number ≥ 1, or None``."""
+    """Describes a type in words: ``a whole number ≥ 1, or None``."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
         limits = [
@@ -197,11 +191,25 @@ def _check_run(config: Mapping[str, Any]) -> Iterator[str]:
     if not config["datasets"]:
         yield "datasets is empty; name one, as in datasets='[\"anetqa\"]'"
     if config["objective"] == "qa" and len(config["datasets"]) > 1:
-        yield (f"datasets={config['datasets']}: question answering has one vocabulary, thus one data set; name one")
+        yield (f"datasets={config['datasets']}: question answering has one vocabulary, thus one dataset; name one")
+    if (config["answers"] or config["answer_file"]) and not (config["test_only"] and config["objective"] == "qa"):
+        yield (
+            "answers and answer_file are for a test of open-ended questions (test_only=True), ask and web: a training "
+            "takes those of vocab.json, and multiple choice those of each question"
+        )
     if config["test_only"] and config["resume_from"] is not None:
         yield "resume_from continues a training run; with test_only=True give load_path=CHECKPOINT instead"
     if config["test_only"] and config["load_path"] is None:
         yield "test_only=True needs a checkpoint to test: add load_path=CHECKPOINT"
+    if config["probe"] and not (config["test_only"] and config["objective"] == "qa"):
+        yield f"probe={config['probe']} is for testing question answering; add test_only=True and load_path=CHECKPOINT"
+    of_clips = [probe for probe in config["probe"] if probe.endswith("_clips")]
+    if of_clips and not config["temporal"]:
+        yield f"probe={of_clips[0]}: this model sees no clips (temporal=False), so that no answer would change; drop it"
+    if config["agqa_split"] is not None and config["datasets"] != ["agqa"] and not config["test_only"]:
+        yield f"agqa_split={config['agqa_split']} is for datasets=agqa, not {config['datasets']}; drop it"
+    if config["objective"] == "trm" and config["test_split"] != "test":
+        yield f"test_split={config['test_split']} is for question answering; pre-training has one split to test"
     if config["published_quirks"] and not config["test_only"]:
         yield ("published_quirks=True is for testing the published checkpoints; add test_only=True or drop it")
 
@@ -302,7 +310,7 @@ def _check_training(config: Mapping[str, Any]) -> Iterator[str]:
             f"for optimizer steps write a whole number, as val_check_interval={max(1, round(interval))}"
         )
     if isinstance(interval, int) and interval < 1:
-        yield f"val_check_interval={interval}: optimizer steps are at least 1; 1.0 means once an epoch"
+        yield f"val_check_interval={interval}: optimizer steps are at least 1; 1.0 means once per epoch"
 
 
 @refusing

@@ -1,4 +1,4 @@
-"""What this machine, and whoever started this process on it, have to say about the settings: GPUs, torchrun, SLURM."""
+"""Checks of the settings against this machine, and whoever started this process on it: GPUs, torchrun, SLURM."""
 
 import os
 import shutil
@@ -17,8 +17,6 @@ def check_machine(config: Mapping[str, Any], num_gpus_here: int, environment: Ma
     """Checks the settings of the machine against it.
 
     Args:
-        config: what `check_values` returned.
-        num_gpus_here: GPUs of this machine.
         environment: `os.environ`; says whether torchrun or SLURM started this process.
     """
     by_torchrun = "TORCHELASTIC_RUN_ID" in environment
@@ -61,8 +59,6 @@ def check_compiler(on_gpu: bool, environment: Mapping[str, str], asked: str, ins
     """Checks that torch.compile finds the compiler that it calls: C++, or on a GPU the C of Triton.
 
     Args:
-        on_gpu: whether the network runs on a GPU.
-        environment: `os.environ`.
         asked, instead: what asks for compilation, and what to write to do without it; for the message.
     """
     if sys.platform == "win32":
@@ -79,7 +75,7 @@ def check_compiler(on_gpu: bool, environment: Mapping[str, str], asked: str, ins
 
 
 def is_slurm_task(environment: Mapping[str, str]) -> bool:
-    """Whether SLURM started this process as one of a run's, as Lightning sees it.
+    """True if SLURM started this process as one of a run's, as Lightning sees it.
 
     Not in a shell that SLURM gave somebody to type in: there a run starts its processes itself.
     """
@@ -88,7 +84,7 @@ def is_slurm_task(environment: Mapping[str, str]) -> bool:
 
 
 def takes_slurm_for_a_machine(environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether Lightning has to be told that this is a plain machine.
+    """True if Lightning has to be told that this is a plain machine.
 
     In the shell of an allocation with a name of its own (``salloc -J NAME``) SLURM has started no task.
     """

@@ -1,4 +1,4 @@
-"""Whether the files and folders that settings name are there; as in `checks`, before anything is loaded."""
+"""Checks that the files and folders that settings name are there; as in `checks`, before anything is loaded."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,6 +16,7 @@ def check_paths(config: Mapping[str, Any]) -> Iterator[str]:
     check_exists("data_root", config["data_root"], Path.is_dir, "a folder")
     if config["load_path"] is not None:
         check_exists("load_path", config["load_path"], Path.is_file, "a file")
+    check_files(config, ("answer_file",))
     if config["resume_from"] not in (None, "last", "auto"):
         check_exists("resume_from", config["resume_from"], Path.is_file, "a file")
     existing = _closest_existing(Path(config["log_dir"]))
@@ -30,7 +31,7 @@ def check_asked(config: Mapping[str, Any]) -> Iterator[str]:
     """Checks what `ask` needs: files that exist, and something to ask."""
     if config["video"] is None:
         yield "video is not set: add video=FILE, the video to ask about"
-    check_files(config, ("video", "load_path", "swin_path", "question_file"))
+    check_files(config, ("video", "load_path", "swin_path", "question_file", "answer_file"))
     if not config["question"] and config["question_file"] is None:
         yield 'nothing is asked: add question="what is the person doing", or question_file=FILE'
     if not all(question.strip() for question in config["question"]):

@@ -1,4 +1,4 @@
-"""Which process of a run this is, as environment variables say: what another job has left there is refused."""
+"""Rank of this process in its run, read from environment variables: what another job has left there is refused."""
 
 import os
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ FIRST_RANK = "DEST_FIRST_RANK_PID"  # set by the first rank for those that it st
 
 
 def is_first_rank() -> bool:
-    """Of all machines, as the environment has it: asked before the ranks know of each other."""
+    """True for the first process of all machines, by its environment: asked before the ranks know of each other."""
     rank = next((os.environ[name] for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID") if name in os.environ), "0")
     return rank == "0" and os.environ.get("NODE_RANK", "0") == "0"
 

@@ -15,7 +15,7 @@ SUFFIXES = (".json", ".yaml", ".yml")
 
 
 def is_settings_file(word: str) -> bool:
-    """Whether a word of the command line names one."""
+    """True if a word of the command line names a file of settings."""
     return "=" not in word and Path(word).suffix.lower() in SUFFIXES
 
 
@@ -23,7 +23,6 @@ def read_settings(path: str, text_keys: Collection[str]) -> dict[str, Any]:
     """key -> value, of a file such as a run's ``hparams.yaml``, or the ``config.json`` of Sacred's observer.
 
     Args:
-        path: of the file.
         text_keys: settings that are text; of all others, text is read as on the command line (to YAML 1e-5 is text).
 
     Raises:
@@ -55,7 +54,7 @@ def parse_value(text: str) -> Any:
 
 
 def parse_text(text: str, is_list: bool = False) -> Any:
-    """The same for a setting that is text: what was typed is what it is called, be it a number to Python.
+    """Parses a setting that is text: what was typed is what it is called, be it a number to Python.
 
     Text in quotes and None are what they are to Python; where a list is meant, so is that.
     """

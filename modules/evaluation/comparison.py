@@ -87,7 +87,7 @@ class Comparison:
         return self._rows(members, self.correct)
 
     def conditional_rows(self, conditional: Mapping[str, Mapping[str, Conditional]]) -> dict[str, list[Row]]:
-        """As `rows`, of categories that have other questions for each model; `questions` are those that can count."""
+        """Rows of categories that have other questions for each model; their `questions` are those that can count."""
         categories = [one for labels in conditional.values() for one in labels.values()]
         runs = range(len(self.correct))
         estimates = iter(

@@ -1,4 +1,4 @@
-"""What an accuracy has to be held against: answers that look at no video, and what a vocabulary can reach at best."""
+"""Yardsticks for an accuracy: answers that look at no video, and what a vocabulary can reach at best."""
 
 import os
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ _LARGEST_CODE = 1 << 50
 
 @dataclass(frozen=True)
 class Priors:
-    """Of the N questions of a split, those that are answered right without their video, and those that can be at all.
+    """The N questions of a split: those that are answered right without their video, and those that can be at all.
 
     Attributes:
         vocabulary: how many answers there are in training.
@@ -58,7 +58,7 @@ def share(right: np.ndarray, mask: np.ndarray) -> float | None:
 
 
 def find_training(source: QASource, truth: str | os.PathLike, given: str | os.PathLike | None = None) -> Path | None:
-    """The training split: the file given, or else the data set's own beside the truth, if it is there."""
+    """The training split: the file given, or else the dataset's own beside the truth, if it is there."""
     if given is not None:
         return Path(given)
     beside = Path(truth).parent / source.split_files["train"]
@@ -79,7 +79,7 @@ def read_training(source: QASource, path: Path) -> QuestionTable:
     known = pc.is_in(answers.dictionary, value_set=pa.array(read_vocabulary(vocabulary), pa.string()))
     kept = np.asarray(known)[answers.indices.to_numpy()]
     if not kept.any():
-        raise InputError(f"{path}: no answer of its questions is in {vocabulary}; give the files of one data set")
+        raise InputError(f"{path}: no answer of its questions is in {vocabulary}; give the files of one dataset")
     return table if kept.all() else table.subset(kept)
 
 

@@ -111,7 +111,7 @@ class RunStatistics:
         self.answered, self.correct = list(answered), list(correct)
 
     def spreads(self, mask: np.ndarray) -> list[Spread]:
-        """Of each model, on the questions of a mask: bool [N], or one for each run, bool [runs, N]."""
+        """Spreads of each model, on the questions of a mask: bool [N], or one for each run, bool [runs, N]."""
         masks = np.broadcast_to(mask, (len(self.correct), self.correct[0].shape[0]))
         spreads = []
         for place, model in enumerate(self.models):

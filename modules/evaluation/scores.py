@@ -16,7 +16,7 @@ from datasets.question_table import QuestionTable
 from modules.evaluation.files.predictions import Predictions, read_predictions, short_names
 
 from .conditional import Conditional, find_conditional, in_order
-from .priors import QUESTION_ONLY, Priors, find_priors
+from .priors import CEILING, QUESTION_ONLY, Priors, find_priors
 from .runs import Difference, Model, RunStatistics, Spread, find_runs, spreads_by_category
 
 
@@ -81,7 +81,7 @@ class Report:
     """Scores of prediction files on the same questions.
 
     Attributes:
-        source: the data set.
+        source: the dataset.
         table: the true answers.
         names: of the prediction files, distinct.
         outcomes: one for each prediction file.
@@ -180,7 +180,7 @@ def evaluate(
     """Scores prediction files. Raises InputError when a file cannot be used; see `judge`.
 
     Args:
-        source: the data set.
+        source: the dataset.
         prediction_files: one or more; NAME=FILE,FILE,… for the runs of one model.
         truth_file: the split that they answer.
         allow_missing: score the questions that were answered.
@@ -203,6 +203,7 @@ def evaluate(
     models = [Model(model.name or short_names(names)[model.runs[0]], model.runs) for model in models]
     members = memberships(source, table)
     priors = find_priors(source, table, training) if training is not None else None
+    members |= by_vocabulary(priors, predictions, training)
     conditional = find_conditional(source, table, [one.correct for one in outcomes])
     groups, within = _break_down_all(source, table, members, conditional, outcomes, priors)
     statistics = RunStatistics(table, models, [one.answered for one in outcomes], [one.correct for one in outcomes])
@@ -259,10 +260,29 @@ def judge(table: QuestionTable, predictions: Predictions, allow_missing: bool = 
 
 
 def memberships(source: QASource, table: QuestionTable) -> dict[str, dict[str, np.ndarray]]:
-    """Title -> label -> bool [N], for every breakdown of the data set that has categories, then overall."""
+    """Title -> label -> bool [N], for every breakdown of the dataset that has categories, then overall."""
     groups = {breakdown.title: breakdown.members(table) for breakdown in source.breakdowns}
     groups["overall"] = {"all": np.ones(len(table), dtype=bool)}
     return {title: categories for title, categories in groups.items() if categories}
+
+
+def by_vocabulary(
+    priors: Priors | None, predictions: Sequence[Predictions], training: QuestionTable | None
+) -> dict[str, dict[str, np.ndarray]]:
+    """The questions whose true answer training has, and the others; none if no file has an answer that it lacks.
+
+    Args:
+        priors: what the training split gives; None without one.
+        predictions: what models answer.
+        training: that split.
+    """
+    if priors is None or training is None:
+        return {}
+    trained_on = pc.unique(training.column("answer")).dictionary_decode()
+    if all(pc.all(pc.is_in(given.answers, value_set=trained_on)).as_py() for given in predictions):
+        return {}
+    known = priors.right[CEILING]
+    return {"true answer": {"in the training vocabulary": known, "outside it": ~known}}
 
 
 def break_down(

@@ -104,7 +104,7 @@ def prior_table(report: Report, priors: Priors) -> Table:
 
 
 def explain(priors: Priors) -> list[str]:
-    """What the columns of `prior_table` are, and questions that have no one answer."""
+    """Explains the columns of `prior_table`, and questions that have no one answer."""
     lines = [
         "  majority, by type: the most frequent answer of training, and that to the same type of question",
         "  question only: the most frequent answer after the longest beginning of the question seen in training",

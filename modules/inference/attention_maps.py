@@ -25,15 +25,10 @@ from modules.models.transformer import KeyValue
 
 @dataclass(frozen=True)
 class AttentionMaps:
-    """Shares of attention, in the host's memory.
+    """Shares of attention, in the host's memory."""
 
-    Attributes:
-        frames: [F, h, w], sums to 1 over all; None without a spatial stream.
-        clips: [S], sums to 1, 0 on padding; None without a temporal stream.
-    """
-
-    frames: Tensor | None
-    clips: Tensor | None
+    frames: Tensor | None  # [F, h, w], sums to 1 over all; None without a spatial stream
+    clips: Tensor | None  # [S], sums to 1, 0 on padding; None without a temporal stream
 
 
 def weighted_heads(attention: Tensor, gradient: Tensor) -> Tensor:
@@ -54,8 +49,6 @@ def attention_maps(
     """Attention maps of an answer to one question about one video; in float32, whatever the memory is.
 
     Args:
-        network: in evaluation mode.
-        question: a single one.
         memory: of the video, from `DeST.project_videos`.
         answers: features of all answers, [A, head_width].
         index: of the answer to explain.

@@ -32,7 +32,6 @@ class FeatureExtractor:
 
     Args:
         model: the network; it is moved to the device, and to the precision.
-        precision: one of PRECISIONS.
 
     Raises:
         InputError: no such device.
@@ -83,8 +82,6 @@ def extract_features(
     Args:
         videos: key in the store -> video.
         batch_size: windows at a time, of one video.
-        decoders: videos decoded at a time.
-        stored_as: "float32" or "float16".
     """
     keys = {video: key for key, video in videos.items()}
     collected: dict[Video, list[Tensor]] = {video: [] for video in keys}

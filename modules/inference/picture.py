@@ -90,15 +90,7 @@ def draw_answer(video: EncodedVideo, answer: Answer) -> Figure:
 
 
 def light_up(frame: np.ndarray, attention: np.ndarray) -> np.ndarray:
-    """A frame as it is where it was looked at, dark and grey elsewhere.
-
-    Args:
-        frame: uint8 [H, W, 3].
-        attention: [h, w], at most 1.
-
-    Returns:
-        uint8 [H, W, 3].
-    """
+    """A frame, uint8 [H, W, 3], as it is where it was looked at ([h, w], at most 1), dark and grey elsewhere."""
     light = cv2.resize(np.sqrt(attention), frame.shape[1::-1], interpolation=cv2.INTER_CUBIC)
     light = np.clip(light, 0, 1)[..., None]
     dark = 0.45 * frame.mean(-1, keepdims=True)
@@ -117,11 +109,6 @@ def draw_strip(axes: Axes, attention: np.ndarray, spans: np.ndarray, frame_times
 
 
 def clip_edges(spans: np.ndarray, seconds: float) -> np.ndarray:
-    """Times at which one clip gives way to the next, [S + 1] in seconds: clips may overlap, bars should not.
-
-    Args:
-        spans: start and end of each clip, [S, 2].
-        seconds: length of the video.
-    """
+    """Starts and ends of clips, [S, 2], to edges of bars that do not overlap, [S + 1], all in seconds."""
     middles = spans.mean(1)
     return np.concatenate([[0.0], (middles[1:] + middles[:-1]) / 2, [max(seconds, spans[-1, 1])]])

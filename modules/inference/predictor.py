@@ -22,10 +22,11 @@ from torch import Tensor
 from datamodules.batch import Questions, pad_clips
 from datamodules.settings import DataSettings
 from datamodules.tokenization import MAX_POSITIONS, TextTokenizer, load_tokenizer
-from datasets.annotations import read_vocabulary
+from datasets.annotations import note_of_answers, read_answers, read_vocabulary
 from datasets.errors import InputError
 from datasets.video.frames import FrameSettings
 from datasets.video.windows import WindowBatch
+from modules.checkpoints.metadata import trained_on
 from modules.checkpoints.names import KINDS, WAYS_OUT, kind_of, published_name
 from modules.checkpoints.network import build_network
 from modules.checkpoints.reader import CheckpointFile, read_checkpoint
@@ -45,12 +46,7 @@ AUTOCAST = {16: torch.float16, "bf16": torch.bfloat16}
 
 @contextmanager
 def _full_memory_told(lower: str | None = None, halve: bool = False) -> Iterator[None]:
-    """Errors of full memory come out as an InputError with the way out.
-
-    Args:
-        lower: settings that can be lowered.
-        halve: whether precision=bf16 is a way out.
-    """
+    """Errors of full memory come out as an InputError with the way out."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
@@ -86,20 +82,13 @@ class EncodedVideo:
 
 @dataclass(frozen=True)
 class Answer:
-    """The answers to one question.
-
-    Attributes:
-        best: answers, the most probable first.
-        probabilities: theirs, out of the whole vocabulary.
-        logits: of the whole vocabulary, [A].
-        maps: attention of the first one, if asked for.
-    """
+    """The answers to one question."""
 
     question: str
-    best: list[str]
-    probabilities: list[float]
-    logits: Tensor
-    maps: AttentionMaps | None
+    best: list[str]  # answers, the most probable first
+    probabilities: list[float]  # theirs, out of the whole vocabulary
+    logits: Tensor  # of the whole vocabulary, [A]
+    maps: AttentionMaps | None  # attention of the first one, if asked for
 
 
 class Predictor:
@@ -128,13 +117,7 @@ class Predictor:
         """
         Args:
             network: its sizes fit the other arguments.
-            tokenizer: encodes questions and answers.
-            vocabulary: the answers.
-            video: sampling of a video.
-            frames: extraction of its frames.
             clips, extractor: extraction of its clip features; None without a temporal stream.
-            device: of the network.
-            precision: as of a run.
             questions_at_once: the most questions in one pass: memory is bounded, however many are asked.
         """
         self.network = network.eval().requires_grad_(False).to(device)
@@ -171,10 +154,9 @@ class Predictor:
         Args:
             load_path: any checkpoint of a network that answers; None: random weights.
             swin_path: the Video Swin checkpoint that the training features were made with.
-            settings: of a run, by name (see config.py); `data_root` for the vocabulary and `tokenizer`, where the
-                checkpoint brings none.
+            settings: of a run, by name (see config.py); `answers` and `answer_file` take the place of the
+                checkpoint's; `data_root` for the vocabulary and `tokenizer`, where it brings none.
             given: those of them that decide over the checkpoint's; default: all.
-            device, precision: see `Predictor`.
             recipes: those that `settings` come from; without one, a note tells those of a checkpoint without record.
 
         Raises:
@@ -190,7 +172,7 @@ class Predictor:
         settings |= {"spatial": True, "drop_rate": 0.0}
         if checkpoint is not None and _check_answers(checkpoint, made_with) == "mean":
             settings["temporal"] = False
-        vocabulary = made_with.get("vocabulary") or _read_vocabulary(load_path, settings.get("data_root"))
+        vocabulary, told = _find_answers(load_path, made_with, settings)
         words = None if "tokenizer" in given else made_with.get("tokenizer_vocabulary")
         tokenizer = load_tokenizer(words or settings.get("tokenizer", "bert-base-uncased"))
         torch.manual_seed(settings.get("seed", 0))
@@ -209,9 +191,10 @@ class Predictor:
             notes.insert(0, "no load_path: the weights are random, and so are the answers")
         elif not made_with.get("config") and not recipes:
             notes.append(_note_of_settings(load_path, video, network))
+        notes += [f"trained on {said}" for said in [trained_on(made_with)] if said]
         predictor = cls(network, tokenizer, vocabulary, video, frames, clips, extractor, device, precision)
         predictor.questions_at_once = settings.get("per_gpu_batchsize", predictor.questions_at_once)
-        predictor.notes = notes
+        predictor.notes = notes + told
         predictor.seconds["loading"] = time.perf_counter() - start
         return predictor
 
@@ -278,7 +261,7 @@ class Predictor:
             return self.network.encode_answers(*on_device, mask.sum(1).tolist())
 
     def encode_questions(self, texts: Sequence[str]) -> Questions:
-        """About a single video, cut as in training, on the device."""
+        """Encodes questions about a single video, cut as in training, on the device."""
         longest = min(self.video_settings.max_text_len or self.positions, self.positions)
         questions = Questions.encode(self.tokenizer, texts, [len(texts)], longest)
         return replace(questions, ids=send(questions.ids, self.device), mask=send(questions.mask, self.device))
@@ -290,9 +273,6 @@ class Predictor:
         """Answers questions about one video.
 
         Args:
-            video: from `encode_video`.
-            questions: at least one.
-            num_best: answers that each lists.
             with_maps: say where and when the best one was found.
 
         Raises:
@@ -324,24 +304,10 @@ class Predictor:
         ]
 
 
-def read_questions(path: str | Path | None) -> list[str]:
-    """The lines of a text file that are not blank; none without a file. Raises InputError when there is none in it."""
-    if path is None:
-        return []
-    try:
-        lines = Path(path).read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"question_file={str(path)!r} cannot be read as text: {error}") from None
-    questions = [line.strip() for line in lines if line.strip()]
-    if not questions:
-        raise InputError(f"question_file={str(path)!r} holds no question; write one a line")
-    return questions
-
-
 def _check_answers(checkpoint: CheckpointFile, made_with: Mapping[str, Any]) -> str:
     """The kind of a checkpoint, see `KINDS`. Raises InputError when its network knows no answers."""
     kind = kind_of(map(published_name, checkpoint.tensors))
-    if kind not in ("qa", "mean") or made_with.get("config", {}).get("objective", "qa") != "qa":
+    if kind not in ("qa", "mean") or made_with.get("config", {}).get("objective") == "trm":
         raise InputError(f"{checkpoint.path} is {KINDS[kind]} and knows no answers: {WAYS_OUT[kind]}")
     return kind
 
@@ -364,8 +330,19 @@ def _note_of_settings(load_path: str | Path | None, video: VideoSettings, networ
     )
 
 
-def _read_vocabulary(load_path: str | Path | None, data_root: str | Path | None) -> list[str]:
-    if data_root is None:
-        whose = f"{load_path} was not saved here and holds" if load_path is not None else "random weights know"
-        raise InputError(f"{whose} no answers: add data_root=FOLDER, as data_root=data/anetqa, for its vocab.json")
-    return read_vocabulary(Path(data_root) / "vocab.json")
+def _find_answers(
+    load_path: str | Path | None, made_with: Mapping[str, Any], settings: Mapping[str, Any]
+) -> tuple[list[str], list[str]]:
+    """The answers to choose from: the user's own, the checkpoint's, or the data's; with notes about them."""
+    trained_on = made_with.get("vocabulary")
+    if own := construct(read_answers, settings):
+        return own, [note_of_answers(own, trained_on)] if load_path is not None else []
+    if trained_on:
+        return trained_on, []
+    if (data_root := settings.get("data_root")) is None:
+        whose = f"{load_path} brings" if load_path is not None else "random weights know"
+        raise InputError(
+            f"{whose} no answers: add data_root=FOLDER, as data_root=data/anetqa, for its vocab.json, or those to "
+            "choose from, answers=\"['yes', 'no']\" or answer_file=FILE"
+        )
+    return read_vocabulary(Path(data_root) / "vocab.json"), []

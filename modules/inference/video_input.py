@@ -1,5 +1,5 @@
 """One video file to what inference reads of it, in memory: the frames and clip features that the two steps of the
-preprocessing and the reading of a data set would give, without a data set.
+preprocessing and the reading of a dataset would give, without a dataset.
 """
 
 import re
@@ -18,9 +18,9 @@ from datasets.errors import InputError
 from datasets.frames import FrameReader, read_square
 from datasets.sampling import sample_features, sample_frames
 from datasets.video.decode_ahead import decode_ahead
-from datasets.video.ffmpeg import find_damage, run_ffmpeg
+from datasets.video.ffmpeg import VideoError, ffmpeg_input, find_damage, find_ffmpeg, run_ffmpeg
 from datasets.video.frames import FrameSettings, extract_video
-from datasets.video.library import Video, VideoError, ffmpeg_input, find_ffmpeg
+from datasets.video.library import Video
 from datasets.video.windows import WindowBatch, WindowSettings
 from modules.checkpoints.reader import read_checkpoint
 from modules.checkpoints.video_swin import find_arch, load_video_swin
@@ -33,23 +33,14 @@ WINDOWS_AT_ONCE = 8  # as extract_features.py has it by default: features depend
 
 @dataclass(frozen=True)
 class VideoInput:
-    """Frames and clip features of a video, as inference reads them: F and S. Times are in seconds from its start.
+    """Frames and clip features of a video, as inference reads them: F and S. Times are in seconds from its start."""
 
-    Attributes:
-        frames: uint8 [F, 3, H, W], RGB.
-        frame_times: float [F].
-        clips: float32 [S, width], or None if they are not wanted.
-        clip_spans: float [S, 2], start and end of each clip; None like `clips`.
-        seconds: length of the video.
-        damage: the first error that the decoder met and went on after; "" for none.
-    """
-
-    frames: np.ndarray
-    frame_times: np.ndarray
-    clips: np.ndarray | None
-    clip_spans: np.ndarray | None
-    seconds: float
-    damage: str = ""
+    frames: np.ndarray  # uint8 [F, 3, H, W], RGB
+    frame_times: np.ndarray  # float [F]
+    clips: np.ndarray | None  # float32 [S, width], or None if they are not wanted
+    clip_spans: np.ndarray | None  # float [S, 2], start and end of each clip; None like `clips`
+    seconds: float  # length of the video
+    damage: str = ""  # the first error that the decoder met and went on after; "" for none
 
 
 @dataclass(frozen=True)
@@ -65,7 +56,7 @@ class ClipSettings:
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> "ClipSettings":
-        """From the attributes of a file of features. Raises InputError when they are another version's."""
+        """Reads the attributes of a file of features. Raises InputError when they are another version's."""
         try:
             windows = WindowSettings(**{name: record[name] for name in WindowSettings.__dataclass_fields__})
             own = {name: record[name] for name in cls.__dataclass_fields__ if name != "windows"}
@@ -133,11 +124,7 @@ def make_extractor(
 def read_frames(
     path: Path, settings: FrameSettings, nframe: int, trim: float, image_size: int
 ) -> tuple[np.ndarray, np.ndarray, float, str]:
-    """The frames that inference reads of a video: extracted and read as those of a data set, but kept nowhere.
-
-    Args:
-        settings: of the extraction.
-        nframe, trim, image_size: of the reading, see `datasets.frames.FrameReader`.
+    """The frames that inference reads of a video: extracted and read as those of a dataset, but kept nowhere.
 
     Returns:
         frames, uint8 [nframe, 3, image_size, image_size]; their times and the length of the video in seconds; what is
@@ -192,17 +179,8 @@ def _number_pictures(path: Path, settings: FrameSettings) -> np.ndarray:
     """
     # Four grey pixels: the number's bytes, the lowest first.
     number = "scale=4:1:flags=neighbor,format=gray,geq='mod(floor(N/pow(256,X)),256)'"
-    output = [
-        "-vf",
-        ",".join([*_rate(settings), number]),
-        "-f",
-        "image2pipe",
-        "-c:v",
-        "rawvideo",
-        "-flush_packets",
-        "1",
-        "-",
-    ]
+    filters = ",".join([*_rate(settings), number])
+    output = ["-vf", filters, "-f", "image2pipe", "-c:v", "rawvideo", "-flush_packets", "1", "-"]
     run = run_ffmpeg([*ffmpeg_input(path, threads=1), *output], settings.stall_seconds)
     if run.returncode != 0 or len(run.stdout) % 4:
         return np.empty(0, np.int64)
@@ -228,15 +206,8 @@ def _extract_few(
     _, filters, *quality = replace(settings, fps=None).ffmpeg_output()
     few = folder / "few"
     few.mkdir()
-    output = [
-        "-vf",
-        ",".join([*_rate(settings), select, filters]),
-        *quality,
-        "-fps_mode",
-        "passthrough",
-        "-f",
-        "image2",
-    ]
+    filters = ",".join([*_rate(settings), select, filters])
+    output = ["-vf", filters, *quality, "-fps_mode", "passthrough", "-f", "image2"]
     pictures = f"file:{str(few).replace('%', '%%')}/%06d.{settings.format}"
     command = [*ffmpeg_input(path, threads=1), *output, pictures]
     run = run_ffmpeg(command, patience, lambda: sum(1 for _ in few.iterdir()))
@@ -251,18 +222,13 @@ def _rate(settings: FrameSettings) -> list[str]:
 
 
 def read_clips(
-    path: Path,
-    extractor: Callable[[WindowBatch], Tensor],
-    settings: ClipSettings,
-    max_video_len: int,
-    seconds: float,
+    path: Path, extractor: Callable[[WindowBatch], Tensor], settings: ClipSettings, max_video_len: int, seconds: float
 ) -> tuple[np.ndarray, np.ndarray, str]:
     """The clip features that inference reads of a video.
 
     Args:
         extractor: windows to features, as a `FeatureExtractor`.
         max_video_len: features at most; more are sampled down.
-        seconds: length of the video.
 
     Returns:
         features, float32 [S, width]; their spans [S, 2] in seconds; what is wrong with the video, or "".

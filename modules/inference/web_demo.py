@@ -199,13 +199,6 @@ def serve(
 ) -> None:
     """Serves the page until Ctrl-C or SIGTERM.
 
-    Args:
-        predictor: answers the questions.
-        host, port: to listen on.
-        examples: video files offered as examples.
-        questions: offered as examples.
-        upload_seconds, upload_megabytes: of the largest video that is taken.
-
     Raises:
         InputError: Gradio is not installed, or the port is not free.
     """
@@ -253,7 +246,7 @@ def _make_page(gradio: Any, demo: WebDemo, examples: Sequence[str], questions: S
         except InputError as error:
             raise gradio.Error(str(error), duration=None, print_exception=False) from None
 
-    known = f"The answer is one of the {len(demo.predictor.vocabulary)} that the network knows."
+    known = f"The answer is one of {len(demo.predictor.vocabulary):,}."
     notes = [f"{note[0].upper()}{note[1:]}." for note in demo.predictor.notes]
     with gradio.Blocks(title="DeST: ask a video", delete_cache=(EMPTIED_EVERY, KEPT_FOR)) as page:
         gradio.Markdown(f"# Ask a video\n{' '.join([known, *notes])} Videos {limits} are taken.")

@@ -12,7 +12,7 @@ from .precision import float32_in_evaluation
 from .transfer import inverse, send_numbers
 
 # What a call costs a GPU beside its work, in tokens that it could have computed meanwhile: some 200 kernels, to be
-# launched at 5 µs each, at a million or two of tokens a second.
+# launched at 5 µs each, at a million or two of tokens per second.
 _TOKENS_OF_A_CALL = 1500
 
 

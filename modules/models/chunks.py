@@ -29,12 +29,10 @@ def questions_that_fit(
 
     A question takes num_frames × length tokens through the fusion layers. Of each, a layer holds at most eight states
     (what came in, query, key, value, context, update, sum, what goes out) and two of the feed-forward block's width,
-    4 bytes a number: 49 kB at the published width. AGQA's 8 frames × 20 tokens make 8 MB a question, so that 256
+    4 bytes per number: 49 kB at the published width. AGQA's 8 frames × 20 tokens make 8 MB per question, so that 256
     questions (2 GB) want 8 GB free; ActivityNet-QA's 16 × 16 make 13 MB.
 
     Args:
-        per_gpu_batchsize: the setting.
-        sizes: of the network.
         num_frames: of a video; 1 without a spatial stream.
         length: tokens of a question, padding included.
         free: bytes, from `free_memory`.
@@ -68,7 +66,6 @@ def chunks_by_length(questions: Questions, at_once: int) -> tuple[list[Questions
     Padding beyond the longest of a chunk goes: most of what a batch of unequal questions would compute.
 
     Args:
-        questions: of a batch.
         at_once: the most questions of a chunk.
 
     Returns:

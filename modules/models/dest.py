@@ -8,7 +8,7 @@ The module's parameters bear the names of the published checkpoints.
 
 import contextlib
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +43,7 @@ class VideoStates:
 
 @dataclass
 class VideoMemory:
-    """The same as the fusion layers read it: keys and values of each layer, to be used for any number of questions."""
+    """A video as the fusion layers read it: keys and values of each layer, to be used for any number of questions."""
 
     frames: Iterable[KeyValue] = ()  # of [V, F, H, T, D/H]
     num_frames: int = 0
@@ -71,7 +71,6 @@ class DeST(nn.Module):
     """The network.
 
     Args:
-        sizes: widths, depths, and so on.
         spatial: with the frames' part in the answer (`frame_head`). TRM has none, but carries the image encoder.
         temporal: with the temporal stream. The ``*_mean`` baselines have none.
         drop_rate: dropout of the text/fusion stacks, the clip embedding and the answer encoder.
@@ -217,12 +216,12 @@ class DeST(nn.Module):
             states, mask = self.temporal_embedding(clips, clip_mask, two_short=self.published_quirks)
             return self.temporal_encoder(states, mask), mask
 
-    def encode_videos(self, batch: Mapping[str, Any]) -> VideoStates:
-        """``frames`` and ``clips, clip_mask`` of a batch, as far as the model has a use for them."""
+    def encode_videos(self, batch: Mapping[str, Any], known: Collection[str] = ()) -> VideoStates:
+        """``frames`` and ``clips, clip_mask`` of a batch, as far as a stream wants them that is not `known`."""
         states = VideoStates()
-        if self.spatial:
+        if self.spatial and "frames" not in known:
             states.image_tokens = self.encode_frames(batch["frames"])
-        if self.temporal:
+        if self.temporal and "clips" not in known:
             states.clip_states, states.clip_mask = self.encode_clips(batch["clips"], batch["clip_mask"])
         return states
 
@@ -271,26 +270,33 @@ class DeST(nn.Module):
             return self.video_head(states[:, 0]), attention
 
     def question_features(
-        self, questions: Questions, memory: VideoMemory, return_attention: bool = False
+        self,
+        questions: Questions,
+        memory: VideoMemory,
+        return_attention: bool = False,
+        known: dict[str, Tensor] | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The sum of the streams, which is compared with the answers.
 
         Args:
-            questions: Q of them.
-            memory: of their videos.
             return_attention: with the attention of the last layers, as of `TransformerStack.fuse`.
+            known: the questions' states ("text", ``[Q, L, D]``) and the features of a stream ("frames", "clips"), as
+                far as they are; takes what is computed.
 
         Returns:
             ``[Q, head_width]``; the attention by stream, "frames" and "clips", if it is wanted.
         """
-        hidden = self.encode_questions(questions.ids, questions.mask)
-        found = {}
-        if self.spatial:
-            found["frames"] = self.frame_features(hidden, questions, memory, return_attention)
-        if self.temporal:
-            found["clips"] = self.video_features(hidden, questions, memory, return_attention)
-        attention = {stream: weights for stream, (_, weights) in found.items() if weights is not None}
-        return functools.reduce(torch.add, (feature for feature, _ in found.values())), attention
+        known = {} if known is None else known
+        if "text" not in known:
+            known["text"] = self.encode_questions(questions.ids, questions.mask)
+        streams = {"frames": self.frame_features} if self.spatial else {}
+        streams |= {"clips": self.video_features} if self.temporal else {}
+        attention: dict[str, Tensor] = {}
+        for stream, features in streams.items():
+            if stream not in known:
+                known[stream], weights = features(known["text"], questions, memory, return_attention)
+                attention |= {} if weights is None else {stream: weights}
+        return functools.reduce(torch.add, map(known.__getitem__, streams)), attention
 
     # --- from batch to logits ----------------------------------------------------------------------------------------
 
@@ -301,7 +307,11 @@ class DeST(nn.Module):
         return self.ans_encoder.encode_by_length(ids, mask, lengths)
 
     def forward(
-        self, batch: Mapping[str, Any], answers: Tensor | None = None, questions_at_once: int | None = None
+        self,
+        batch: Mapping[str, Any],
+        answers: Tensor | None = None,
+        questions_at_once: int | None = None,
+        kept: dict[tuple, Tensor] | None = None,
     ) -> Tensor:
         """Scores of all answers for each question.
 
@@ -313,22 +323,32 @@ class DeST(nn.Module):
                 [Q, L] with the ``video_index`` [Q] of each.
             answers: features of the answers, ``[A, head_width]``, from `encode_answers`.
             questions_at_once: the most questions in one pass, so that memory is bounded however many there are.
+            kept: results for passes over the same questions and as many at once, which it brings and takes: by chunk of
+                questions, and of a stream by the name of what it sees, which the batch's ``evidence`` has.
 
         Returns:
             logits ``[Q, A]``.
         """
-        memory = batch.get("memory") or self.project_videos(self.encode_videos(batch))
+        kept = {} if kept is None else kept
+        seen = {"text": "", **batch["evidence"]} if "evidence" in batch else {}  # by part of the network
+        known = [part for part, name in seen.items() if (part, name, 0) in kept]
+        memory = batch.get("memory") or self.project_videos(self.encode_videos(batch, known))
         questions, places = batch.get("questions"), None
         if questions is None:
             num_videos = len(batch["frames"] if self.spatial else batch["clips"])
             questions, places = group_by_video(
                 batch["question_ids"], batch["question_mask"], batch["video_index"], num_videos
             )
-        if questions_at_once is None or len(questions) <= questions_at_once:
-            features = self.question_features(questions, memory)[0]
-        else:
+        chunks, back = [questions], None
+        if questions_at_once is not None and len(questions) > questions_at_once:
             chunks, back = chunks_by_length(questions, questions_at_once)
-            features = torch.cat([self.question_features(chunk, memory)[0] for chunk in chunks])[back]
+        parts = []
+        for number, chunk in enumerate(chunks):
+            keys = {part: (part, name, number) for part, name in seen.items()}
+            own = {part: kept[key] for part, key in keys.items() if key in kept}
+            parts.append(self.question_features(chunk, memory, known=own)[0])
+            kept.update({key: own[part] for part, key in keys.items()})
+        features = parts[0] if back is None else torch.cat(parts)[back]
         if answers is None:
             answers = self.encode_answers(batch["answer_ids"], batch["answer_mask"])
         logits = self.score(features, answers)

@@ -1,4 +1,4 @@
-"""What is switched in PyTorch for all devices, once, before a command computes anything."""
+"""Switches of PyTorch for all devices, set once, before a command computes anything."""
 
 import torch
 

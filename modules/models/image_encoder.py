@@ -32,14 +32,7 @@ class ImageEncoder(VisionTransformer):
             self.register_buffer(name, torch.tensor(value).view(3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:  # type: ignore[override]  # timm's takes a mask, too
-        """Images to tokens.
-
-        Args:
-            images: ``[B, 3, H, W]``; uint8 RGB, or float that is already normalised.
-
-        Returns:
-            ``[B, 1 + patches, D]``.
-        """
+        """``[B, 3, H, W]``, uint8 RGB, or float that is already normalised -> ``[B, 1 + patches, D]``."""
         if images.dtype == torch.uint8:
             images = (images.to(self.pixel_mean.dtype) / 255 - self.pixel_mean) / self.pixel_std
         return self.forward_features(images)

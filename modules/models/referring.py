@@ -33,9 +33,6 @@ class ReferringDeST(DeST):
     """The network in pre-training: no spatial stream, and clips and captions projected into a common space.
 
     It carries the image encoder along, so that fine-tuning can start from a checkpoint of pre-training alone.
-
-    Args:
-        sizes, drop_rate: see `DeST`.
     """
 
     def __init__(self, sizes: ModelSizes, drop_rate: float = ModelSettings.drop_rate):
@@ -47,7 +44,7 @@ class ReferringDeST(DeST):
         init_linear(self.text_proj, sizes.init_std)
 
     def unused_parameters(self) -> list[nn.Parameter]:
-        """Those that pre-training carries along: the image encoder and the fusion layers of `text_encoder`."""
+        """Parameters that pre-training carries along: the image encoder and the fusion layers of `text_encoder`."""
         fusion = self.text_encoder.encoder.fusion_layers
         return [*self.visual_encoder.parameters(), *(own for layer in fusion for own in layer.parameters())]
 

@@ -40,15 +40,15 @@ class ModelSizes:
 
     @property
     def init_std(self) -> float:
-        """Of the random start: the published 0.02 at the published width, the same variance of a sum at any other."""
+        """Random start: the published 0.02 at the published width, the same variance of a sum at any other."""
         return 0.02 * (768 / self.hidden_size) ** 0.5
 
     def as_dict(self) -> dict[str, int]:
         return dataclasses.asdict(self)
 
 
-def _published(*names: str) -> dict[str, int]:
-    return {name: getattr(ModelSizes, name) for name in names}
+def _published(names: str) -> dict[str, int]:
+    return {name: getattr(ModelSizes, name) for name in names.split()}
 
 
 @dataclass(frozen=True)
@@ -61,22 +61,16 @@ class ModelSettings:
     )
     input_video_embed_size: Size = setting(ModelSizes.input_video_embed_size, "width of a clip feature", Tie.WEIGHTS)
     max_pos_len: Size = setting(ModelSizes.max_clips, "clip positions of the temporal stream", Tie.WEIGHTS)
-    vit_config: dict[str, Size] = setting(_published("vit_depth", "vit_heads"), "image encoder", Tie.WEIGHTS)
+    vit_config: dict[str, Size] = setting(_published("vit_depth vit_heads"), "image encoder", Tie.WEIGHTS)
     bert_config: dict[str, Size] = setting(
         _published(
-            "num_layers",
-            "num_text_layers",
-            "num_heads",
-            "intermediate_size",
-            "vocab_size",
-            "max_text_positions",
-            "num_token_types",
+            "num_layers num_text_layers num_heads intermediate_size vocab_size max_text_positions num_token_types"
         ),
         "text/fusion stack and, the same again, temporal stack",
         Tie.WEIGHTS,
     )
     answer_config: dict[str, Size] = setting(
-        _published("answer_layers", "answer_heads", "answer_intermediate_size"), "DistilBERT", Tie.WEIGHTS
+        _published("answer_layers answer_heads answer_intermediate_size"), "DistilBERT", Tie.WEIGHTS
     )
     answer_encoder: str = setting("distilbert-base-uncased", "name, or folder, its weights start from; empty: random")
     drop_rate: Annotated[float, Interval(ge=0, lt=1)] = setting(0.1, "dropout", Tie.COURSE)

@@ -32,7 +32,7 @@ class TemporalEmbedding(nn.Module):
         """
         x = self.proj(clips)
         num_videos, num_clips, width = x.shape
-        ends = mask.sum(1) + (-1 if two_short else 1)  # where EOS stands
+        ends = (mask.sum(1) + (-1 if two_short else 1)).clamp(min=0)  # where EOS stands
         positions = torch.arange(num_clips + 2, device=x.device)
         is_eos = (positions == ends[:, None])[..., None]  # [V, S + 2, 1]
         bos = self.bos.to(x.dtype).expand(num_videos, 1, width)

@@ -40,14 +40,5 @@ class TextEncoder(nn.Module):
         self.encoder = encoder
 
     def forward(self, ids: Tensor, mask: Tensor, overlay: Tensor | None = None) -> Tensor:
-        """States after the plain layers.
-
-        Args:
-            ids: int ``[B, L]``.
-            mask: ``[B, L]``, True or 1 = a token.
-            overlay: see `TextEmbeddings.forward`.
-
-        Returns:
-            ``[B, L, D]``.
-        """
+        """``[B, L]`` token ids, and mask (True or 1 = a token) -> states after the plain layers ``[B, L, D]``."""
         return self.encoder.encode(self.embeddings(ids, overlay), mask.bool())

@@ -1,4 +1,4 @@
-"""From the host to a device without waiting for it."""
+"""Copies from the host to a device without waiting for it."""
 
 from collections.abc import Sequence
 

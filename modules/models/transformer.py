@@ -128,7 +128,7 @@ class Layer(nn.Module):
         self.output = ResidualOutput(inner_width, width, dropout, eps)
 
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """Without memory: ``[B, L, D]`` -> ``[B, L, D]``."""
+        """Shapes without memory: ``[B, L, D]`` -> ``[B, L, D]``."""
         return self.feed_forward(self.attention(hidden, mask))
 
     def feed_forward(self, hidden: Tensor) -> Tensor:
@@ -249,15 +249,7 @@ class TransformerStack(nn.Module):
         return function(*args)
 
     def encode(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """The plain layers.
-
-        Args:
-            hidden: ``[B, L, D]``.
-            mask: bool ``[B, L]``, True = a token, False = padding.
-
-        Returns:
-            ``[B, L, D]``; what stands at padding is meaningless.
-        """
+        """The plain layers: ``[B, L, D]``, bool ``[B, L]`` (True = token) -> ``[B, L, D]``, meaningless at padding."""
         mask = mask[:, None, None]  # [B, 1, 1, L]
         for layer in self.layer[: self.num_text_layers]:
             hidden = self._run(layer, hidden, mask)

@@ -17,11 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.swin_transformer import SwinTransformerBlock
-from torchvision.models.video.swin_transformer import (
-    PatchMerging,
-    ShiftedWindowAttention3d,
-    SwinTransformer3d,
-)
+from torchvision.models.video.swin_transformer import PatchMerging, ShiftedWindowAttention3d, SwinTransformer3d
 
 from datasets.errors import InputError, did_you_mean
 
@@ -97,19 +93,13 @@ class WindowAttention(ShiftedWindowAttention3d):
 
 
 class Windows(NamedTuple):
-    """How a batch of maps, [N, T, H, W], is divided into shifted windows.
+    """Division of a batch of maps, [N, T, H, W], into shifted windows."""
 
-    Attributes:
-        size: of a whole window.
-        padded: T, H and W of a map, padded to whole windows.
-        order: the tokens, as positions in the flattened batch, in order of their windows, int64 [N·T·H·W].
-        groups: of windows, in the same order: how many a map has, and which places of a whole window (int64, of t·h·w)
-            their tokens have.
-    """
-
-    size: list[int]
-    padded: list[int]
-    order: Tensor
+    size: list[int]  # of a whole window
+    padded: list[int]  # T, H and W of a map, padded to whole windows
+    order: Tensor  # the tokens, as positions in the flattened batch, in order of their windows, int64 [N·T·H·W]
+    # of windows, in the same order: how many a map has, and which places of a whole window (int64, of t·h·w) their
+    # tokens have
     groups: list[tuple[int, Tensor]]
 
 
@@ -146,20 +136,20 @@ def _windows_of_map(shape: Sequence[int], window: Sequence[int], shift: Sequence
     # Along each axis: where windows of one kind start, and which places of a whole window they have.
     axes = []
     for length, size, moved in zip(shape, window, shift, strict=True):
-        kinds = [(range(moved, length - size + 1, size), range(size))]
+        kinds: list[tuple[Sequence[int], Sequence[int]]] = [(range(moved, length - size + 1, size), range(size))]
         if moved:
             kinds += [([0], range(size - moved, size)), ([length - size + moved], range(size - moved))]
         axes.append([(np.array(firsts), np.array(inside)) for firsts, inside in kinds if len(firsts)])
     tokens, places = np.arange(math.prod(shape)).reshape(shape), np.arange(math.prod(window)).reshape(window)
     orders, groups, numbers = [], [], []
-    for kinds in itertools.product(*axes):
+    for combined in itertools.product(*axes):
         # Along each axis the positions [windows, places]; of all three, [windows, places] three times over.
-        along = [firsts[:, None] + inside - inside[0] for firsts, inside in kinds]
+        along = [firsts[:, None] + inside - inside[0] for firsts, inside in combined]
         positions = tokens[np.ix_(*(axis.flatten() for axis in along))]
         positions = positions.reshape([length for axis in along for length in axis.shape])
         orders.append(positions.transpose(0, 2, 4, 1, 3, 5).flatten())
-        groups.append(places[np.ix_(*(inside for _, inside in kinds))].flatten())
-        numbers.append(math.prod(len(firsts) for firsts, _ in kinds))
+        groups.append(places[np.ix_(*(inside for _, inside in combined))].flatten())
+        numbers.append(math.prod(len(firsts) for firsts, _ in combined))
     with torch.inference_mode(False):
         made = torch.from_numpy(np.concatenate(orders + groups))
         made = made.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else made.to(device)

@@ -26,14 +26,9 @@ def count_on_all_ranks(*numbers: int, group: dist.ProcessGroup | None = None) ->
 
 
 def gather_rows(rows: Tensor, counts: list[int]) -> tuple[Tensor, int]:
-    """The rows of all ranks, without gradient.
+    """The rows ``[N, ...]`` of all ranks (`counts`: the N of each), without gradient, in order of the ranks.
 
-    Args:
-        rows: ``[N, ...]``.
-        counts: the N of each rank.
-
-    Returns:
-        ``[M, ...]`` in order of the ranks, and where the rows of this rank begin.
+    Returns ``[M, ...]``, and where the rows of this rank begin.
     """
     rows = rows.detach()
     if not is_distributed():

@@ -24,7 +24,7 @@ class Example:
     frames: Tensor | None = None
 
     def caption(self) -> str:
-        """In four lines or so, the right answers marked."""
+        """Caption of four lines or so, the right answers marked."""
         marks = [f"{'>' if text == self.answer else ' '} {100 * share:4.1f} %  {text}" for text, share in self.guesses]
         return "\n".join([self.question, f"true answer: {self.answer}", *marks])
 

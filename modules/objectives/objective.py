@@ -19,19 +19,13 @@ from .settings import OptimizerSettings
 class Objective(pl.LightningModule):
     """A network and how it is trained; subclasses bring the steps.
 
-    Attributes:
-        network_class: the class of the network that an objective trains.
-
     Args:
         network: its parameters bear published names.
-        optimizer: rates and schedule.
         freeze: beginnings of the names of the parameters that stay as they are.
         seed: what the random numbers of every step start from.
-        compile: compile the encoders with torch.compile.
-        grad_checkpointing: recompute the layers' activations in the backward pass instead of keeping them.
     """
 
-    network_class: type[DeST]
+    network_class: type[DeST]  # the class of the network that an objective trains
     model: DeST
 
     def __init__(

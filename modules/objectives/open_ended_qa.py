@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics import MeanMetric
 
+from datamodules.probes import probed
 from datasets.qa import IGNORE_INDEX
 from modules.models.chunks import free_memory, questions_that_fit
 from modules.models.dest import DeST
@@ -17,6 +19,8 @@ from .settings import OptimizerSettings
 from .step_features import StepFeatures
 from .weighted_mean import WeightedMean
 
+SCORE_DIGITS = 5  # of the probabilities in predictions
+
 
 class OpenEndedQA(Objective):
     """Cross-entropy over the answer vocabulary.
@@ -25,8 +29,9 @@ class OpenEndedQA(Objective):
         network: with the spatial stream.
         optimizer: rates and schedule.
         vocabulary: the answers, by index.
-        answer_ids, answer_mask: int ``[A, L]``, the tokenised vocabulary.
-        num_answers_in_predictions: more than 1: predictions carry as many best answers (``answer10`` for 10).
+        answer_ids, answer_mask: int ``[A, L]``, the tokenized vocabulary.
+        num_answers_in_predictions: more than 1: predictions carry as many best answers (``answer10``),
+            and their probabilities (``scores10``); 1: that of the only one (``score``).
         per_gpu_batchsize: questions in one pass at inference, on a GPU as many times that as `chunks` finds to fit.
         freeze, seed, compile, grad_checkpointing: see `Objective`.
     """
@@ -96,11 +101,12 @@ class OpenEndedQA(Objective):
     def on_predict_end(self) -> None:
         self._forget_vocabulary()
 
-    def score(self, batch: dict[str, Any]) -> Tensor:
-        """Logits ``[Q, A]`` in float32, with the vocabulary's features of this run."""
-        num_frames, length = batch["frames"].shape[1], batch["questions"].ids.shape[1]
+    def score(self, batch: dict[str, Any], kept: dict[tuple, Tensor] | None = None) -> Tensor:
+        """Logits ``[Q, A]`` in float32, with the vocabulary's features of this run; `kept` as of `DeST.forward`."""
+        views = batch["views"]["frames"].values() if "views" in batch else [batch["frames"]]
+        num_frames, length = max(frames.shape[1] for frames in views), batch["questions"].ids.shape[1]
         at_once = questions_that_fit(self.questions_at_once, self.model.sizes, num_frames, length, self.free_memory)
-        return self.model(batch, self.answer_features, at_once)
+        return self.model(batch, self.answer_features, at_once, kept)
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         logits, labels = self.score(batch), batch["labels"]
@@ -127,21 +133,36 @@ class OpenEndedQA(Objective):
         )
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[dict[str, Any]]:
-        """One record per question; see `summarize`, which takes those of all ranks."""
-        best = self.score(batch).topk(self.num_answers_in_predictions, dim=1).indices.tolist()
+        """One record per question and probe; see `summarize`, which takes those of all ranks."""
+        if "probes" not in batch:
+            return self._records(batch, self.score(batch))
+        kept: dict[tuple, Tensor] = {}  # what a probe does not touch is computed once
+        return [
+            record | {"probe": probe}
+            for probe in batch["probes"]
+            for record in self._records(batch, self.score(probed(batch, probe), kept))
+        ]
+
+    def _records(self, batch: dict[str, Any], logits: Tensor) -> list[dict[str, Any]]:
+        values, best = logits.topk(self.num_answers_in_predictions, dim=1)
+        shares = (values - logits.logsumexp(1, keepdim=True)).exp()  # of the whole vocabulary
+        both = torch.stack((best.to(shares.dtype), shares)).tolist()  # brought to the host at once
         records = []
-        for index, qid, truth, found in zip(batch["indices"], batch["qids"], batch["answer_texts"], best, strict=True):
-            answers = [self.vocabulary[answer] for answer in found]
-            records.append({"index": index, "correct": answers[0] == truth, "qid": qid, "answer": answers[0]})
-            if self.num_answers_in_predictions > 1:
-                records[-1]["answer10"] = answers
+        for index, qid, truth, found, scores in zip(
+            batch["indices"], batch["qids"], batch["answer_texts"], *both, strict=True
+        ):
+            answers = [self.vocabulary[int(answer)] for answer in found]
+            scores = [round(score, SCORE_DIGITS) for score in scores]
+            record = {"index": index, "correct": answers[0] == truth, "qid": qid, "answer": answers[0]}
+            several = {"answer10": answers, "scores10": scores}
+            records.append(record | (several if self.num_answers_in_predictions > 1 else {"score": scores[0]}))
         return records
 
     def summarize(self, records: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], str]:
-        """The records of all ranks as ``result/*.json`` has them: ``qid, answer`` and, if asked for, the best ten.
+        """The records of all ranks as ``result/*.json`` has them: ``qid, answer``, its probability, or ten of each.
 
         Args:
-            records: what `predict_step` returned, in any order.
+            records: what `predict_step` returned, in any order; of one probe.
 
         Returns:
             them in the order of the test questions, and in words how many are right.
@@ -149,5 +170,7 @@ class OpenEndedQA(Objective):
         records = sorted(records, key=lambda record: record["index"])
         assert [record["index"] for record in records] == list(range(len(records))), "each question exactly once"
         correct = sum(record["correct"] for record in records)
-        kept = [{name: record[name] for name in record if name not in ("index", "correct")} for record in records]
+        kept = [
+            {name: record[name] for name in record if name not in ("index", "correct", "probe")} for record in records
+        ]
         return kept, f"{len(kept)} questions, accuracy {100 * correct / len(kept):.2f} %"

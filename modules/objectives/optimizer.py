@@ -1,6 +1,7 @@
 """Optimizer groups and the learning-rate schedule of the published recipes."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 import torch
 from torch import nn
@@ -13,24 +14,16 @@ from datasets.errors import InputError, did_you_mean
 from .settings import OptimizerSettings
 
 # Which parameters learn at which multiple of the base rate, by the beginning of their names. The rest: the base rate.
-HEADS = ("frame_head.", "video_head.", "ans_encoder.pooler.", "vision_proj.", "text_proj.")
-ANSWERS = ("ans_encoder.lm.",)
-TEMPORAL = ("temporal_embedding.", "temporal_encoder.")
-
-
-def _adamw(groups: list[dict], settings: OptimizerSettings) -> Optimizer:
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98), eps=1e-8, fused=True)
-
-
-def _adam(groups: list[dict], settings: OptimizerSettings) -> Optimizer:
-    return torch.optim.Adam(groups, lr=settings.learning_rate, betas=(0.9, 0.98), eps=1e-8, fused=True)
-
-
-def _sgd(groups: list[dict], settings: OptimizerSettings) -> Optimizer:
-    return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=0.9)
-
-
-OPTIMIZERS = {"adamw": _adamw, "adam": _adam, "sgd": _sgd}
+PARTS = {
+    "head": ("frame_head.", "video_head.", "ans_encoder.pooler.", "vision_proj.", "text_proj."),
+    "answers": ("ans_encoder.lm.",),
+    "temporal": ("temporal_embedding.", "temporal_encoder."),
+}
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    "adamw": partial(torch.optim.AdamW, betas=(0.9, 0.98), eps=1e-8, fused=True),
+    "adam": partial(torch.optim.Adam, betas=(0.9, 0.98), eps=1e-8, fused=True),
+    "sgd": partial(torch.optim.SGD, momentum=0.9),
+}
 
 
 def freeze_parameters(model: nn.Module, prefixes: Iterable[str]) -> None:
@@ -70,14 +63,7 @@ def parameter_groups(model: nn.Module, settings: OptimizerSettings) -> list[dict
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
-        part = next(
-            (
-                part
-                for part, prefixes in (("head", HEADS), ("answers", ANSWERS), ("temporal", TEMPORAL))
-                if name.startswith(prefixes)
-            ),
-            "base",
-        )
+        part = next((part for part, starts in PARTS.items() if name.startswith(starts)), "base")
         decays = not name.endswith(".bias") and id(parameter) not in norm_parameters
         groups.setdefault((part, decays), []).append(parameter)
     return [
@@ -97,7 +83,7 @@ def build_optimizer(model: nn.Module, settings: OptimizerSettings, total_steps: 
     Args:
         total_steps: optimizer steps of the whole run, on all devices together.
     """
-    optimizer = OPTIMIZERS[settings.optim_type](parameter_groups(model, settings), settings)
+    optimizer = OPTIMIZERS[settings.optim_type](parameter_groups(model, settings), lr=settings.learning_rate)
     warmup = settings.warmup_steps
     warmup_steps = round(warmup * total_steps) if isinstance(warmup, float) else warmup
     schedule = get_polynomial_decay_schedule_with_warmup(

@@ -8,9 +8,9 @@ from torch import Tensor
 class StepFeatures:
     """Encodes at the first batch of an optimizer step, and goes back through the encoder at the last.
 
-    In between the weights stand still, so that every batch would encode the same. The batches before the last get a
-    leaf that collects their gradients; these join the last one's on its way into the encoder. So the encoder's
-    parameters have their gradients from the last backward pass alone, in which DistributedDataParallel exchanges them.
+    In between the weights stand still: every batch would encode the same. The batches before the last get a leaf
+    that collects their gradients; these join the last one's on its way into the encoder. So the encoder's parameters
+    have their gradients from the last backward pass alone, which is the one that DistributedDataParallel waits for.
 
     Args:
         encode: gives the features, with their graph.

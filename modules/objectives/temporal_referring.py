@@ -47,8 +47,6 @@ class TemporalReferring(Objective):
     """Choice among captions (cross-entropy) + alignment of clips and captions (contrastive).
 
     Args:
-        network: as pre-training has it.
-        optimizer: rates and schedule.
         freeze, seed, compile, grad_checkpointing: see `Objective`. What pre-training does not use is always frozen.
     """
 
@@ -104,12 +102,7 @@ class TemporalReferring(Objective):
         return {"logits": found.logits}
 
     def example(self, batch: dict[str, Any], outputs: dict[str, Tensor], index: int) -> Example:
-        """A question of a validation batch with the best choices, to look at.
-
-        Args:
-            batch, outputs: of `validation_step`.
-            index: of the question.
-        """
+        """A question of a validation batch with the best choices, to look at."""
         choices = batch["choice_texts"][index]
         return Example(
             question=batch["question_texts"][index],

@@ -20,7 +20,7 @@ class WeightedMean(Metric):
         self.add_state("weight", torch.zeros(()), dist_reduce_fx="sum")
 
     def update(self, values: Tensor, weights: Tensor) -> None:
-        """Both ``[Q]``, or both a scalar."""
+        """Adds values and weights, both ``[Q]``, or both a scalar."""
         self.total += (values * weights).sum()
         self.weight += weights.sum()
 

@@ -70,9 +70,6 @@ class Checkpoints(Checkpoint):
         InputError: the loss is not finite on some rank, or the weights no longer are.
 
     Args:
-        folder: where they are written.
-        signals: what asks to stop.
-        checkpoint_steps, checkpoint_minutes: see above; None: by steps alone.
         skip_bad_steps: see above; not 0: every step waits for its loss.
         monitor: metric of the validation, higher is better.
     """
@@ -144,9 +141,7 @@ class Checkpoints(Checkpoint):
         self.signals.may_save = True
         ignore_sigterm(trainer)  # `_agree` sees to it
 
-    def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, *_: Any) -> None:
         self._qids = batch["qids"]
 
     def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor) -> None:

@@ -31,7 +31,6 @@ def explained(
     """Context in which errors become those of `explain`; what it does not know stays as it is.
 
     Args:
-        config, folder: as of `explain`.
         signals: what asks to stop; ranks that were asked do not miss each other.
     """
     try:
@@ -46,13 +45,7 @@ def explained(
 
 
 def explain(error: Exception, config: Mapping[str, Any], folder: Path | None = None) -> InputError | None:
-    """The error as one line with the way out, or None if it is none of those known here.
-
-    Args:
-        error: what ended the run.
-        config: its settings.
-        folder: where the run writes.
-    """
+    """The error as one line with the way out, or None if it is none of those known here."""
     text = str(error)
     if isinstance(error, InputError):
         # Raised in a loader worker, it arrives with a traceback; its own last line is the message.

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+from datamodules.probes import chosen_probes
+from datasets.annotations import note_of_answers, read_answers
 from datasets.errors import InputError
 from datasets.settings import Tie, tied
 from modules.checkpoints.reader import CheckpointFile, read_checkpoint
@@ -18,38 +20,28 @@ from modules.config.machine_checks import check_machine
 from modules.config.path_checks import check_paths
 from modules.config.rank_environment import check_ranks
 
-from .prediction_writer import check_free
+from .prediction_writer import check_free, probed_path
 from .run_folder import find_checkpoint, predictions_path
 
 
 @dataclass(frozen=True)
 class RunPlan:
-    """
-    Attributes:
-        config: all settings; those that the checkpoint decides are the checkpoint's.
-        checkpoint: what `load_path` or `resume_from` names; None: neither is set.
-        made_with: the record in the checkpoint of its making; empty for files from elsewhere.
-        brought: tokenizer and vocabulary that the data take from the checkpoint, by name.
-        resume_path: the file from which a run goes on; None: it starts anew, or is a test.
-        predictions: the file that a test will write; None: it is a training.
-    """
+    """Plan of a run: its settings, and the files that it begins and ends with."""
 
-    config: dict[str, Any]
-    checkpoint: CheckpointFile | None
-    made_with: Mapping[str, Any]
-    brought: Mapping[str, Any]
-    resume_path: Path | None
-    predictions: Path | None
+    config: dict[str, Any]  # all settings; those that the checkpoint decides are the checkpoint's
+    checkpoint: CheckpointFile | None  # what `load_path` or `resume_from` names; None: neither is set
+    made_with: Mapping[str, Any]  # the record in the checkpoint of its making; empty for files from elsewhere
+    recipes: Sequence[str]  # of the command line, or of the run that is continued
+    brought: Mapping[str, Any]  # tokenizer and vocabulary of the checkpoint, or the answers of the user, by name
+    resume_path: Path | None  # the file from which a run goes on; None: it starts anew, or is a test
+    predictions: Path | None  # the file that a test will write, probes' files beside it; None: it is a training
 
 
 def plan_run(config: Mapping[str, Any], schema: type, given: Collection[str], recipes: Sequence[str]) -> RunPlan:
     """Asks the checkpoint, and checks paths and combinations of settings.
 
     Args:
-        config: all settings, as `check_values` returned them.
-        schema: of the settings, as for `check_values`.
         given: names of the settings that the command line gives.
-        recipes: of the command line.
 
     Raises:
         InputError: what would stop the run.
@@ -67,24 +59,24 @@ def plan_run(config: Mapping[str, Any], schema: type, given: Collection[str], re
     check_combinations(config)
     check_ranks(config["num_gpus"], config["num_nodes"], os.environ)
     predictions = construct(predictions_path, config) if config["test_only"] else None
-    if predictions is not None:
-        check_free(predictions, config["overwrite"])
+    config["probe"] = chosen_probes(config["probe"], config["temporal"])
+    for probe in config["probe"] or ["none"] if predictions is not None else ():
+        check_free(probed_path(predictions, probe), config["overwrite"])
     brought = {}
     if made_with.get("tokenizer_vocabulary") and "tokenizer" not in given:
         brought["tokenizer"] = made_with["tokenizer_vocabulary"]
-    if made_with.get("vocabulary") and config["test_only"]:
-        brought["vocabulary"] = made_with["vocabulary"]
-    return RunPlan(config, checkpoint, made_with, brought, resume_path, predictions)
+    own = construct(read_answers, config)
+    if own:
+        rank_zero_only(print)(f"note: {note_of_answers(own, made_with.get('vocabulary'))}", flush=True)
+    if (vocabulary := own or made_with.get("vocabulary")) and config["test_only"]:
+        brought["vocabulary"] = vocabulary
+    recipes = made_with.get("recipes", recipes) if resume_path is not None else recipes
+    return RunPlan(config, checkpoint, made_with, recipes, brought, resume_path, predictions)
 
 
 def check_resumable(plan: RunPlan, vocabulary: Sequence[str] | None, schema: type) -> None:
     """Raises InputError when the data have another answer vocabulary, or the network or the optimizer other settings,
     than the run that is to be continued. Settings that may change, and have, are told.
-
-    Args:
-        plan: of the run.
-        vocabulary: of the data.
-        schema: dataclass of the settings.
     """
     path, config, made_with = plan.resume_path, plan.config, plan.made_with
     before = made_with.get("vocabulary")

@@ -25,7 +25,6 @@ def precision_plugin(precision: int | str, device_type: str) -> Precision:
 
     Args:
         precision: as in the settings; "tf32" is float32 here, `switch_devices` does the rest.
-        device_type: "cuda" or "cpu".
     """
     if precision in (32, TF32):
         return Precision()

@@ -5,8 +5,13 @@ within the functions, as `config.py` needs Sacred's before it is worth waiting f
 """
 
 import contextlib
+import functools
+import importlib.metadata
+import importlib.resources
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -39,8 +44,41 @@ def rank_observer(observe: Callable[[list[subprocess.Popen]], None]) -> Iterator
         subprocess_script._launch_process_observer = before
 
 
+class _Installed:
+    """The installed packages, as far as Sacred reads `pkg_resources.working_set`."""
+
+    def __iter__(self) -> Iterator[SimpleNamespace]:
+        for found in importlib.metadata.distributions():
+            lines = functools.partial(lambda found, name: (found.read_text(name) or "").splitlines(), found)
+            yield SimpleNamespace(project_name=found.name, version=found.version, _get_metadata=lines)
+
+    @functools.cached_property
+    def by_key(self) -> dict[str, SimpleNamespace]:
+        return {found.project_name.lower(): found for found in self}
+
+
+@contextlib.contextmanager
+def sacred_alone() -> Iterator[None]:
+    """While Sacred is imported, stands in for what it imports and hardly needs.
+
+    - pkg_resources, which setuptools no longer has since its version 82, and which is slow where there is one;
+    - pandas, which it takes if it is there: slow, and of no use here.
+    """
+    stand_in = ModuleType("pkg_resources")
+    stand_in.working_set = _Installed()  # type: ignore[attr-defined]
+    stand_in.resource_filename = lambda package, name: str(importlib.resources.files(package) / name)  # type: ignore[attr-defined]
+    others: dict[str, Any] = {"pkg_resources": stand_in, "pandas": None}
+    added = [name for name in others if name not in sys.modules]
+    sys.modules.update({name: others[name] for name in added})
+    try:
+        yield
+    finally:
+        for name in added:
+            del sys.modules[name]
+
+
 def parse_values_with(parse: Callable[[str], Any]) -> None:
-    """Has Sacred read the values of the command line by `parse`, wherever they stand.
+    """Makes Sacred read the values of the command line by `parse`, wherever they stand.
 
     Its own function hands literals to jsonpickle, for which ``{'py/reduce': …}`` is a call of any function.
     """

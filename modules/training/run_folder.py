@@ -136,10 +136,16 @@ def checkpoint_label(path: str | Path) -> str:
     return "_".join([*owners, path.stem])
 
 
-def predictions_path(log_dir: str | Path, objective: str, datasets: Sequence[str], load_path: str | Path) -> Path:
-    """``<log_dir>/<data set>_by_<checkpoint>.json``; pre-training, which mixes data sets, is called by its own name."""
+def predictions_path(
+    log_dir: str | Path, objective: str, datasets: Sequence[str], load_path: str | Path, test_split: str = "test"
+) -> Path:
+    """``<log_dir>/<dataset>_by_<checkpoint>.json``; of another split than test, with its name at the end.
+
+    Pre-training, which mixes datasets, is called by its own name.
+    """
     name = "_".join(datasets) if objective == "qa" else objective
-    return Path(log_dir) / f"{name}_by_{checkpoint_label(load_path)}.json"
+    split = "" if test_split == "test" else f"_{test_split}"
+    return Path(log_dir) / f"{name}_by_{checkpoint_label(load_path)}{split}.json"
 
 
 @dataclass(frozen=True)
@@ -170,7 +176,6 @@ class MetricsLog(Logger):
     (Lightning's `CSVLogger` deletes the log of the run before, and empties the file to write it again.)
 
     Args:
-        folder: of the run.
         resumed: where it continues; None: a new run.
     """
 

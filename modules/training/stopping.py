@@ -25,7 +25,7 @@ STOPPED_EXIT_CODE = 75  # "temporary failure, try again" in sysexits.h: the run 
 
 
 def _leave_to_parent() -> None:
-    """In a forked worker: what it receives is no signal to its parent."""
+    """Lets a forked worker keep the signals that it receives from its parent."""
     with contextlib.suppress(ValueError):
         signal.set_wakeup_fd(-1)
 
@@ -96,7 +96,7 @@ class StopSignals:
                 deadline = time.monotonic() + _TIME_TO_REACT
 
     def _is_heeded(self) -> bool:
-        """Whether the process will end in order: in training, after the step at hand."""
+        """True if the process will end in order: in training, after the step at hand."""
         return self.may_save
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
@@ -117,7 +117,7 @@ class StopSignals:
 
 
 class StopAtOnce(StopSignals):
-    """For what has nothing to save: the first signal raises a StoppedError, wherever the process is."""
+    """Signals to a command that has nothing to save: the first one raises a StoppedError, wherever the process is."""
 
     way_on = "start it again"
 

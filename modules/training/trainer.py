@@ -20,11 +20,6 @@ from .precision import precision_plugin
 def make_trainer(
     config: Mapping[str, Any], folder: Path, callbacks: Sequence[Callback], loggers: Sequence[Logger]
 ) -> pl.Trainer:
-    """
-    Args:
-        config: all settings.
-        folder: of the run.
-    """
     devices = config["num_gpus"] * config["num_nodes"]
     on_gpu = config["accelerator"] != "cpu" and torch.cuda.is_available()
     return pl.Trainer(

@@ -1,6 +1,7 @@
 """A toy video as pixels. Drawn by OpenCV in fractions of a pixel; the same video gives the same pixels."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 import cv2
 import numpy as np
@@ -38,7 +39,8 @@ def render(video: ToyVideo, size: int) -> Iterator[np.ndarray]:
         number = int(frame / length)
         image = still.copy()
         progress = (frame + 0.5 - number * length) / length
-        draw_event(image, video.events[number], progress, *jitter[number])
+        event, (shift, angle) = video.events[number], jitter[number]  # of the actor, from the middle of the stage
+        ACTION_DRAWERS[event.action](image, event, progress, STAGE + shift, angle)
         yield image
 
 
@@ -52,27 +54,19 @@ def draw_background(scene: Scene, size: int, random: np.random.Generator) -> np.
 
     below = list(ROWS)[list(ROWS).index(scene.sign_height) + 1]
     other_side = next(side for side in COLUMNS if side != scene.sign_side)
-    for draw, side, height in (
-        (_sign(scene), scene.sign_side, scene.sign_height),
-        (ITEM_DRAWERS[scene.item], scene.sign_side, below),
-        (THING_DRAWERS[scene.thing], other_side, scene.thing_height),
+    for name, side, height in (
+        ("sign", scene.sign_side, scene.sign_height),
+        (scene.item, scene.sign_side, below),
+        (scene.thing, other_side, scene.thing_height),
     ):
-        draw(image, np.array((COLUMNS[side], ROWS[height])) + random.uniform(-0.01, 0.01, 2), CELL_RADIUS)
+        centre = np.array((COLUMNS[side], ROWS[height])) + random.uniform(-0.01, 0.01, 2)
+        _draw_sight(image, name, centre)
+        if name == "sign":
+            draw_shape(image, scene.sign_shape, scene.sign_colour, centre, 0.8 * CELL_RADIUS)
     for stone in range(scene.stones):
         centre = np.array(FIRST_STONE) + stone * np.array(NEXT_STONE) + random.uniform(-0.01, 0.01, 2)
         _polygon(image, _circle() * (1.2, 0.8) * STONE_RADIUS + centre, (60, 50, 45))
     return image
-
-
-def draw_event(image: np.ndarray, event: Event, progress: float, shift: np.ndarray, angle: float) -> None:
-    """One moment of an event.
-
-    Args:
-        progress: 0 = its beginning, 1 = its end.
-        shift: of the actor from the middle of the stage.
-        angle: that the actor is turned by.
-    """
-    ACTION_DRAWERS[event.action](image, event, progress, STAGE + shift, angle)
 
 
 def draw_shape(
@@ -129,18 +123,6 @@ def _circle(corners: int = 40, turn: float = 0.0) -> np.ndarray:
     return np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
-def _square() -> np.ndarray:
-    return _circle(4, np.pi / 4) * 1.2
-
-
-def _triangle() -> np.ndarray:
-    return _circle(3, -np.pi / 2) * 1.15 + (0, 0.15)
-
-
-def _star() -> np.ndarray:
-    return _circle(10, -np.pi / 2) * np.where(np.arange(10) % 2, 0.6, 1.2)[:, None]
-
-
 def _heart() -> np.ndarray:
     t = np.arange(40) * 2 * np.pi / 40
     x, y = 16 * np.sin(t) ** 3, 13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t)
@@ -155,9 +137,9 @@ def _cross() -> np.ndarray:
 
 OUTLINES = {
     "circle": _circle,
-    "square": _square,
-    "triangle": _triangle,
-    "star": _star,
+    "square": lambda: _circle(4, np.pi / 4) * 1.2,
+    "triangle": lambda: _circle(3, -np.pi / 2) * 1.15 + (0, 0.15),
+    "star": lambda: _circle(10, -np.pi / 2) * np.where(np.arange(10) % 2, 0.6, 1.2)[:, None],
     "heart": _heart,
     "diamond": lambda: _circle(4) * (0.95, 1.2),
     "cross": _cross,
@@ -168,70 +150,35 @@ OUTLINES = {
 # --- what stands at a side --------------------------------------------------------------------------------------------
 
 
-def _sign(scene: Scene) -> Callable[[np.ndarray, np.ndarray, float], None]:
-    """A board with a shape on it."""
-
-    def draw(image: np.ndarray, centre: np.ndarray, radius: float) -> None:
-        _box(image, centre, radius, (-1, -1, 1, 1), (215, 215, 210))
-        draw_shape(image, scene.sign_shape, scene.sign_colour, centre, 0.8 * radius)
-
-    return draw
-
-
-def _tree(image: np.ndarray, centre: np.ndarray, radius: float) -> None:
-    _box(image, centre, radius, (-0.2, 0.1, 0.2, 1), BROWN)
-    _polygon(image, _circle() * 0.72 * radius + centre - (0, 0.3 * radius), (30, 110, 50))
-
-
-def _house(image: np.ndarray, centre: np.ndarray, radius: float) -> None:
-    _box(image, centre, radius, (-0.75, -0.1, 0.75, 1), (225, 205, 170))
-    _polygon(image, np.array([(-1, -0.1), (0, -1), (1, -0.1)]) * radius + centre, (150, 60, 50))
-
-
-def _boat(image: np.ndarray, centre: np.ndarray, radius: float) -> None:
-    _polygon(image, np.array([(-1, 0.35), (1, 0.35), (0.6, 0.95), (-0.6, 0.95)]) * radius + centre, BROWN)
-    _polygon(image, np.array([(0.05, -1), (0.05, 0.25), (0.8, 0.25)]) * radius + centre, LIGHT)
+# Name -> the parts of a thing from back to front, in cells: sides of a box or corners, and a colour.
+SIGHTS: dict[str, list[tuple[Any, tuple]]] = {
+    "ball": [(_circle() * 0.85, (255, 150, 190)), ((-0.85, -0.2, 0.85, 0.2), LIGHT)],
+    "box": [((-0.9, -0.6, 0.9, 0.9), (200, 150, 90)), ((-0.9, 0, 0.9, 0.3), BROWN)],
+    "bush": [(_circle() * 0.55 + place, (95, 130, 40)) for place in ((-0.45, 0.3), (0.45, 0.3), (0, -0.1))],
+    "bucket": [([(-0.9, -0.6), (0.9, -0.6), (0.6, 0.9), (-0.6, 0.9)], (90, 95, 110))],
+    "lamp": [((-0.1, -0.2, 0.1, 1), DARK), ([(-0.4, -0.9), (0.4, -0.9), (0.9, 0), (-0.9, 0)], (255, 235, 120))],
+    "tree": [((-0.2, 0.1, 0.2, 1), BROWN), (_circle() * 0.72 - (0, 0.3), (30, 110, 50))],
+    "house": [((-0.75, -0.1, 0.75, 1), (225, 205, 170)), ([(-1, -0.1), (0, -1), (1, -0.1)], (150, 60, 50))],
+    "boat": [
+        ([(-1, 0.35), (1, 0.35), (0.6, 0.95), (-0.6, 0.95)], BROWN),
+        ([(0.05, -1), (0.05, 0.25), (0.8, 0.25)], LIGHT),
+    ],
+    "sign": [((-1, -1, 1, 1), (215, 215, 210))],
+    "flag": [((-0.75, -1, -0.6, 1), DARK), ((-0.6, -1, 0.9, -0.45), (200, 40, 60)), ((-0.6, -0.45, 0.9, 0.1), LIGHT)],
+    "car": [
+        ((-0.55, -0.45, 0.55, 0.1), (170, 215, 235)),
+        ((-1, 0.05, 1, 0.6), (60, 130, 150)),
+        *((_circle() * 0.28 + (side, 0.65), DARK) for side in (-0.55, 0.55)),
+    ],
+}
 
 
-def _flag(image: np.ndarray, centre: np.ndarray, radius: float) -> None:
-    _box(image, centre, radius, (-0.75, -1, -0.6, 1), DARK)
-    _box(image, centre, radius, (-0.6, -1, 0.9, -0.45), (200, 40, 60))
-    _box(image, centre, radius, (-0.6, -0.45, 0.9, 0.1), LIGHT)
-
-
-def _car(image: np.ndarray, centre: np.ndarray, radius: float) -> None:
-    _box(image, centre, radius, (-0.55, -0.45, 0.55, 0.1), (170, 215, 235))
-    _box(image, centre, radius, (-1, 0.05, 1, 0.6), (60, 130, 150))
-    for side in (-0.55, 0.55):
-        _polygon(image, (_circle() * 0.28 + (side, 0.65)) * radius + centre, DARK)
-
-
-def _ball(image: np.ndarray, centre: np.ndarray, radius: float) -> None:
-    _polygon(image, _circle() * 0.85 * radius + centre, (255, 150, 190))
-    _box(image, centre, radius, (-0.85, -0.2, 0.85, 0.2), LIGHT)
-
-
-def _crate(image: np.ndarray, centre: np.ndarray, radius: float) -> None:
-    _box(image, centre, radius, (-0.9, -0.6, 0.9, 0.9), (200, 150, 90))
-    _box(image, centre, radius, (-0.9, 0, 0.9, 0.3), BROWN)
-
-
-def _bush(image: np.ndarray, centre: np.ndarray, radius: float) -> None:
-    for x, y in ((-0.45, 0.3), (0.45, 0.3), (0, -0.1)):
-        _polygon(image, (_circle() * 0.55 + (x, y)) * radius + centre, (95, 130, 40))
-
-
-def _bucket(image: np.ndarray, centre: np.ndarray, radius: float) -> None:
-    _polygon(image, np.array([(-0.9, -0.6), (0.9, -0.6), (0.6, 0.9), (-0.6, 0.9)]) * radius + centre, (90, 95, 110))
-
-
-def _lamp(image: np.ndarray, centre: np.ndarray, radius: float) -> None:
-    _box(image, centre, radius, (-0.1, -0.2, 0.1, 1), DARK)
-    _polygon(image, np.array([(-0.4, -0.9), (0.4, -0.9), (0.9, 0), (-0.9, 0)]) * radius + centre, (255, 235, 120))
-
-
-ITEM_DRAWERS = {"ball": _ball, "box": _crate, "bush": _bush, "bucket": _bucket, "lamp": _lamp}
-THING_DRAWERS = {"tree": _tree, "house": _house, "boat": _boat, "flag": _flag, "car": _car}
+def _draw_sight(image: np.ndarray, name: str, centre: np.ndarray) -> None:
+    for part, colour in SIGHTS[name]:
+        if np.ndim(part) == 1:
+            _box(image, centre, CELL_RADIUS, part, colour)
+        else:
+            _polygon(image, np.asarray(part) * CELL_RADIUS + centre, colour)
 
 
 def _box(image: np.ndarray, centre: np.ndarray, radius: float, sides: tuple, colour: tuple) -> None:

@@ -1,4 +1,4 @@
-"""What is asked about a toy video, in the manner of ActivityNet-QA: a text, an answer and one of its nine types.
+"""Questions about a toy video, in the manner of ActivityNet-QA: a text, an answer and one of its nine types.
 
 Every answer is drawn evenly among those its question admits, so that the text does not betray it. The order of events
 is any with the same chance: who knows which shapes act in a video can but guess which of them is first, or comes next.
@@ -11,7 +11,6 @@ import numpy as np
 from .world import THINGS, Event, Scene, ToyVideo
 
 MOTION, SPATIAL_RELATION, TEMPORAL_RELATION, YES_NO, COLOUR, OBJECT, LOCATION, NUMBER, OTHER = range(9)
-ONE_FRAME = (SPATIAL_RELATION, YES_NO, COLOUR, OBJECT, LOCATION, NUMBER, OTHER)
 ORDER = (MOTION, TEMPORAL_RELATION)
 
 

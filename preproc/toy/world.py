@@ -1,4 +1,4 @@
-"""What there is in the toy world: scenes that stand still, and shapes that act in them one after the other.
+"""Contents of the toy world: scenes that stand still, and shapes that act in them one after the other.
 
 What stands still is for questions that a single frame answers. In which order the shapes act, and so what is done first
 or next, cannot be seen in any one frame, nor in a set of frames without their order.
@@ -21,13 +21,7 @@ COLOURS = {
 
 # The shapes that act. Their colours alone tell them apart, and the palest is on a large shape, so that coarse clip
 # features suffice to do so.
-ACTORS = (
-    ("red", "diamond"),
-    ("blue", "cross"),
-    ("green", "triangle"),
-    ("yellow", "hexagon"),
-    ("purple", "heart"),
-)
+ACTORS = (("red", "diamond"), ("blue", "cross"), ("green", "triangle"), ("yellow", "hexagon"), ("purple", "heart"))
 
 # A frame shows which of them it is, as it shows the actor, but not what came before.
 ACTIONS = ("grows", "glows", "smokes", "sinks", "hides")
@@ -41,7 +35,7 @@ HEIGHTS = ("high", "middle", "low")
 MOST_STONES = 4
 
 FPS = 8
-EVENT_FRAMES = 16  # 2 s: two windows of 8 frames for the clip features, 6 frames at 3 a second
+EVENT_FRAMES = 16  # 2 s: two windows of 8 frames for the clip features, 6 frames at 3 per second
 EVENTS_IN_A_ROW = 3
 
 
@@ -65,7 +59,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Scene:
-    """What stands still for a whole video: on one side a sign with an item below it, on the other side a thing."""
+    """Things that stand still all through a video: on one side a sign with an item below it, on the other a thing."""
 
     place: str
     sign_colour: str
@@ -80,21 +74,13 @@ class Scene:
 
 @dataclass(frozen=True)
 class ToyVideo:
-    """One video.
-
-    Attributes:
-        video_id: names it.
-        scene: its background.
-        events: what happens, in order; each by another actor.
-        num_frames: of the whole video; each event takes an equal part.
-        seed: of what is left to chance in the picture: noise, and where exactly things are.
-    """
+    """One video."""
 
     video_id: str
-    scene: Scene
-    events: tuple[Event, ...]
-    num_frames: int
-    seed: int
+    scene: Scene  # its background
+    events: tuple[Event, ...]  # what happens, in order; each by another actor
+    num_frames: int  # of the whole video; each event takes an equal part
+    seed: int  # of what is left to chance in the picture: noise, and where exactly things are
 
 
 def draw_scene(random: np.random.Generator) -> Scene:

@@ -1,4 +1,4 @@
-"""A data set of a few small files."""
+"""A dataset of a few small files."""
 
 import csv
 import json

@@ -19,6 +19,7 @@ def sample(value: int, clips: int | None, questions: list[str], labels: list[int
         questions=questions,
         answers=[question[::-1] for question in questions],
         labels=labels,
+        video_id=str(value),
     )
 
 

@@ -126,9 +126,9 @@ def test_what_workers_need_is_light():
 
 def test_one_data_set(qa_settings):
     for names in ([], ["anetqa", "agqa"]):
-        with pytest.raises(InputError, match=rf"takes one data set, not {len(names)}"):
+        with pytest.raises(InputError, match=rf"takes one dataset, not {len(names)}"):
             QADataModule(**qa_settings | {"datasets": names})
-    with pytest.raises(InputError, match=r"no question-answering data set named 'anet'.*did you mean 'anetqa'"):
+    with pytest.raises(InputError, match=r"no question-answering dataset named 'anet'.*did you mean 'anetqa'"):
         QADataModule(**qa_settings | {"datasets": ["anet"]})
 
 
@@ -208,7 +208,7 @@ def test_answers_to_the_test_that_are_all_outside_the_vocabulary(qa_settings, ca
         path = qa_settings["data_root"] / "test.csv"
         assert capsys.readouterr().out == (
             f"warning: not one answer in {path} (such as {example!r}) is in the vocabulary of 1: are file and "
-            "vocabulary of the same data set?\n"
+            "vocabulary of the same dataset?\n"
         )
         assert {label for batch in data.predict_dataloader() for label in batch["labels"].tolist()} == {-100}
 
@@ -278,7 +278,7 @@ EPOCHS = {"max_epochs": 3}
     ],
 )
 def test_resuming_goes_on_where_the_run_was(qa_settings, tmp_path, options, when, stop_after, workers):
-    """4 batches an epoch. The run and its continuation see what the uninterrupted run sees, in the same order."""
+    """4 batches per epoch. The run and its continuation see what the uninterrupted run sees, in the same order."""
     settings = qa_settings | {"per_gpu_batchsize": 3, "questions_per_video": 2, "num_workers": workers}
     whole = Recorder()
     trainer(tmp_path, **options).fit(whole, QADataModule(**settings))

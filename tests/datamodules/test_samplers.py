@@ -94,7 +94,7 @@ def test_a_rank_without_a_video_of_its_own_takes_part_of_one():
 
 
 def test_questions_of_a_video_meet():
-    codes = np.repeat(np.arange(50), 10)  # 10 questions a video: a group of 8, and 2 left over
+    codes = np.repeat(np.arange(50), 10)  # 10 questions per video: a group of 8, and 2 left over
     sampler = TrainBatchSampler(codes, 16, questions_per_video=8)
     videos_a_batch = [len(set(codes[batch])) for batch in indices(sampler.batches(0))]
     assert np.mean(videos_a_batch) < 4  # 3.3 of 16 questions; chance would give 14
@@ -155,7 +155,7 @@ def test_end_of_an_epoch_by_hand():
 
 
 def test_what_is_left_over_of_the_videos_meets_in_another_order_every_epoch():
-    """Three questions a video, two at a time: the odd ones are paired, and one of them ends the epoch alone."""
+    """Three questions per video, two at a time: the odd ones are paired, and one of them ends the epoch alone."""
     codes = np.repeat(np.arange(3, dtype=np.int32), 3)
     sampler = TrainBatchSampler(codes, batch_size=2, questions_per_video=2)
     assert {codes[sampler.order(epoch)[-1]] for epoch in range(30)} == {0, 1, 2}

@@ -1,4 +1,4 @@
-"""Vocabularies, the list of data sets, and rows of CSV and JSON files."""
+"""Vocabularies, the list of datasets, and rows of CSV and JSON files."""
 
 import json
 
@@ -46,7 +46,7 @@ def test_csv_rows(tmp_path):
     ("content", "message"),
     [
         (b"", "has no column"),
-        (b"x,y\n1,2\n", r"has no column 'a', 'b' \(it has 'x, y'\); is it of another data set\?"),
+        (b"x,y\n1,2\n", r"has no column 'a', 'b' \(it has 'x, y'\); is it of another dataset\?"),
         (b"a,b\n1,2\n1\n", "line 3: 1 fields instead of 2"),
         (b"a,b\n1,2,3\n", "line 2: 3 fields instead of 2"),
         (b'a,b\n1,"2\n', "is no CSV: unexpected end of data"),

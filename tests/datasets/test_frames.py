@@ -217,7 +217,7 @@ def test_ids_stay_inside_the_root(tmp_path, directory):
 
 
 def test_links_are_followed(tmp_path):
-    """Large data sets lie on several disks: links to a video's folder, to a frame, to the root."""
+    """Large datasets lie on several disks: links to a video's folder, to a frame, to the root."""
     write_frames(tmp_path / "other disk" / "a", ["1.png"])
     (tmp_path / "frames" / "b").mkdir(parents=True)
     (tmp_path / "frames" / "a").symlink_to(tmp_path / "other disk" / "a")

@@ -1,4 +1,4 @@
-"""The readers of the question-answering data sets, each on a small file in its format."""
+"""The readers of the question-answering datasets, each on a small file in its format."""
 
 import json
 

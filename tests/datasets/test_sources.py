@@ -1,4 +1,4 @@
-"""Data sets by name: each is complete, and an unknown name suggests the nearest."""
+"""Datasets by name: each is complete, and an unknown name suggests the nearest."""
 
 import pickle
 
@@ -20,10 +20,10 @@ def test_every_source_is_complete_and_can_be_sent_to_workers(name):
 
 def test_an_unknown_source_suggests_the_nearest():
     with pytest.raises(
-        InputError, match=r"no .* data set named 'anet-qa' \(did you mean 'anetqa'\?\); there are anetqa, "
+        InputError, match=r"no .* dataset named 'anet-qa' \(did you mean 'anetqa'\?\); there are anetqa, "
     ):
         get_qa_source("anet-qa")
-    with pytest.raises(InputError, match=r"no .* data set named \['anetqa'\]"):
+    with pytest.raises(InputError, match=r"no .* dataset named \['anetqa'\]"):
         get_qa_source(["anetqa"])
 
 

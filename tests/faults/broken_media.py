@@ -15,7 +15,7 @@ from PIL import Image, ImageFile
 
 from datasets.clips import ClipFeatures
 from datasets.frames import FrameReader
-from datasets.video.library import VideoFrames
+from datasets.video.decoding import VideoFrames
 from preproc.extract_frames import FrameSettings, extract_frames
 from tests.datasets.test_frames import pillow_square
 from tests.datasets.video.video_files import make_video

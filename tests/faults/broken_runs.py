@@ -87,7 +87,7 @@ def changed_checkpoints(folder: Path, random: Generator, whole: dict[str, Any]) 
 
     def read() -> str:
         call_run([*arguments, "overwrite=True", "accelerator=cpu", "precision=32", "num_workers=0"])
-        (predictions,) = results.glob("*.json")
+        predictions, _ = sorted(results.glob("*.json"))
         return predictions.read_text()
 
     def reference() -> str:

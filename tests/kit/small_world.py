@@ -1,4 +1,4 @@
-"""A data set of a few tiny videos, written as frames and features directly; for tests of the training run."""
+"""A dataset of a few tiny videos, written as frames and features directly; for tests of the training run."""
 
 import csv
 import json
@@ -30,7 +30,7 @@ SIZES = [
 
 
 def make_small_world(folder: Path, num_videos: int = 6, questions_each: int = 4, seed: int = 0) -> Path:
-    """Writes ``data/`` (an ActivityNet-QA of `num_videos` videos a split) and ``tokenizer/``; returns the folder."""
+    """Writes ``data/`` (an ActivityNet-QA of `num_videos` videos per split) and ``tokenizer/``; returns the folder."""
     random = np.random.default_rng(seed)
     data = folder / "data"
     (data / "frames").mkdir(parents=True)

@@ -59,7 +59,7 @@ def test_a_root_without_a_fault(root, capsys):
     assert summary["annotations"].startswith("train: 2 questions, 2 videos, val: 1")
     assert summary["vocabulary"] == "answers covered: train 100.0%, val 100.0%, test 50.0%"
     assert summary["frames"] == "5 to 5 frames per video, 5 in the middle"
-    assert summary["features"] == "4 to 4 clips a video, 4 in the middle"
+    assert summary["features"] == "4 to 4 clips per video, 4 in the middle"
     assert script.main([str(root), "--task", "anetqa", "--width", str(WIDTH)]) == 0
     assert (root / "problems.csv").read_text() == "check,error,what,problem\n"
 

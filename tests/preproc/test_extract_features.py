@@ -14,7 +14,7 @@ from datasets.video.library import Video, list_videos
 from datasets.video.windows import WindowSettings
 from modules.models.video_swin import ARCHITECTURES, VideoSwin
 from preproc import extract_features as script
-from tests.datasets.video.test_library import decode_all
+from tests.datasets.video.test_decoding import decode_all
 from tests.datasets.video.test_windows import plain_indices
 from tests.datasets.video.video_files import make_broken_videos, make_video
 

@@ -10,7 +10,8 @@ import pytest
 
 from datasets.errors import InputError
 from datasets.frames import FrameReader
-from datasets.video.library import Video, find_ffmpeg, list_videos, shown
+from datasets.video.ffmpeg import find_ffmpeg
+from datasets.video.library import Video, list_videos, shown
 from preproc import extract_frames as script
 from preproc.extract_frames import FrameSettings, extract_frames
 from tests.datasets.video.video_files import ffmpeg, make_broken_videos, make_video
@@ -132,7 +133,7 @@ def test_a_decoder_that_is_interrupted_leaves_no_directory(tmp_path, monkeypatch
     wrapper = tmp_path / "ffmpeg"
     wrapper.write_text(f'#!/bin/sh\n"{find_ffmpeg()}" "$@"\nexit 255\n')
     wrapper.chmod(0o755)
-    monkeypatch.setattr("datasets.video.library.find_ffmpeg", lambda: str(wrapper))
+    monkeypatch.setattr("datasets.video.ffmpeg.find_ffmpeg", lambda: str(wrapper))
     with pytest.raises(InputError, match="none of the 1 videos"):
         extract_frames(tmp_path / "videos", tmp_path / "frames", "agqa")
     assert "a.mp4,ffmpeg stopped with exit code 255" in (tmp_path / "frames.failed.csv").read_text()
@@ -144,7 +145,7 @@ def test_full_disk(tmp_path, monkeypatch):
     wrapper = tmp_path / "ffmpeg"
     wrapper.write_text("#!/bin/sh\necho 'av_interleaved_write_frame(): No space left on device' >&2\nexit 228\n")
     wrapper.chmod(0o755)
-    monkeypatch.setattr("datasets.video.library.find_ffmpeg", lambda: str(wrapper))
+    monkeypatch.setattr("datasets.video.ffmpeg.find_ffmpeg", lambda: str(wrapper))
     with pytest.raises(InputError, match=r"cannot write .*frames/a: No space left on device"):
         extract_frames(tmp_path / "videos", tmp_path / "frames", "agqa")
 
@@ -172,7 +173,7 @@ def test_a_place_that_is_taken(tmp_path, monkeypatch):
     wrapper = tmp_path / "ffmpeg"
     wrapper.write_text(f'#!/bin/sh\nmkdir -p "{frames}/b"\necho mine > "{frames}/b/0001.png"\n"{find_ffmpeg()}" "$@"\n')
     wrapper.chmod(0o755)
-    monkeypatch.setattr("datasets.video.library.find_ffmpeg", lambda: str(wrapper))
+    monkeypatch.setattr("datasets.video.ffmpeg.find_ffmpeg", lambda: str(wrapper))
     problems = extract_frames(tmp_path / "videos", frames, "agqa")
     reasons = {problem.path.name: problem.reason for problem in problems}
     assert reasons == {
@@ -220,7 +221,7 @@ def test_settings_of_a_record():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--fps", "0"], "--fps 0.0 must be above 0; frames a second, 3 by default"),
+        (["--fps", "0"], "--fps 0.0 must be above 0; frames per second, 3 by default"),
         (["--format", "bmp"], "--format 'bmp' must be png or jpg"),
         (["--quality", "101"], "--quality 101 must be between 1 and 100"),
         (["--short-side", "0"], "--short-side 0 must be at least 1"),

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-from datasets.video.library import VideoFrames
+from datasets.video.decoding import VideoFrames
 from preproc import preproc_agqa, preproc_anetqa, preproc_tgif, preproc_vatex
 from preproc.make_toy import COUNTS, draw_worlds, main, make_toy, write_annotations
 from preproc.toy.drawing import render

@@ -13,7 +13,8 @@ import h5py
 import numpy as np
 import pytest
 
-from datasets.video.library import find_ffmpeg, hashed_name
+from datasets.names import hashed_name
+from datasets.video.ffmpeg import find_ffmpeg
 from preproc import extract_features, extract_frames, preproc_tgif, preproc_vatex
 from tests.datasets.video.video_files import make_video
 from tests.kit.other_process import hdf5_elsewhere, writer_elsewhere
@@ -72,7 +73,7 @@ def test_frames_of_another_run_stay_where_there_are_no_locks(videos, tmp_path, n
     wrapper.write_text(f'#!/bin/sh\n[ -e "{frames}/a" ] || cp -r "{plain}" "{frames}/a"\n"{find_ffmpeg()}" "$@"\n')
     wrapper.chmod(0o755)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("datasets.video.library.find_ffmpeg", lambda: str(wrapper))
+        patch.setattr("datasets.video.ffmpeg.find_ffmpeg", lambda: str(wrapper))
         assert extract_frames.main([str(videos), str(frames), "--dataset", "agqa", "--jobs", "1"]) == 0
     assert (at_work / "0001.png").exists()
     assert "skipped" not in capsys.readouterr().out

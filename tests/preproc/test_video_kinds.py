@@ -10,8 +10,9 @@ import pytest
 
 from datasets.errors import InputError
 from datasets.video import ffmpeg as program
+from datasets.video.decoding import VideoFrames
 from datasets.video.ffmpeg import VideoError, find_ffmpeg, run_ffmpeg
-from datasets.video.library import VideoFrames, get_naming, list_videos
+from datasets.video.library import get_naming, list_videos
 from modules.inference.video_input import find_seconds, read_frames
 from preproc.extract_features import main as extract_features
 from preproc.extract_frames import FrameSettings, extract_frames
@@ -40,7 +41,7 @@ def stand_in(tmp_path, monkeypatch):
         script = tmp_path / "stand_in"
         script.write_text(f'#!/bin/sh\nREAL="{find_ffmpeg()}"\n{text}\n')
         script.chmod(0o755)
-        for module in ("datasets.video.library", "modules.inference.video_input"):
+        for module in ("datasets.video.ffmpeg", "modules.inference.video_input"):
             monkeypatch.setattr(f"{module}.find_ffmpeg", lambda: str(script))
         return script
 

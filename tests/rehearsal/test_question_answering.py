@@ -38,7 +38,7 @@ def test_validation(name, counts, kernels):
         validate(task, batches, device, f"validate {name}, questions {counts}").check(kernels)
 
 
-# A prediction is read by whoever writes it down: once a batch.
+# A prediction is read by whoever writes it down: once per batch.
 @pytest.mark.parametrize(
     ("name", "counts", "at_once", "kernels"),
     [("anetqa", [10], 16, 1030), ("agqa", [370], 32, 1380), ("agqa", [90, 120, 100], 32, 1410)],

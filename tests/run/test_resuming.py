@@ -24,7 +24,7 @@ class TestKilled:
     @pytest.mark.parametrize("interval", [0.5, 2])
     @pytest.mark.parametrize(("hook", "batches"), [("training_step", 5), ("training_step", 8), ("validation_step", 14)])
     def test_validations_amid_an_epoch_and_amid_accumulation(self, tmp_path, monkeypatch, interval, hook, batches):
-        world = make_small_world(tmp_path / "world", questions_each=3)  # 5 batches an epoch, thus 3 steps
+        world = make_small_world(tmp_path / "world", questions_each=3)  # 5 batches per epoch, thus 3 steps
         more = (f"val_check_interval={interval}", "max_epoch=4", "checkpoint_steps=2")
         whole = train(world, "whole", *more) / "checkpoints"
         self._killed(world, whole, monkeypatch, batches, hook, *more)

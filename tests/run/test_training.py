@@ -74,7 +74,7 @@ def test_log_reads_from_top_to_bottom(world, capsys):
     expected = [
         "no load_path: random weights",
         "20,816 parameters, 12,688 of them trained",
-        "6 batches an epoch, 2 to a step; 6 steps in all",
+        "6 batches per epoch, 2 to a step; 6 steps in all",
         f"logs and checkpoints: {folder}",
         r"epoch 0  batch 6/6  step 3  train/loss \S+  train/accuracy \S+",
         r"validation after step 3  val/loss \S+  val/accuracy \S+",
@@ -97,7 +97,7 @@ def test_lines_and_a_bar_on_a_terminal(world):
             shown += piece
     assert process.wait(600) == 0
     lines = re.split(r"[\r\n]+", shown.decode())
-    for line in ("20,816 parameters, 12,688 of them trained", "6 batches an epoch, 2 to a step; 3 steps in all"):
+    for line in ("20,816 parameters, 12,688 of them trained", "6 batches per epoch, 2 to a step; 3 steps in all"):
         assert line in lines
     assert any(re.search(r"^Epoch 0: 100%.*6/6.*train/loss=", line) for line in lines)
     assert any(re.fullmatch(r"validation after step 3  val/loss \S+  val/accuracy \S+", line) for line in lines)

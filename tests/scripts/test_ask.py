@@ -7,11 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from sacred.arg_parser import get_config_updates
 
 import run  # noqa: F401  (brings the commands)
 from config import Config, ex
 from modules.config.checks import check_words
+from modules.training.private import settings_of_words
 from tests.kit.paths import ROOT
 
 
@@ -66,11 +66,11 @@ class TestAsk:
     )
     def test_a_question_is_text(self, command, question):
         words = command("ask.sh", "clip.mp4", question, CKPT="x.ckpt")
-        updates, _ = get_config_updates(words[2:])
+        updates = settings_of_words(words[2:])
         assert updates["question"] == question
 
     def test_lines_of_a_question_become_one(self, command):
-        updates, _ = get_config_updates(command("ask.sh", "clip.mp4", "what\nis it", CKPT="x.ckpt")[2:])
+        updates = settings_of_words(command("ask.sh", "clip.mp4", "what\nis it", CKPT="x.ckpt")[2:])
         assert updates["question"] == "what is it"
 
     def test_a_recipe(self, command):

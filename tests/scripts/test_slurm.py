@@ -32,7 +32,7 @@ def script(job: dict[str, str], words: list[str], cwd: Path = ROOT):
 def test_two_tasks_train_fine_tuning(slurm, world, tmp_path):
     done = script(slurm | JOB | TWO_TASKS, settings(world, *QUICK))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "batches an epoch on each of 2 devices" in done.stdout
+    assert "batches per epoch on each of 2 devices" in done.stdout
     assert (world / "result/anetqa_seed0/version_0/checkpoints/last.ckpt").exists()
     assert record(tmp_path / "bin") == ["srun --cpus-per-task=1 --kill-on-bad-exit=1"]
 
@@ -120,7 +120,7 @@ def test_interactive_shell_is_a_plain_machine(slurm, world, name):
     job = slurm | JOB | {"SLURM_JOB_NAME": name, "SLURM_NTASKS": "1", "SLURM_STEP_NUM_TASKS": "1"}
     done = run_in(job, slurm["PYTHON"], "run.py", *settings(world, *QUICK, "num_gpus=2"), cwd=ROOT)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "batches an epoch on each of 2 devices" in done.stdout
+    assert "batches per epoch on each of 2 devices" in done.stdout
 
 
 @pytest.mark.slow
@@ -129,7 +129,7 @@ def test_shell_of_a_named_allocation_is_a_plain_machine(slurm, world):
     job = slurm | {"SLURM_JOB_ID": "40123", "SLURM_JOB_NAME": "mine", "SLURM_NTASKS": "1", "SLURM_NNODES": "1"}
     done = run_in(job, slurm["PYTHON"], "run.py", *settings(world, *QUICK, "num_gpus=2"), cwd=ROOT)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "batches an epoch on each of 2 devices" in done.stdout
+    assert "batches per epoch on each of 2 devices" in done.stdout
 
 
 def test_torchrun(slurm, world):
@@ -137,5 +137,5 @@ def test_torchrun(slurm, world):
     one_task = {"SLURM_NTASKS": "1"}  # as a job that torchrun shares out
     done = run_in(slurm | JOB | one_task, *command, *settings(world, *QUICK, "num_gpus=2"), cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "batches an epoch on each of 2 devices" in done.stdout
+    assert "batches per epoch on each of 2 devices" in done.stdout
     assert [path.name for path in (world / "result/anetqa_seed0").iterdir()] == ["version_0"]

@@ -11,7 +11,7 @@ from .predictions import Predictions
 
 
 def export_path(predictions: Path, form: str) -> Path:
-    """Beside the predictions: `A.json` -> `A_official.json`."""
+    """Path beside the predictions: `A.json` -> `A_official.json`."""
     return predictions.with_name(f"{predictions.stem}_{form}.json")
 
 

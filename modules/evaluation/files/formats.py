@@ -21,7 +21,7 @@ def read_records(path: Path) -> list[dict[str, Any]]:
 
     Known are our own list, the official one of ActivityNet-QA (`question_id, answer`), that of Video-ChatGPT and
     Video-LLaVA (`id, question, answer, pred`) and lmms-eval's samples (`doc, filtered_resps`), each as a JSON list or
-    with a record a line.
+    with one record per line.
 
     Raises:
         InputError: the file cannot be read, is of no known form, or has no records.
@@ -36,7 +36,7 @@ def read_records(path: Path) -> list[dict[str, Any]]:
 
 
 def _converter(first: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """By the fields of the first record, which all others share."""
+    """Chooses by the fields of the first record, which all others share."""
     if "doc" in first and "filtered_resps" in first:
         return _from_lmms_eval
     if "pred" in first:

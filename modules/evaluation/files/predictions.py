@@ -34,7 +34,7 @@ class Predictions:
     claimed: pa.Array | None = None
 
     def among(self, qids: pa.Array) -> "Predictions":
-        """Those for some questions."""
+        """Keeps the predictions for some questions."""
         kept = pc.is_in(self.qids, value_set=qids.cast(_TEXT))
         columns = (self.qids, self.answers, self.best_answers, self.claimed)
         return Predictions(self.path, *(None if column is None else column.filter(kept) for column in columns))

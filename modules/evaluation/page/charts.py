@@ -76,7 +76,7 @@ def symmetric_range(values: Sequence[float]) -> tuple[float, list[Tick]]:
 
 
 def signed(value: float, decimals: int) -> str:
-    """With its sign, a real minus among them; 0 has none."""
+    """Writes a number with its sign, a real minus among them; 0 has none."""
     text = f"{value:+.{decimals}f}"
     return text[1:] if float(text) == 0 else text.replace("-", "−")
 

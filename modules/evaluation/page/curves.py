@@ -58,7 +58,7 @@ def run_names(runs: Sequence[Run]) -> list[str]:
 
 
 def thin_out(points: list[tuple[int, float]], most: int = MOST_POINTS) -> list[tuple[int, float]]:
-    """At most so many points: each the mean of as many neighbours, at the last one's step."""
+    """Keeps at most so many points: each the mean of as many neighbours, at the last one's step."""
     size = math.ceil(len(points) / most)
     groups = [points[start : start + size] for start in range(0, len(points), size)]
     return [(group[-1][0], sum(value for _, value in group) / len(group)) for group in groups]

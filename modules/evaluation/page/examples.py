@@ -124,8 +124,8 @@ def _no_frames(source: QASource, table: QuestionTable, folder: Path) -> InputErr
     )
 
 
-def frames_a_second(folder: Path) -> float | None:
-    """As preproc/extract_frames.py noted it (None: all of a video's frames); as published for frames from elsewhere."""
+def frames_per_second(folder: Path) -> float | None:
+    """The rate noted by preproc/extract_frames.py (None: all of a video's frames), or else the published one."""
     from datasets.frames import FrameReader
 
     return (FrameReader(folder, FRAMES_A_VIDEO).settings() or {}).get("fps", PUBLISHED_FPS)
@@ -137,7 +137,7 @@ def look_at_videos(source: QASource, table: QuestionTable, folder: Path, wanted:
     Frames are chosen and cropped as the model sees them. Videos without frames, or with damaged ones, are left out.
 
     Args:
-        source: the data set, which names the folders of the frames.
+        source: the dataset, which names the folders of the frames.
         table: the questions.
         folder: holds a folder of frames per video.
         wanted: videos to make pictures of (places in `table.video_ids`; repeated ones count once), the most wanted
@@ -177,4 +177,4 @@ def look_at_videos(source: QASource, table: QuestionTable, folder: Path, wanted:
             if found is not None and size + len(found[1]) <= MOST_PICTURE_BYTES:
                 pictures[found[0]] = found[1]
                 size += len(found[1])
-    return Videos(num_frames, pictures, frames_a_second(folder))
+    return Videos(num_frames, pictures, frames_per_second(folder))

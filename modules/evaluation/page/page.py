@@ -37,7 +37,7 @@ from .examples import (
     Videos,
     choose_evenly,
     find_videos,
-    frames_a_second,
+    frames_per_second,
     look_at_videos,
     pack_questions,
 )
@@ -99,7 +99,7 @@ def check_page(
 
     Args:
         num_models: prediction files.
-        source, table: the data set, and its questions.
+        source, table: the dataset, and its questions.
         frames, logs: see `write_page`.
 
     Raises:
@@ -111,7 +111,7 @@ def check_page(
         read_run(Path(log))
     if frames is not None:
         find_videos(source, table, Path(frames))
-        frames_a_second(Path(frames))
+        frames_per_second(Path(frames))
 
 
 def write_page(
@@ -367,7 +367,7 @@ def _json(data: Mapping[str, Any]) -> str:
 
 
 def _percent(value: float | None) -> str:
-    """As the table of `eval.py`."""
+    """Formats a number as the table of `eval.py` does."""
     return "–" if value is None else f"{value:.2f}"
 
 

@@ -119,11 +119,7 @@ class ProgressLines(LightningProgressBar):
 
 
 class RunSummary(Callback):
-    """Says at the start what runs, or that nothing is left to run, and keeps the settings with the logs.
-
-    Args:
-        config: all settings.
-    """
+    """Says at the start what runs, or that nothing is left to run, and keeps the settings with the logs."""
 
     def __init__(self, config: dict[str, Any]):
         self.config = config
@@ -154,7 +150,7 @@ class RunSummary(Callback):
         print(f"{whole:,} parameters, {trained:,} of them trained")
         devices = f" on each of {trainer.world_size} devices" if trainer.world_size > 1 else ""
         print(
-            f"{trainer.num_training_batches} batches an epoch{devices}, {trainer.accumulate_grad_batches} to a step; "
+            f"{trainer.num_training_batches} batches per epoch{devices}, {trainer.accumulate_grad_batches} to a step; "
             f"{int(trainer.estimated_stepping_batches)} steps in all"
             + (f", continuing after step {trainer.global_step}" if trainer.global_step else "")
         )

@@ -24,8 +24,6 @@ KNOWN_WARNINGS = (
     r"Detected call of `lr_scheduler.step\(\)` before `optimizer.step\(\)`",
     # On a machine where SLURM is installed but not meant; `machine_checks` says what is wrong where it is.
     r"The `srun` command is available on your system but is not used",
-    # Sacred's use of setuptools.
-    r"pkg_resources is deprecated as an API",
 )
 
 

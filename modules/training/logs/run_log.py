@@ -39,9 +39,6 @@ class RunLog(Callback):
 
     Nothing is done in between, and nothing waits for the device but the answers to look at. The LightningModule's
     ``example(batch, outputs, data, index)`` gives one of these, with the texts that its data module knows.
-
-    Args:
-        config: all settings.
     """
 
     def __init__(self, config: Mapping[str, Any]):
@@ -88,7 +85,7 @@ class RunLog(Callback):
             logger.log_metrics(values, step=trainer.global_step - 1)  # as Lightning numbers the step of the loss
 
     def _speed(self, num_devices: int) -> dict[str, float]:
-        """Of what was done since the last call."""
+        """Speed since the last call."""
         now = time.monotonic()
         seconds = self._seconds + now - self._running_since
         speed = {"speed/questions_per_second": num_devices * self._num_questions / seconds}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.video.library import find_ffmpeg
+from datasets.video.ffmpeg import find_ffmpeg
 
 
 def ffmpeg(*arguments: object) -> None:

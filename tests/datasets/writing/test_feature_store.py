@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from datasets.errors import InputError
-from datasets.video.library import hashed_name
+from datasets.names import hashed_name
 from datasets.writing.feature_store import FeatureStore
 from tests.kit.paths import ROOT
 

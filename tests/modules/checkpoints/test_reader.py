@@ -85,6 +85,8 @@ def foreign_classes(monkeypatch):
 def test_lightning_1_checkpoint_with_sacred_config(tmp_path, foreign_classes, legacy):
     from sacred.config.custom_containers import make_read_only
 
+    import config  # noqa: F401  # with what Sacred needs
+
     model_checkpoint = foreign_classes(
         "pytorch_lightning.callbacks.model_checkpoint", "ModelCheckpoint", type("ModelCheckpoint", (), {})
     )

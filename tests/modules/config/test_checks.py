@@ -50,7 +50,7 @@ COMBINATIONS = [
     ({"exp_name": "a/../b"}, ["exp_name='a/../b'"]),
     ({"exp_name": ".."}, ["exp_name='..'"]),
     ({"datasets": []}, ["datasets"]),
-    ({"datasets": ["anetqa", "agqa"]}, ["one data set"]),
+    ({"datasets": ["anetqa", "agqa"]}, ["one dataset"]),
     ({"test_only": True, "resume_from": "last"}, ["test_only=True", "load_path=CHECKPOINT"]),
     ({"test_only": True}, ["test_only=True", "load_path=CHECKPOINT"]),
     ({"published_quirks": True}, ["published_quirks=True"]),

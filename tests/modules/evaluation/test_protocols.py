@@ -1,4 +1,4 @@
-"""What the data sets' own protocols define, against plain loops over records; and the official script's mistake."""
+"""What the datasets' own protocols define, against plain loops over records; and the official script's mistake."""
 
 import csv
 import json

@@ -38,6 +38,24 @@ def write(path, value):
     return path
 
 
+def test_true_answers_in_and_outside_the_training_vocabulary(tmp_path):
+    """Told apart as soon as a model answers what training lacks."""
+    rows = {"train": ["red", "sea"], "test": ["red", "sea", "mauve", "teal", "teal"]}
+    for split, answers in rows.items():
+        lines = [f"{split}{index},what,{answer},v,8" for index, answer in enumerate(answers)]
+        (tmp_path / f"{split}.csv").write_text("\n".join(["qid,question,answer,video_id,type", *lines]) + "\n")
+    training = anetqa.read_questions(tmp_path / "train.csv")
+    for answered, expected in (
+        (["red", "red", "red", "red", "red"], None),
+        (["red", "teal", "mauve", "red", "sea"], {"in the training vocabulary": (2, 1), "outside it": (3, 1)}),
+    ):
+        records = [{"qid": f"test{index}", "answer": answer} for index, answer in enumerate(answered)]
+        path = write(tmp_path / "p.json", records)
+        groups = evaluate(anetqa.SOURCE, [path], tmp_path / "test.csv", training=training).groups
+        found = groups.get("true answer")
+        assert expected == (found and {one.label: (one.questions, one.scores[0].correct) for one in found})
+
+
 def naive_scores(truth, predictions):
     """title -> label -> [questions, correct], question by question. Categories are found as they come."""
     answers = {prediction["qid"]: prediction["answer"] for prediction in predictions}

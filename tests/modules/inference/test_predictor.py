@@ -1,4 +1,4 @@
-"""A video file is answered as the same video of a data set; what goes wrong is said in a line."""
+"""A video file is answered as the same video of a dataset; what goes wrong is said in a line."""
 
 import csv
 import json
@@ -10,8 +10,9 @@ import torch
 
 from config import run_command_line
 from datasets.errors import InputError
+from datasets.files import read_list
 from datasets.frames import FrameReader
-from modules.inference.predictor import Predictor, read_questions
+from modules.inference.predictor import Predictor
 from modules.objectives.open_ended_qa import OpenEndedQA
 from tests.datasets.video.video_files import make_video
 from tests.kit.toy_world import toy_settings
@@ -37,7 +38,7 @@ def tested(toy_world, toy_checkpoint, tmp_path_factory):
         patch.setattr(OpenEndedQA, "score", score)
         run = toy_settings(toy_world, folder)
         assert run_command_line([*run, "test_only=True", f"load_path={toy_checkpoint}"]) == 0
-    (path,) = folder.glob("*.json")
+    path, _ = sorted(folder.glob("*.json"))
     return {record["qid"]: record for record in json.loads(path.read_text())}, logits
 
 
@@ -68,9 +69,9 @@ class TestSameAsTheDataSet:
             assert np.array_equal(seen.clips, features[name.removeprefix("v_")][()])
 
     def test_times(self, predictor, toy_video):
-        seen = predictor.encode_video(toy_video).seen  # 48 frames, 8 a second
+        seen = predictor.encode_video(toy_video).seen  # 48 frames, 8 per second
         assert seen.seconds == 6
-        assert seen.frame_times == pytest.approx(np.array([1, 6, 10, 15]) / 3)  # of 18 at 3 a second
+        assert seen.frame_times == pytest.approx(np.array([1, 6, 10, 15]) / 3)  # of 18 at 3 per second
         assert seen.clip_spans.tolist() == [[start, start + 1] for start in range(6)]
 
 
@@ -83,9 +84,9 @@ class TestManyQuestions:
         asked = []
         original = predictor.network.question_features
 
-        def question_features(questions, *rest):
+        def question_features(questions, *rest, **known):
             asked.append(tuple(questions.ids.shape))
-            return original(questions, *rest)
+            return original(questions, *rest, **known)
 
         monkeypatch.setattr(predictor.network, "question_features", question_features)
         monkeypatch.setattr(predictor, "questions_at_once", 2)
@@ -152,7 +153,7 @@ class TestSettings:
         weights = torch.load(toy_checkpoint, weights_only=True)["state_dict"]
         torch.save(weights, path)
         torch.save(predictor.extractor.model.state_dict(), swin)
-        with pytest.raises(InputError, match=r"weights.ckpt was not saved here and holds no answers: add data_root="):
+        with pytest.raises(InputError, match=r"weights.ckpt brings no answers: add data_root="):
             Predictor.open(path, swin)
         words = {"data_root": toy_world / "data" / "anetqa", "tokenizer": toy_world / "raw" / "tokenizer"}
         heads = {"vit_config": {"vit_heads": 4}, "bert_config": {"num_heads": 4}, "answer_config": {"answer_heads": 4}}
@@ -277,6 +278,26 @@ class TestCommand:
             assert stage in output.splitlines()[-1]
         assert sorted(path.name for path in tmp_path.glob("*.png")) == [f"out_{index}.png" for index in range(1, 5)]
 
+    def test_answers_of_my_own(self, toy_checkpoint, toy_video, tmp_path, capsys, predictor):
+        """Scored as those of the vocabulary are, whatever the network was trained on."""
+        (tmp_path / "answers.txt").write_text("a purple heart\n\n red diamond \n")
+        words = self.words(f"load_path={toy_checkpoint}", f"video={toy_video}", "question=what acted at the end")
+        words += ["answers=['red diamond','7']", f"answer_file={tmp_path / 'answers.txt'}"]
+        assert run_command_line(words) == 0
+        output = capsys.readouterr().out
+        assert "note: scored are 3 answers of your own; " in output
+        assert f"of them are not among the {len(predictor.vocabulary)} that the network" in " ".join(output.split())
+        assert output.count(" % \n") == 3
+        opened = Predictor.open(toy_checkpoint, settings={"answers": ["a purple heart", "red diamond"]})
+        (own,), (all_answers,) = (
+            asking.answer(asking.encode_video(toy_video), ["what acted at the end"]) for asking in (opened, predictor)
+        )
+        place = predictor.vocabulary.index("red diamond")
+        torch.testing.assert_close(own.logits[1], all_answers.logits[place], rtol=1e-5, atol=1e-5)
+        vocabulary = toy_checkpoint.parent / "vocab.json"
+        vocabulary.write_text('{"b": 1, "a": 0}')
+        assert Predictor.open(toy_checkpoint, settings={"answer_file": str(vocabulary)}).vocabulary == ["a", "b"]
+
     def test_names_are_no_markup(self, toy_checkpoint, toy_video, tmp_path, capsys):
         picture = tmp_path / "p[/b]q:x:.png"
         words = self.words(f"load_path={toy_checkpoint}", f"video={toy_video}", "question=what is [/b] it")
@@ -293,6 +314,7 @@ class TestCommand:
             (["video=None"], "video is not set: add video=FILE, the video to ask about"),
             (["question="], 'question is empty: write what is asked in quotes, question="what is the person doing"'),
             (["question=[]"], 'nothing is asked: add question="what is the person doing", or question_file=FILE'),
+            (["answer_file=nowhere.txt"], "answer_file='nowhere.txt' does not exist"),
             (["question_file=nowhere.txt"], "question_file='nowhere.txt' does not exist"),
             (["load_path=nowhere.ckpt"], "load_path='nowhere.ckpt' does not exist"),
             (["swin_path=nowhere.pth"], "swin_path='nowhere.pth' does not exist"),
@@ -311,15 +333,15 @@ class TestCommand:
 
     def test_questions_end_where_lines_do(self, tmp_path):
         (tmp_path / "questions.txt").write_bytes("who\u2028is it\r\n\n what\x0cis it \n".encode())
-        assert read_questions(tmp_path / "questions.txt") == ["who\u2028is it", "what\x0cis it"]
+        assert read_list("question_file", tmp_path / "questions.txt", "question") == ["who\u2028is it", "what\x0cis it"]
 
     def test_a_file_of_no_question(self, tmp_path):
         (tmp_path / "questions.txt").write_text("\n \n")
-        with pytest.raises(InputError, match="holds no question; write one a line"):
-            read_questions(tmp_path / "questions.txt")
+        with pytest.raises(InputError, match="holds no question; write one per line"):
+            read_list("question_file", tmp_path / "questions.txt", "question")
         (tmp_path / "questions.txt").write_bytes(b"\xff\xfe\x00")
         with pytest.raises(InputError, match="cannot be read as text"):
-            read_questions(tmp_path / "questions.txt")
+            read_list("question_file", tmp_path / "questions.txt", "question")
 
     @pytest.mark.parametrize("content", [b"", b"no video", "cut"])
     def test_a_broken_video(self, toy_checkpoint, tmp_path, capsys, content):

@@ -1,4 +1,4 @@
-"""The frames that are read of one video are those of a data set, though only what is used is written."""
+"""The frames that are read of one video are those of a dataset, though only what is used is written."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,9 @@ import pytest
 from datasets.errors import InputError
 from datasets.frames import FrameReader
 from datasets.sampling import sample_frames
+from datasets.video.ffmpeg import VideoError
 from datasets.video.frames import FrameSettings, extract_video
-from datasets.video.library import Video, VideoError
+from datasets.video.library import Video
 from modules.inference import video_input as one_video
 from modules.inference.video_input import read_frames
 from tests.datasets.video.video_files import ffmpeg, make_broken_videos, make_video
@@ -35,7 +36,7 @@ def videos(tmp_path_factory):
 
 
 def all_frames(path, settings, folder, nframe, trim):
-    """As the two steps of a data set: every frame is extracted, some are read."""
+    """As the two steps of a dataset: every frame is extracted, some are read."""
     count, damage = extract_video(Video(path, "video"), folder / "video", settings)
     frames = FrameReader(folder, nframe, trim, 32).read("video")
     return count, sample_frames(count, nframe, trim), frames, damage

@@ -241,7 +241,7 @@ def stalled(tmp_path, monkeypatch):
     script = tmp_path / "stand_in"
     script.write_text(f'#!/bin/sh\ncase "$*" in *stalled.mp4*) sleep 60;; esac\nexec "{find_ffmpeg()}" "$@"\n')
     script.chmod(0o755)
-    for module in ("datasets.video.library", "modules.inference.video_input"):
+    for module in ("datasets.video.ffmpeg", "modules.inference.video_input"):
         monkeypatch.setattr(f"{module}.find_ffmpeg", lambda: str(script))
     return make_video(tmp_path / "stalled.mp4", 10)
 

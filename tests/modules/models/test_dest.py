@@ -119,9 +119,9 @@ def test_chunks_change_no_answer(model, questions_at_once, monkeypatch):
     whole, passes = model(batch), []
     original = model.question_features
 
-    def question_features(questions, memory):
+    def question_features(questions, memory, **known):
         passes.append(questions)
-        return original(questions, memory)
+        return original(questions, memory, **known)
 
     monkeypatch.setattr(model, "question_features", question_features)
     torch.testing.assert_close(model(batch, questions_at_once=questions_at_once), whole, rtol=1e-4, atol=1e-5)
@@ -241,7 +241,7 @@ def test_gradient_checkpointing_gives_the_same_gradients():
 
 
 def test_shared_training_pass_has_the_gradients_of_single_questions():
-    """Loss and gradients of a batch with shared videos equal those of one pass a question (no dropout)."""
+    """Loss and gradients of a batch with shared videos equal those of one pass per question (no dropout)."""
     batch = make_batch([3, 1])
     labels = torch.tensor([1, 4, 0, 8])
     gradients = []

@@ -148,7 +148,7 @@ def test_inference_in_chunks(qa, batch, questions_at_once):
 
 
 def test_the_pass_of_training(qa, batch):
-    """With gradients, several questions a video. The stacks train, their dropout does not."""
+    """With gradients, several questions per video. The stacks train, their dropout does not."""
     order = [0, 0, 1]
     given = several_about_each(batch, order)
     stacks = (qa.text_encoder.encoder, qa.temporal_encoder.encoder)

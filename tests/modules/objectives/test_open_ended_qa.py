@@ -1,5 +1,7 @@
 """The objective: loss, metrics and predictions against figures worked out plainly."""
 
+import math
+
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -84,11 +86,15 @@ def test_predictions():
     task, batch = make_task(num_answers=3)
     task.on_predict_start()
     records = task.predict_step(batch, 0)
-    ranked = task.model(batch).argsort(1, descending=True)[:, :3]
+    logits = task.model(batch)
+    ranked = logits.argsort(1, descending=True)[:, :3]
     assert [record["qid"] for record in records] == batch["qids"]
-    for record, indices in zip(records, ranked.tolist(), strict=True):
+    for record, indices, row in zip(records, ranked.tolist(), logits.tolist(), strict=True):
         assert record["answer"] == ANSWERS[indices[0]]
         assert record["answer10"] == [ANSWERS[index] for index in indices]
+        exponentials = [math.exp(value - max(row)) for value in row]
+        shares = [exponentials[index] / sum(exponentials) for index in indices]
+        assert record["scores10"] == pytest.approx(shares, abs=1.1e-5)
 
 
 @torch.no_grad()
@@ -99,7 +105,9 @@ def test_records_of_all_ranks_are_put_in_order_and_judged():
     task.on_predict_start()
     records, report = task.summarize(task.predict_step(batch, 0))
     assert [record["qid"] for record in records] == ["q_1", "q_3", "q_4", "q_0", "q_2"]
+    scores = records[0].pop("scores10")
     assert records[0] == {"qid": "q_1", "answer": ANSWERS[best[1][0]], "answer10": [ANSWERS[i] for i in best[1]]}
+    assert 1 > scores[0] > scores[1] > 0
     assert report == "5 questions, accuracy 40.00 %"
     with pytest.raises(AssertionError, match="each question exactly once"):
         task.summarize(task.predict_step(batch, 0)[:3])
@@ -121,7 +129,9 @@ def test_a_single_answer_carries_no_list():
     task, batch = make_task(num_answers=1)
     task.on_predict_start()
     batch["indices"] = [0, 1, 2, 3, 4]
-    assert set(task.summarize(task.predict_step(batch, 0))[0][0]) == {"qid", "answer"}
+    record, *_ = task.summarize(task.predict_step(batch, 0))[0]
+    assert set(record) == {"qid", "answer", "score"}
+    assert record["score"] == pytest.approx(task.model(batch)[0].softmax(0).max().item(), abs=1.1e-5)
 
 
 def test_small_vocabulary_gives_fewer_than_ten():

@@ -1,3 +1,4 @@
+import hashlib
 import json
 from types import SimpleNamespace
 
@@ -14,7 +15,7 @@ MODULE = SimpleNamespace(summarize=lambda records: (records, "1 of 1 right"))
 
 def write(path, overwrite=False, meanwhile=lambda: None):
     check_free(path, overwrite)
-    writer = PredictionWriter(path, overwrite)
+    writer = PredictionWriter(path, overwrite, lambda: {"nframe": 16})
     writer.on_predict_start(TRAINER, MODULE)
     writer.on_predict_batch_end(TRAINER, MODULE, RECORDS)
     meanwhile()
@@ -44,6 +45,10 @@ def test_a_file_that_appears_meanwhile_costs_no_answers(tmp_path, capsys):
     assert path.read_text() == "another run's"
     assert (tmp_path / "a_2.json").read_text() == "older"
     assert json.loads((tmp_path / "a_3.json").read_text()) == RECORDS
+    hashed = hashlib.sha256((tmp_path / "a_3.json").read_bytes()).hexdigest()
+    record = json.loads((tmp_path / "a_3.meta.json").read_text())
+    assert record == {"nframe": 16, "questions": 1, "predictions_sha256": hashed}
+    assert not (tmp_path / "a.meta.json").exists()
     assert capsys.readouterr().out == (
         f"1 of 1 right\npredictions: {tmp_path / 'a_3.json'} ({path} exists: it appeared during the prediction)\n"
     )

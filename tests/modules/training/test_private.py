@@ -2,6 +2,9 @@
 
 import inspect
 import re
+import subprocess
+import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -10,6 +13,7 @@ from pytorch_lightning.strategies.launchers import subprocess_script
 
 from modules.training import private
 from modules.training.private import ignore_sigterm, nest, parse_values_with, rank_observer, settings_of_words
+from tests.kit.paths import ROOT
 
 
 def test_sigterm():
@@ -33,10 +37,31 @@ def test_observer_of_ranks():
 def test_words_as_sacred_reads_them(monkeypatch):
     from sacred import arg_parser
 
+    import config  # noqa: F401  # with what Sacred needs
+
     monkeypatch.setattr(arg_parser, "_convert_value", arg_parser._convert_value)  # given back at the end
     parse_values_with(str.upper)
     assert settings_of_words(["a=x", "recipe", "b.c=y"]) == {"a": "X", "b": {"c": "Y"}}
     assert nest({"a": 1, "b.c": 2, "b.d": {"e": 3}}) == {"a": 1, "b": {"c": 2, "d": {"e": 3}}}
+
+
+def test_sacred_needs_no_pkg_resources():
+    program = """
+import sys
+import config
+assert "pkg_resources" not in sys.modules  # setuptools has none since version 82
+from sacred.dependencies import PackageDependency, get_dependencies_from_pkg
+from sacred.observers.mongo import mimetype_detector
+numpy = PackageDependency("numpy", None)
+numpy.fill_missing_version()
+print(numpy.to_json(), mimetype_detector.guess_type("a.h5")[0], "pandas" in sys.modules)
+print(*(package.to_json() for package in get_dependencies_from_pkg({}, None)))
+"""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    first, packages = done.stdout.splitlines()
+    assert first == f"numpy=={version('numpy')} application/x-hdf5 False"
+    assert {f"PyYAML=={version('pyyaml')}", f"sacred=={version('sacred')}"} <= set(packages.split())
 
 
 def test_no_private_name_stands_elsewhere():

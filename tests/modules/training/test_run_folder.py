@@ -181,6 +181,7 @@ def test_label_tells_runs_apart(path, label, tmp_path):
 
 def test_predictions_path():
     assert predictions_path("result", "qa", ["anetqa"], "ckpt/anetqa.ckpt") == Path("result/anetqa_by_anetqa.json")
+    assert predictions_path("result", "qa", ["agqa"], "a.ckpt", "val") == Path("result/agqa_by_a_val.json")
 
 
 class TestResumedLog:

@@ -71,7 +71,7 @@ def test_pictures_show_the_frames_in_order(table, frames):
 
 
 @pytest.mark.parametrize(("note", "fps"), [(None, 3), ('{"fps": 1.5}', 1.5), ('{"fps": null}', None)])
-def test_frames_a_second(table, frames, note, fps):
+def test_frames_per_second(table, frames, note, fps):
     if note is not None:
         (frames / ".extract_frames.json").write_text(note)
     assert look_at_videos(anetqa.SOURCE, table, frames, []).fps == fps

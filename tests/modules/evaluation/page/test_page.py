@@ -250,7 +250,7 @@ def test_lengths_are_those_of_the_frames_rate(folder, tmp_path):
     (frames / ".extract_frames.json").write_text('{"fps": 1.5}')
     assert evaluation.main(arguments) == 0
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "at 1.5 a second" in text
+    assert "at 1.5 per second" in text
     assert ["video length", "2 to 4 s"] in Reader(text).data["questions"]["categories"]
     (frames / ".extract_frames.json").write_text('{"fps": null}')
     assert evaluation.main(arguments) == 0

@@ -39,7 +39,7 @@ def text_of(events: EventAccumulator, tag: str) -> str:
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory):
-    """24 steps of two batches of four questions, three steps an epoch."""
+    """24 steps of two batches of four questions, three steps per epoch."""
     world = make_small_world(tmp_path_factory.mktemp("world"))
     assert run_command_line(settings(world, "exp_name=log", "max_epoch=8", "learning_rate=1e-3")) == 0
     return read(world / "result" / "log_seed0" / "version_0")

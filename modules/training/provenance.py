@@ -1,0 +1,59 @@
+"""The record beside predictions: of which checkpoint, on which questions, with which settings."""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from datasets.files import sha256_of
+from modules.checkpoints.metadata import plain, trained_on, versions_of
+
+if TYPE_CHECKING:
+    from .plan import RunPlan
+
+# What changes answers; those that a version lacks are left out.
+SETTINGS = ("test_split", "precision", "published_quirks", "temporal")
+SETTINGS += ("nframe", "trim", "image_size", "max_video_len", "max_text_len")
+PACKAGES = ("torch", "pytorch-lightning", "transformers")
+_ROOT = Path(__file__).parents[2]
+
+
+def prediction_record(plan: "RunPlan", data: Any) -> dict[str, Any]:
+    """The record as a flat JSON object. The checkpoint is hashed, which takes seconds.
+
+    Args:
+        plan: of the test.
+        data: the data module; of pre-training, which has several files of annotations, these are not recorded.
+    """
+    assert plan.checkpoint is not None  # a test has one
+    path, trained = plan.checkpoint.path, plan.made_with.get("config") or {}
+    record: dict[str, Any] = {
+        "checkpoint": str(path),
+        "checkpoint_sha256": sha256_of(path),
+        "trained_on": trained_on(plan.made_with),
+        "agqa_split": trained.get("agqa_split", ""),
+        "dataset": "_".join(plan.config["datasets"]),
+        **{key: plan.config[key] for key in SETTINGS if key in plan.config},
+    }
+    if plan.config["objective"] == "qa":
+        record |= {
+            "annotations": str(data.predicted_file),
+            "annotations_sha256": sha256_of(data.predicted_file),
+            "answers": len(data.vocabulary),
+            "vocabulary_sha256": sha256(json.dumps(data.vocabulary).encode()).hexdigest(),
+            **_extraction(data),
+        }
+    project = tomllib.loads((_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    versions = {"dest": project["version"], **versions_of(PACKAGES)}
+    return plain({**record, **{f"{package}_version": version for package, version in versions.items()}})
+
+
+def _extraction(data: Any) -> dict[str, Any]:
+    """Settings that frames and features were extracted with, as far as known, and the features' file by its size."""
+    found: Mapping[str, Mapping[str, Any] | None] = data.preprocessing
+    settings = {f"{kind}_{name}": value for kind, of in found.items() for name, value in (of or {}).items()}
+    if (path := data.features_file) is not None:
+        settings |= {"clips": str(path), "clips_bytes": path.stat().st_size}
+    return settings

@@ -1,0 +1,112 @@
+"""Probes: what each lets the streams see of a video, the same in whatever batch it is."""
+
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+
+from datamodules.probes import PROBES, chosen_probes, partners, probed, see
+from datamodules.qa import QADataModule
+from datasets.errors import InputError
+from datasets.qa import VideoSample
+from datasets.settings import ProbeName
+
+
+def video(video_id="v", frames=4, clips=5, other=None):
+    return VideoSample(
+        frames=np.arange(frames, dtype=np.uint8).repeat(12).reshape(frames, 3, 2, 2),
+        clips=np.arange(clips, dtype=np.float32)[:, None].repeat(2, 1),
+        **{name: [] for name in ("indices", "qids", "questions", "answers", "labels")},
+        video_id=video_id,
+        other=other,
+    )
+
+
+def places(sample, stream, view, seed=0):
+    return see(sample, stream, view, seed).reshape(-1, 12 if stream == "frames" else 2)[:, 0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("stream", "view", "seen"),
+    [
+        ("clips", "plain", [0, 1, 2, 3, 4]),
+        ("clips", "reversed", [4, 3, 2, 1, 0]),
+        ("clips", "frozen", [2] * 5),
+        ("clips", "nothing", []),
+        ("clips", "other", [0, 1, 2]),
+        ("frames", "reversed", [3, 2, 1, 0]),
+        ("frames", "middle", [1]),
+        ("frames", "nothing", [0]),
+        ("frames", "other", [0, 1]),
+    ],
+)
+def test_views(stream, view, seen):
+    assert places(video(other=video("w", frames=2, clips=3)), stream, view) == seen
+
+
+def test_nothing_is_the_mean_that_normalising_takes_away():
+    assert see(video(), "frames", "nothing", 0).dtype == np.float32  # the image encoder normalises uint8 alone
+
+
+@pytest.mark.parametrize("stream", ["frames", "clips"])
+@pytest.mark.parametrize("number", [1, 2, 3, 5])
+def test_a_shuffle_is_another_order_that_hangs_on_video_and_seed(stream, number):
+    def order(name, seed=0):
+        return places(video(name, number, number), stream, "shuffled", seed)
+
+    orders = [order(f"v{index}") for index in range(20)]
+    assert all(sorted(one) == list(range(number)) and (one != sorted(one)) == (number > 1) for one in orders)
+    assert orders == [order(f"v{index}") for index in range(20)]
+    if number > 2:
+        assert len(set(map(tuple, orders))) > 1
+        assert orders != [order(f"v{index}", seed=1) for index in range(20)]
+
+
+def test_every_video_goes_to_another_one():
+    names = [f"v{index}" for index in range(9)]
+    found = partners(names, 3, "test.csv")
+    assert sorted(found) == sorted(found.values()) == names
+    assert all(one != other for one, other in found.items())
+    assert found == partners(names[::-1], 3, "test.csv") != partners(names, 4, "test.csv")
+    with pytest.raises(InputError, match=r"^probe=swap_video needs another video, and test\.csv has but one$"):
+        partners(["v"], 0, "test.csv")
+
+
+def test_all_means_what_touches_a_stream_of_the_model():
+    assert len(chosen_probes(["all"], temporal=True)) == 10
+    assert chosen_probes(["none", "all"], temporal=False) == [
+        *("none", "reverse_frames", "shuffle_frames", "one_frame", "no_frames", "swap_video", "question_only")
+    ]
+    assert get_args(ProbeName) == ("all", *PROBES)
+
+
+@pytest.mark.parametrize("temporal", [True, False])
+def test_the_same_evidence_in_any_batch_and_alone(qa_settings, temporal):
+    def evidence(batch_size, *probes):
+        data = QADataModule(**{**qa_settings, "per_gpu_batchsize": batch_size}, temporal=temporal, probe=probes)
+        data.setup("predict")
+        found = {}
+        for batch in data.predict_dataloader():
+            for probe in probes:
+                seen = probed(batch, probe)
+                for row, qid in enumerate(batch["qids"]):
+                    place = batch["questions"].video(row)
+                    found[probe, qid] = [seen["frames"][place]]
+                    if temporal:
+                        found[probe, qid].append(seen["clips"][place][seen["clip_mask"][place]])
+        return found
+
+    probes = chosen_probes(["all"], temporal)
+    one, other = evidence(1, *probes), evidence(100, *probes)
+    for key, tensors in one.items():
+        torch.testing.assert_close(other[key], tensors, rtol=0, atol=0)
+    for probe in set(probes) - {"reverse_frames", "shuffle_frames"}:  # alone, frames are in that order
+        for key, tensors in evidence(2, probe).items():
+            torch.testing.assert_close(one[key], tensors, rtol=0, atol=0)
+    (alone,) = {
+        tuple(frames[:, 0, 0, 0].tolist())
+        for (_, qid), (frames, *_) in evidence(1, "reverse_frames").items()
+        if qid == "test0_0"
+    }
+    assert alone == (62, 60)
