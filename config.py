@@ -15,6 +15,7 @@ from datamodules.settings import DataSettings
 from datasets.errors import run_cli
 from datasets.settings import ProbeName
 from modules.config.checks import check_updates, check_words, describe_type, until_option
+from modules.config.rank_environment import is_first_rank
 from modules.config.settings_files import is_settings_file, parse_text, parse_value, read_settings
 from modules.inference.settings import AskSettings, WebSettings
 from modules.models.settings import ModelSettings
@@ -228,8 +229,6 @@ def one_observer(options: dict[str, Any]) -> None:
         name for name in ("--file_storage", "--mongo_db", "--tiny_db", "--sql", "--s3", "--gcs") if options.get(name)
     ]
     if chosen:
-        from modules.training.run_folder import is_first_rank
-
         options.update({name: None for name in chosen if not is_first_rank()})
 
 

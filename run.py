@@ -15,6 +15,7 @@ from modules.config.assembly import construct, locate
 from modules.config.checks import check_tokenizer, check_values
 from modules.config.machine_checks import choose_precision
 from modules.config.path_checks import check_asked, check_files
+from modules.config.rank_environment import is_first_rank
 
 if TYPE_CHECKING:
     from datamodules.base import EpochDataModule
@@ -32,7 +33,7 @@ OBJECTIVES = {
 
 def read_command(_config: dict[str, Any], run: Any) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
     """All settings, those of them that the command line gives, and its recipes; for what needs the libraries."""
-    from modules.training.logs.progress import quiet_libraries
+    from modules.training.logs.quiet import quiet_libraries
 
     quiet_libraries()
     return check_values(_config, Config), run.meta_info["config_updates"], run.meta_info["named_configs"]
@@ -44,7 +45,6 @@ def main(_config: dict[str, Any], _run: Any) -> int:
     """Train; with test_only=True, test."""
     config, given, recipes = read_command(_config, _run)
     from modules.training.plan import plan_run
-    from modules.training.run_folder import is_first_rank
     from modules.training.stopping import STOPPED_EXIT_CODE, StoppedError
 
     plan = plan_run(config, Config, given, recipes)

@@ -25,22 +25,52 @@ raw="$toy/raw" data="$toy/data" logs="$toy/logs" checkpoints="$toy/checkpoints" 
 mkdir -p "$logs" "$data" "$checkpoints" "$result"
 began=$SECONDS
 
+# On a terminal live.py shows what the steps that run are doing; it prints what `say` writes, then, and nobody else does.
+# What still runs when the demo ends ends with it: groups of processes, and live.py.
+live="" groups=()
+if [[ -t 1 ]]; then
+    rm -f "$logs"/*.running
+    : >"$logs/said"
+    "$PYTHON" scripts/live.py "$logs" &
+    live=$!
+fi
+end_live() {
+    [[ -n "$live" ]] || return 0
+    kill "$live" 2>/dev/null || true
+    while kill -0 "$live" 2>/dev/null; do sleep 0.05; done
+    live=""
+}
+finish() {
+    local group
+    for group in "${groups[@]}"; do kill -- "-$group" 2>/dev/null || true; done
+    end_live
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+say() {
+    if [[ -n "$live" ]]; then printf "$@" >>"$logs/said"; else printf "$@"; fi
+}
+
 # step NAME COMMAND…: runs a command unless it has been run before; its output goes to a log.
 step() {
     local name="$1" start=$SECONDS
     shift
     if [[ -e "$logs/$name.done" ]]; then
-        printf '%-28s done before\n' "$name"
+        say '%-28s done before\n' "$name"
         return
     fi
+    touch "$logs/$name.running"
     if ! "$@" >"$logs/$name.log" 2>&1; then
-        printf '%-28s FAILED\n' "$name"
+        end_live
+        say '%-28s FAILED\n' "$name"
         tr '\r' '\n' <"$logs/$name.log" | tail -n 15 >&2
         echo "FAILED: the step '$name' of the demo (log: $logs/$name.log)" >&2
         exit 1
     fi
+    rm -f "$logs/$name.running"
     touch "$logs/$name.done"
-    printf '%-28s %4d s\n' "$name" $((SECONDS - start))
+    say '%-28s %4d s\n' "$name" $((SECONDS - start))
 }
 
 # together FUNCTION FUNCTION: both at a time, each with half of the processors, which networks as small as these use
@@ -49,15 +79,13 @@ together() {
     local -x OMP_NUM_THREADS=$((($(nproc) + 1) / 2))
     set -m # a process group each, to be ended as a whole
     "$1" &
-    local one=$!
+    groups=($!)
     "$2" &
-    local other=$!
+    groups+=($!)
     set +m
-    trap "kill -- -$one -$other 2>/dev/null || true" EXIT
-    trap 'exit 130' INT TERM
-    wait -n "$one" "$other" || exit 1
-    { wait "$one" && wait "$other"; } || exit 1
-    trap - EXIT INT TERM
+    wait -n "${groups[@]}" || exit 1
+    { wait "${groups[0]}" && wait "${groups[1]}"; } || exit 1
+    groups=()
 }
 
 # train NAME SETTINGS…: trains, and keeps the best checkpoint as NAME.ckpt.
@@ -91,7 +119,7 @@ features() {
 # From the second training on the image encoder is frozen, as in the recipes. Three have the same budget of fine-tuning.
 fine_tune() { # MODEL RECIPE FROM: trains, and answers the test split
     step "train-${dataset}_$1" train "${dataset}_$1" "$2" toy data_root="$data/$dataset" \
-        load_path="$checkpoints/$3.ckpt" max_epoch=10
+        load_path="$checkpoints/$3.ckpt" max_epoch=8 questions_per_video=8
     step "predict-${dataset}_$1" predict "${dataset}_$1" "$2"
 }
 
@@ -130,13 +158,14 @@ without_pretraining() {
 
 with_pretraining() {
     step train-trm train trm task_pretrain_trm toy data_root="$data" load_path="$checkpoints/albef.ckpt" \
-        batch_size=32 per_gpu_batchsize=32 max_steps=2500 val_check_interval=1250 val_questions=1000
+        batch_size=32 per_gpu_batchsize=32 max_steps=2000 val_check_interval=1000 val_questions=500
     fine_tune with_trm "task_finetune_$dataset" trm
 }
 
 step toy-world "$PYTHON" preproc/make_toy.py -o "$raw" --seed "$seed"
 together image_language videos
 together without_pretraining with_pretraining
+end_live
 
 predictions=()
 for model in "${models[@]}"; do

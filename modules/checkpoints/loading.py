@@ -13,11 +13,11 @@ from pathlib import Path
 
 import torch
 from einops import rearrange
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from datasets.errors import InputError
+from modules.config.rank_environment import is_first_rank
 from modules.models.dest import DeST
 
 from .names import KINDS, WAYS_OUT, kind_of, part_of, published_name, published_weights
@@ -129,8 +129,8 @@ def load_weights(
         model.start_temporal_from_text()
         fresh["temporal stream"] = "as a copy of text_encoder"
     summary = _summarize(file, kind, fitted, fresh, weights, others)
-    if verbose:
-        rank_zero_only(print)(summary, flush=True)
+    if verbose and is_first_rank():
+        print(summary, flush=True)
     return summary
 
 

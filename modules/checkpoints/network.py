@@ -5,10 +5,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
-
 from datasets.errors import InputError, did_you_mean
 from modules.config.assembly import construct
+from modules.config.rank_environment import is_first_rank
 from modules.models.dest import DeST
 from modules.models.settings import ModelSizes
 
@@ -50,8 +49,8 @@ def build_network(
     fresh: Collection[str] = ("ans_encoder.lm",)
     if checkpoint is not None:
         fresh = load_weights(network, checkpoint, needed, verbose).fresh
-    elif verbose:
-        rank_zero_only(print)("no load_path: random weights", flush=True)
+    elif verbose and is_first_rank():
+        print("no load_path: random weights", flush=True)
     if answer_encoder and "ans_encoder.lm" in fresh:
         network.ans_encoder.start_from(answer_encoder)
     return network

@@ -8,6 +8,12 @@ from datasets.errors import InputError
 FIRST_RANK = "DEST_FIRST_RANK_PID"  # set by the first rank for those that it starts
 
 
+def is_first_rank() -> bool:
+    """True for the first process of all machines, by its environment: asked before the ranks know of each other."""
+    rank = next((os.environ[name] for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID") if name in os.environ), "0")
+    return rank == "0" and os.environ.get("NODE_RANK", "0") == "0"
+
+
 def check_ranks(num_gpus: int, num_nodes: int, environment: Mapping[str, str]) -> None:
     """Checks that the variables fit the processes that the settings ask for.
 

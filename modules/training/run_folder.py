@@ -17,6 +17,7 @@ from datasets.errors import InputError
 from datasets.files import atomic_write
 from datasets.writing import locks
 from modules.checkpoints.reader import CheckpointFile, read_checkpoint
+from modules.config.rank_environment import is_first_rank
 
 CHECKPOINTS = "checkpoints"
 # Names that every run gives; a predictions file named after one of them says whose it is.
@@ -59,12 +60,6 @@ def new_run_folder(log_dir: str | Path, exp_name: str, seed: int, fast_dev_run: 
 def _version(folder: Path) -> int:
     match = re.fullmatch(r"version_(\d+)", folder.name)
     return int(match[1]) if match else -1
-
-
-def is_first_rank() -> bool:
-    """True for the first process of all machines, by its environment: asked before the ranks know of each other."""
-    rank = next((os.environ[name] for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID") if name in os.environ), "0")
-    return rank == "0" and os.environ.get("NODE_RANK", "0") == "0"
 
 
 def sole_writer(folder: Path) -> contextlib.AbstractContextManager[object]:

@@ -12,9 +12,9 @@ from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies import DDPStrategy
 
 from modules.config.machine_checks import takes_slurm_for_a_machine
-from modules.models.precision import precision_plugin
 
 from .checkpointing import AtomicCheckpointIO
+from .precision import precision_plugin
 
 
 def make_trainer(

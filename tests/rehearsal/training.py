@@ -9,10 +9,10 @@ from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.strategies import SingleDeviceStrategy
 from torchmetrics import Metric
 
-from modules.models.precision import precision_plugin
 from modules.models.settings import ModelSizes
 from modules.objectives.objective import Objective
 from modules.training.logs.progress import ProgressBar
+from modules.training.precision import precision_plugin
 
 from .device import Device, Step
 

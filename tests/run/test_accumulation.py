@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from modules.models.precision import precision_plugin
 from modules.objectives.open_ended_qa import OpenEndedQA
 from modules.objectives.step_features import StepFeatures
+from modules.training.precision import precision_plugin
 from tests.kit.processes import start
 from tests.kit.runs import assert_close_runs, change_steps, run_folder, train
 from tests.kit.small_world import make_small_world, settings

@@ -1,7 +1,13 @@
 """scripts/demo.sh and scripts/test.sh: what they say when something fails, and that they do not do things twice."""
 
+import fcntl
 import os
+import pty
+import re
+import struct
 import subprocess
+import sys
+import termios
 
 import h5py
 import pytest
@@ -21,9 +27,11 @@ def python(tmp_path):
     path = tmp_path / "python"
     path.write_text(
         f'#!/bin/bash\necho "$@" >> {tmp_path}/calls\n'
+        f'if [[ "$1" == scripts/live.py ]]; then exec {sys.executable} "$@"; fi\n'
         'if [[ -n "${MISSTEP:-}" && "$*" == *"$MISSTEP"* ]]; then echo "something broke"; exit 3; fi\n'
         'for word in "$@"; do case $word in exp_name=*) name=${word#*=};; log_dir=*) log=${word#*=};; esac; done\n'
-        'if [[ -n "${name:-}" ]]; then folder="$log/${name}_seed0/version_0/checkpoints"\n'
+        'if [[ -n "${name:-}" ]]; then echo "20 steps in all"; echo "step 5  train/loss 0.4  train/accuracy 0.875"\n'
+        '  sleep ${SLOW:-0}; folder="$log/${name}_seed0/version_0/checkpoints"\n'
         '  mkdir -p "$folder"; echo weights > "$folder/best.ckpt"; fi\n'
     )
     path.chmod(0o755)
@@ -59,6 +67,40 @@ def test_multiple_choice_by_what_the_demo_of_open_questions_left(tmp_path, pytho
     calls = (tmp_path / "calls").read_text().splitlines()
     assert [call for call in calls if "task_finetune_nextqa" in call and "checkpoints/anetqa_with_trm.ckpt" in call]
     assert f"zero_shot={toy}/result/nextqa_by_anetqa_with_trm.json" in calls[-1]
+
+
+def on_a_terminal(python, toy) -> tuple[int, str]:
+    """How the demo ends, and all that a terminal of 100 columns gets from it."""
+    ours, its = pty.openpty()
+    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+    environment = os.environ | {"PYTHON": str(python), "TOY": str(toy), "TERM": "xterm", "SLOW": "0.7"}
+    process = subprocess.Popen(
+        ["bash", str(ROOT / "scripts/demo.sh")], stdin=its, stdout=its, stderr=its, env=environment
+    )
+    os.close(its)
+    said = b""
+    while True:
+        try:
+            said += os.read(ours, 65536)
+        except OSError:  # the terminal has no writer any more
+            break
+    os.close(ours)
+    return process.wait(), said.decode().replace("\r", "")
+
+
+def test_a_terminal_shows_what_runs(tmp_path, python, monkeypatch):
+    code, said = on_a_terminal(python, tmp_path / "toy")
+    assert code == 0, said
+    plain = re.sub(r"\x1b\[[?\d;]*[A-Za-ln-z]", "\n", re.sub(r"\x1b\[[\d;]*m", "", said))  # moves; colours
+    running = set(re.findall(r"^(train-\w+) +\S+ +accuracy 0\.875 +\d+ s left", plain, re.MULTILINE))
+    assert {"train-trm", "train-anetqa_mean"} <= running
+    lines = [line.split()[0] for line in plain.splitlines() if re.search(r"^\S+ +\d+ s$", line)]
+    assert len(lines) == len(set(lines)) == 18  # each step once, when it is done
+    assert "\x1b[?25h" in said.rsplit("\x1b[?25l")[-1]  # the cursor is there again
+    monkeypatch.setenv("MISSTEP", "task_pretrain_trm")
+    code, said = on_a_terminal(python, tmp_path / "other")
+    assert code == 1
+    assert said.endswith(f"FAILED: the step 'train-trm' of the demo (log: {tmp_path}/other/logs/train-trm.log)\n")
 
 
 def test_a_failure_names_the_step_and_its_log(tmp_path, python, monkeypatch):

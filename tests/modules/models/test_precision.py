@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import modules  # noqa: F401
 from benchmarks.workload import SHAPES, SMALL, make_batch, make_task
-from modules.models.precision import precision_plugin
+from modules.training.precision import precision_plugin
 
 SHAPE = SHAPES["anetqa"]
 
