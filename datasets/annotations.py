@@ -3,7 +3,7 @@
 import csv
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .breakdowns import Breakdown, IfRight
@@ -37,6 +37,7 @@ class QASource:
         breakdowns: the groups of questions that `eval.py` reports.
         within: categories within which every breakdown is reported once more.
         if_right: groups whose scores are over questions that depend on what else a model has right.
+        generalisation: title of a breakdown -> the flag of its questions, without which a model is to be trained.
     """
 
     name: str
@@ -48,6 +49,7 @@ class QASource:
     breakdowns: tuple[Breakdown, ...]
     within: Breakdown | None = None
     if_right: tuple[IfRight, ...] = ()
+    generalisation: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_vocabulary(path: str | os.PathLike) -> list[str]:

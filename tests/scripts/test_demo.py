@@ -36,7 +36,7 @@ def test_every_step_runs_once_from_any_folder(tmp_path, python, dataset):
     first = run("demo.sh", dataset, python=python, toy=toy, cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     calls = (tmp_path / "calls").read_text().splitlines()
-    assert [call.split()[0] for call in calls].count("run.py") == 8  # five trainings, three tests
+    assert [call.split()[0] for call in calls].count("run.py") == 9  # five trainings, three tests, probes
     assert (toy / "checkpoints" / f"{dataset}_with_trm.ckpt").read_text() == "weights\n"
     second = run("demo.sh", dataset, python=python, toy=toy, cwd=tmp_path)
     assert second.returncode == 0
