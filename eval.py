@@ -19,6 +19,7 @@ from datasets.files import check_writable, write_json
 from datasets.sources import QA_SOURCES, get_qa_source
 from modules.evaluation.files.exports import EXPORTS, export, export_path
 from modules.evaluation.priors import find_training, read_training
+from modules.evaluation.probe_table import probe_tables
 from modules.evaluation.runs import find_runs
 from modules.evaluation.scores import Report, evaluate
 from modules.evaluation.table import difference_table, explain, print_table, prior_table, run_table, score_table
@@ -33,9 +34,8 @@ def main(arguments: list[str] | None = None) -> None:
     check_outputs(options, source)
     train_file = find_training(source, options.groundtruth, options.train)
     training = None if train_file is None else read_training(source, train_file)
-    report = evaluate(
-        source, options.predictions, options.groundtruth, options.allow_missing, training, options.only_answered_by_all
-    )
+    how = (options.allow_missing, training, options.only_answered_by_all, options.probes)
+    report = evaluate(source, options.predictions, options.groundtruth, *how)
     print_report(report, train_file)
     if options.json:
         write_json(options.json, report.as_data(), indent=1)
@@ -68,6 +68,9 @@ def read_options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--only-answered-by-all", action="store_true", help="compare where all files have an answer")
     parser.add_argument("--export", choices=EXPORTS, help="write them for other tools, beside PREDICTION")
     parser.add_argument("--train", metavar="FILE", help="training split, for priors (default: that beside GROUNDTRUTH)")
+    parser.add_argument(
+        "--probes", action="store_true", help="with PREDICTION_PROBE.json, as scripts/probe.sh writes it"
+    )
     parser.add_argument("--plot", metavar="FILE", help="draw a bar chart with intervals: .png, .pdf or .svg")
     page = parser.add_argument_group("a page to look at, and to search for examples")
     page.add_argument("--report", metavar="FILE", help="write the page, one HTML file that stands for itself")
@@ -108,6 +111,10 @@ def print_report(report: Report, train_file: Path | None) -> None:
     if report.priors is not None:
         print_table(prior_table(report, report.priors))
         print("\n".join([f"priors: from {train_file}", *explain(report.priors)]))
+    for table in probe_tables(report):
+        print_table(table)
+    for remark in report.remarks:
+        print(remark)
     total = len(report.table)
     if report.left_out:
         print(f"compared on the {total:,} of {total + report.left_out:,} questions that all files answer")

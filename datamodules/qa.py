@@ -68,26 +68,19 @@ class QADataModule(EpochDataModule):
             InputError: an unknown name, or not exactly one.
         """
         super().__init__(num_workers)
-        names = [datasets] if isinstance(datasets, str) else list(datasets)
-        if len(names) != 1:
-            raise InputError(f"question answering takes one dataset, not {len(names)}: datasets={names}")
-        self.source: QASource = get_qa_source(names[0])
+        self.source: QASource = one_source([datasets] if isinstance(datasets, str) else datasets)
         self.data_root = Path(data_root)
         self.per_gpu_batchsize = per_gpu_batchsize
         self.seed = seed
         self.max_text_len = min(max_text_len or max_text_positions, max_text_positions)
         self.max_text_positions = max_text_positions
         self.questions_per_video = questions_per_video
-        self._tokenizer_source = tokenizer
-        self._vocabulary = vocabulary
-        self.left_out = agqa_split
-        self.probes = probe
-        self.test_split = test_split
+        self._tokenizer_source, self._vocabulary = tokenizer, vocabulary
+        self.left_out, self.probes, self.test_split = agqa_split, probe, test_split
         self._frames = FrameReader(self.data_root / "frames", nframe, trim, image_size)
-        self._clips = None
-        if temporal:
-            features = self.data_root / f"{self.source.name}.h5"
-            self._clips = ClipFeatures(features, input_video_embed_size, max_video_len, self.source.feature_key)
+        features = self.data_root / f"{self.source.name}.h5"
+        reader = ClipFeatures(features, input_video_embed_size, max_video_len, self.source.feature_key)
+        self._clips = reader if temporal else None
         self._split: dict[str, QADataset] = {}
 
     @cached_property
@@ -222,6 +215,13 @@ class QADataModule(EpochDataModule):
 
     def _collate(self) -> QACollate:
         return QACollate(self.tokenizer, self.max_text_len)
+
+
+def one_source(names: Sequence[str]) -> QASource:
+    """Raises InputError for an unknown name, or not exactly one."""
+    if len(names) != 1:
+        raise InputError(f"question answering takes one dataset, not {len(names)}: datasets={list(names)}")
+    return get_qa_source(names[0])
 
 
 def without(table: QuestionTable, flag: str, path: Path) -> QuestionTable:

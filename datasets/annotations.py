@@ -3,7 +3,7 @@
 import csv
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -43,6 +43,8 @@ class QASource:
     within: Breakdown | None = None  # categories within which every breakdown is reported once more
     # groups whose scores are over questions that depend on what else a model has right
     if_right: tuple[IfRight, ...] = ()
+    # title of a breakdown -> the flag of its questions, without which a model is to be trained
+    generalisation: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_vocabulary(path: str | os.PathLike) -> list[str]:

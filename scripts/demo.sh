@@ -98,10 +98,10 @@ train() {
     cp "$result/${name}_seed$seed"/version_0/checkpoints/best.ckpt "$checkpoints/$name.ckpt"
 }
 
-# predict NAME RECIPE: answers the test split.
+# predict NAME RECIPE [key=value …]: answers the test split.
 predict() {
     "$PYTHON" run.py with "$2" toy data_root="$data/$dataset" load_path="$checkpoints/$1.ckpt" \
-        test_only=True overwrite=True log_dir="$result" tokenizer="$raw/tokenizer"
+        test_only=True overwrite=True log_dir="$result" tokenizer="$raw/tokenizer" "${@:3}"
 }
 
 # Frames of the size that the toy recipe trains with: smaller files, read several times faster.
@@ -160,6 +160,7 @@ with_pretraining() {
     step train-trm train trm task_pretrain_trm toy data_root="$data" load_path="$checkpoints/albef.ckpt" \
         batch_size=32 per_gpu_batchsize=32 max_steps=2000 val_check_interval=1000 val_questions=500
     fine_tune with_trm "task_finetune_$dataset" trm
+    step "probe-${dataset}_with_trm" predict "${dataset}_with_trm" "task_finetune_$dataset" probe=all
 }
 
 step toy-world "$PYTHON" preproc/make_toy.py -o "$raw" --seed "$seed"
@@ -184,7 +185,7 @@ for run in "${dataset}_mean" "${dataset}_without_trm" "${dataset}_with_trm" trm;
     if [[ -e "$folder/metrics.csv" ]]; then page+=(--log "$folder"); fi
 done
 echo
-"$PYTHON" eval.py "$evaluation" "${predictions[@]}" "$data/$dataset/$truth" "${page[@]}"
+"$PYTHON" eval.py "$evaluation" "${predictions[@]}" "$data/$dataset/$truth" "${page[@]}" --probes
 echo "Questions of order: Motion and Temporal Relation (AGQA: sequencing, superlative, action-recognition; NExT-QA: T); any"
 echo "single frame answers the others. $((SECONDS - began)) s in all; predictions in $result, TensorBoard logs beside them."
 echo "To look at, in a browser: $toy/${dataset}_report.html"

@@ -120,5 +120,6 @@ SOURCE = QASource(
         Numbers("number of steps", "steps"),
     ),
     within=_ANSWER_TYPE,
+    generalisation={"novel compositions": "novel_comp", "compositional steps": "more_steps"},
     if_right=(IfRight("indirect reference, precision", _INDIRECT, "direct_equiv"),),
 )

@@ -17,6 +17,8 @@ from modules.evaluation.files.predictions import Predictions, read_predictions, 
 
 from .conditional import Conditional, find_conditional, in_order
 from .priors import CEILING, QUESTION_ONLY, Priors, find_priors
+from .probes import ProbeScores, check_probes, probe_files, score_probes
+from .protocol import check_protocol
 from .runs import Difference, Model, RunStatistics, Spread, find_runs, spreads_by_category
 
 
@@ -95,6 +97,8 @@ class Report:
         conditional: title -> label -> a category, see `Conditional`; these titles are in `groups`, not in `members`.
         within: label -> title -> categories, every breakdown once more within each category of `source.within`.
         left_out: questions that not all files answer, where only the others are compared.
+        probes: place of a prediction file that has them -> scores under probes; empty unless they are asked for.
+        remarks: what the protocol says against some of the figures, a sentence each.
     """
 
     source: QASource
@@ -111,6 +115,8 @@ class Report:
     conditional: dict[str, dict[str, Conditional]] = field(default_factory=dict)
     within: dict[str, dict[str, list[Category]]] = field(default_factory=dict)
     left_out: int = 0
+    probes: dict[int, ProbeScores] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
 
     @property
     def at_k(self) -> str:
@@ -130,13 +136,16 @@ class Report:
         A score is `{"questions", "correct", "accuracy"}`, with "accuracy@k" when k answers were predicted. With a
         training split it has "above_prior", too, and there is "priors", see `Priors.as_data`. Of several models there
         are "differences", and with several runs of one there is "models", see `Difference` and `Spread`. A
-        prediction of AGQA has "within", too: {"binary": scores, "open": scores}.
+        prediction of AGQA has "within", too: {"binary": scores, "open": scores}. Under probes it has "probes", see
+        `ProbeScores.as_data`.
         """
         predictions = []
         for index, (name, missing) in enumerate(zip(self.names, self.missing(), strict=True)):
             entry = {"name": name, "missing": missing, "scores": self._scores_as_data(self.groups, index)}
             if self.within:
                 entry["within"] = {label: self._scores_as_data(groups, index) for label, groups in self.within.items()}
+            if index in self.probes:
+                entry["probes"] = self.probes[index].as_data()
             predictions.append(entry)
         data = {"dataset": self.source.name, "questions": len(self.table), "predictions": predictions}
         if self.left_out:
@@ -176,6 +185,7 @@ def evaluate(
     allow_missing: bool = False,
     training: QuestionTable | None = None,
     only_common: bool = False,
+    with_probes: bool = False,
 ) -> Report:
     """Scores prediction files. Raises InputError when a file cannot be used; see `judge`.
 
@@ -186,6 +196,7 @@ def evaluate(
         allow_missing: score the questions that were answered.
         training: the training split, for the priors; see `read_training`.
         only_common: compare on the questions that all files answer, whatever others there are.
+        with_probes: with the answers under probes that lie beside each prediction file, see `probe_files`.
     """
     table = source.read_questions(Path(truth_file))
     files, given_names, models = find_runs(prediction_files)
@@ -193,15 +204,14 @@ def evaluate(
     outcomes = [judge(table, answered, allow_missing or only_common) for answered in predictions]
     num_asked = len(table)
     if only_common:
-        common = np.logical_and.reduce([outcome.answered for outcome in outcomes])
-        if not common.any():
-            raise InputError(f"--only-answered-by-all: no question of {truth_file} is answered by every file")
-        table = table.subset(common)
+        table = _common(table, outcomes, truth_file)
         predictions = [answered.among(table.column("qid")) for answered in predictions]
         outcomes = [judge(table, answered) for answered in predictions]
     names = [given or name for given, name in zip(given_names, _distinct_names(files), strict=True)]
     models = [Model(model.name or short_names(names)[model.runs[0]], model.runs) for model in models]
+    undefined, remarks = check_protocol(source, dict(zip(names, files, strict=True)))
     members = memberships(source, table)
+    members = {title: labels for title, labels in members.items() if title not in undefined}
     priors = None  # of multiple choice: what is known of answers in training chooses none of a question's own
     if training is not None and not table.has_choices:
         priors = find_priors(source, table, training)
@@ -228,7 +238,40 @@ def evaluate(
         conditional=conditional,
         within=within,
         left_out=num_asked - len(table),
+        probes=_under_probes(table, members, predictions, outcomes, allow_missing, only_common) if with_probes else {},
+        remarks=remarks,
     )
+
+
+def _common(table: QuestionTable, outcomes: Sequence[Correctness], truth_file: str | os.PathLike) -> QuestionTable:
+    """The questions that all files answer."""
+    common = np.logical_and.reduce([outcome.answered for outcome in outcomes])
+    if not common.any():
+        raise InputError(f"--only-answered-by-all: no question of {truth_file} is answered by every file")
+    return table.subset(common)
+
+
+def _under_probes(
+    table: QuestionTable,
+    members: Mapping[str, Mapping[str, np.ndarray]],
+    predictions: Sequence[Predictions],
+    outcomes: Sequence[Correctness],
+    allow_missing: bool,
+    only_common: bool,
+) -> dict[int, ProbeScores]:
+    check_probes([one.path for one in predictions])
+
+    def read(path: Path) -> tuple[Predictions, np.ndarray, np.ndarray]:
+        found = read_predictions(path)
+        found = found.among(table.column("qid")) if only_common else found
+        outcome = judge(table, found, allow_missing or only_common)
+        return found, outcome.answered, outcome.correct
+
+    return {
+        place: score_probes(table, members, plain, outcome.answered, outcome.correct, read)
+        for place, (plain, outcome) in enumerate(zip(predictions, outcomes, strict=True))
+        if probe_files(plain.path)
+    }
 
 
 def judge(table: QuestionTable, predictions: Predictions, allow_missing: bool = False) -> Correctness:

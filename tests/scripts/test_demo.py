@@ -38,7 +38,7 @@ def python(tmp_path):
     return path
 
 
-@pytest.mark.parametrize(("dataset", "runs"), [("anetqa", 8), ("agqa", 8), ("nextqa", 6)])
+@pytest.mark.parametrize(("dataset", "runs"), [("anetqa", 9), ("agqa", 9), ("nextqa", 7)])
 def test_every_step_runs_once_from_any_folder(tmp_path, python, dataset, runs):
     toy = tmp_path / "a toy"
     (toy / "raw" / "nextqa").mkdir(parents=True)  # what make_toy.py would write
@@ -47,9 +47,8 @@ def test_every_step_runs_once_from_any_folder(tmp_path, python, dataset, runs):
     first = run("demo.sh", dataset, python=python, toy=toy, cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     calls = (tmp_path / "calls").read_text().splitlines()
-    assert [call.split()[0] for call in calls].count(
-        "run.py"
-    ) == runs  # five trainings, three tests; without the baseline four and two
+    # five trainings, three tests, probes; without the baseline four, two, and probes
+    assert [call.split()[0] for call in calls].count("run.py") == runs
     assert (toy / "checkpoints" / f"{dataset}_with_trm.ckpt").read_text() == "weights\n"
     second = run("demo.sh", dataset, python=python, toy=toy, cwd=tmp_path)
     assert second.returncode == 0

@@ -41,6 +41,7 @@ from .examples import (
     look_at_videos,
     pack_questions,
 )
+from .probes import view_probes
 
 MOST_MODELS = 8  # as many colours as the page has
 OVERALL = "overall"
@@ -182,6 +183,8 @@ def _render(
         priors=priors,
         prior_rows=_prior_rows(report.members, priors, comparison) if priors else {},
         marks=_marks(priors, {**report.members, **bins}) if priors else {},
+        probes={model: view_probes(scores) for model, scores in report.probes.items()},
+        remarks=report.remarks,
         spreads=report.spreads,
         grouped=report.models,
         differences=report.differences,

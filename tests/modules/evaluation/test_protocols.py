@@ -201,3 +201,42 @@ def test_free_of_the_published_example(tmp_path):
     given = {record["question_id"]: record["answer"] for record in json.loads(example.read_text())}
     right = [given[row["qid"]] == row["answer"] for row in rows]
     assert round(official_free([int(row["type"]) for row in rows], right), 2) == 75.83
+
+
+@pytest.mark.parametrize(
+    ("record", "shown", "remark"),
+    [
+        (None, (True, True), None),
+        ({"probe": ""}, (True, True), None),
+        (
+            {"agqa_split": None},
+            (True, True),
+            "novel compositions and compositional steps are not by the protocol: trained on",
+        ),
+        (
+            {"agqa_split": "novel_comp"},
+            (True, False),
+            "compositional steps is not shown: agqa_split=novel_comp, and the",
+        ),
+        (
+            {"agqa_split": "more_steps"},
+            (False, True),
+            "novel compositions is not shown: agqa_split=more_steps, and the",
+        ),
+    ],
+)
+def test_what_a_model_was_trained_without_decides_which_splits_are_defined(tmp_path, capsys, record, shown, remark):
+    make_agqa(tmp_path, 40)
+    if record is not None:
+        (tmp_path / "p0.meta.json").write_text(json.dumps(record))
+    scores = tmp_path / "scores.json"
+    arguments = ["agqa", tmp_path / "p0.json", tmp_path / "data" / "test.json", "--json", scores]
+    assert evaluation.main([*map(str, arguments), "--report", str(tmp_path / "page.html")]) == 0
+    out, page = capsys.readouterr().out, (tmp_path / "page.html").read_text()
+    found = json.loads(scores.read_text())["predictions"][0]["scores"]
+    for title, is_shown in zip(("novel compositions", "compositional steps"), shown, strict=True):
+        assert (title in found) == is_shown
+        assert (f">{title}<" in page) == is_shown
+        assert (f"\n {title} " in out) == is_shown
+    assert f"\np0: {remark}" in out if remark else "\np0: " not in out
+    assert remark is None or f"p0: {remark}" in page

@@ -1,0 +1,53 @@
+"""The page's view of probes: each model on all questions, and by category."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..comparison import Row
+from ..probes import ProbeScores
+from .charts import Tick, symmetric_range
+
+MEANINGS = {
+    "reverse_clips": "clips from last to first",
+    "shuffle_clips": "clips in another order",
+    "freeze_clips": "the middle clip in all places",
+    "no_clips": "no clip",
+    "reverse_frames": "frames from last to first",
+    "shuffle_frames": "frames in another order",
+    "one_frame": "the middle frame alone",
+    "no_frames": "no frame",
+    "swap_video": "another video",
+    "question_only": "neither frame nor clip",
+}
+
+
+@dataclass(frozen=True)
+class ProbeView:
+    """A model under its probes.
+
+    Attributes:
+        overall: probe, its meaning, and its row of all questions.
+        limit, ticks: the range of the chart of drops, from -limit to limit.
+        tables: title -> for each category with questions its row as it is, and one for each probe.
+    """
+
+    overall: list[tuple[str, str, Row]]
+    limit: float
+    ticks: list[Tick]
+    tables: dict[str, list[tuple[Row, list[Row]]]]
+
+
+def view_probes(scores: ProbeScores) -> ProbeView:
+    overall = [(probe, MEANINGS[probe], groups["overall"][0]) for probe, groups in scores.probes.items()]
+    drops = [row.estimates[1] for _, _, row in overall]
+    ends = [end for drop in drops if drop.interval for end in (drop.interval.low, drop.interval.high)]
+    tables = {
+        title: [(row, by_probe) for row, *by_probe in _aligned(scores, title, rows) if row.questions]
+        for title, rows in scores.plain.items()
+        if title != "overall"
+    }
+    return ProbeView(overall, *symmetric_range(ends), tables)
+
+
+def _aligned(scores: ProbeScores, title: str, rows: Sequence[Row]) -> list[tuple[Row, ...]]:
+    return list(zip(rows, *(groups[title] for groups in scores.probes.values()), strict=True))
