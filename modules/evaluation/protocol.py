@@ -1,4 +1,4 @@
-"""The protocol of a data set's generalisation splits, and the training that the record beside predictions tells of."""
+"""The protocol of a dataset's generalisation splits, and the training that the record beside predictions tells of."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,7 +30,7 @@ def check_protocol(source: QASource, files: Mapping[str, Path]) -> tuple[set[str
     """Finds which breakdowns are not defined for models that were trained like this.
 
     Args:
-        source: the data set.
+        source: the dataset.
         files: name -> prediction file.
 
     Returns:
