@@ -12,7 +12,7 @@ SPLIT = "agqa_split"  # of a record: the questions that training left out
 
 
 def read_record(predictions: Path) -> dict[str, Any] | None:
-    """What is recorded about predictions, `A.meta.json` beside `A.json`; None: nothing.
+    """Reads the record of predictions, `A.meta.json` beside `A.json`; None: nothing.
 
     Raises:
         InputError: the file is no record.

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from datasets.annotations import QASource
@@ -16,25 +15,11 @@ from datasets.question_table import QuestionTable
 from modules.evaluation.files.predictions import Predictions, read_predictions, short_names
 
 from .conditional import Conditional, find_conditional, in_order
+from .correctness import Correctness, disagreements, judge
 from .priors import CEILING, QUESTION_ONLY, Priors, find_priors
 from .probes import ProbeScores, check_probes, probe_files, score_probes
 from .protocol import check_protocol
 from .runs import Difference, Model, RunStatistics, Spread, find_runs, spreads_by_category
-
-
-@dataclass(frozen=True)
-class Correctness:
-    """Outcome of each question of the truth; arrays of bool [N].
-
-    Attributes:
-        answered: False where a prediction is missing.
-        correct: the answer is the true one.
-        correct_at_k: the true one is among the best answers; None when these were not predicted.
-    """
-
-    answered: np.ndarray
-    correct: np.ndarray
-    correct_at_k: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -128,7 +113,7 @@ class Report:
 
     def disagreements(self) -> list[int | None]:
         """Counts where a file takes another answer for the true one; None where it does not say."""
-        return [_disagreements(self.table, predictions) for predictions in self.predictions]
+        return [disagreements(self.table, predictions) for predictions in self.predictions]
 
     def as_data(self) -> dict[str, Any]:
         """`{"dataset", "questions", "predictions": [{"name", "missing", "scores": {title: {label: score}}}]}`.
@@ -194,7 +179,7 @@ def evaluate(
         prediction_files: one or more; NAME=FILE,FILE,… for the runs of one model.
         truth_file: the split that they answer.
         allow_missing: score the questions that were answered.
-        training: the training split, for the priors; see `read_training`.
+        training: the training split, for the priors of open-ended questions; see `read_training`.
         only_common: compare on the questions that all files answer, whatever others there are.
         with_probes: with the answers under probes that lie beside each prediction file, see `probe_files`.
     """
@@ -210,11 +195,8 @@ def evaluate(
     names = [given or name for given, name in zip(given_names, _distinct_names(files), strict=True)]
     models = [Model(model.name or short_names(names)[model.runs[0]], model.runs) for model in models]
     undefined, remarks = check_protocol(source, dict(zip(names, files, strict=True)))
-    members = memberships(source, table)
-    members = {title: labels for title, labels in members.items() if title not in undefined}
-    priors = None  # of multiple choice: what is known of answers in training chooses none of a question's own
-    if training is not None and not table.has_choices:
-        priors = find_priors(source, table, training)
+    members = {title: labels for title, labels in memberships(source, table).items() if title not in undefined}
+    priors = None if training is None or table.has_choices else find_priors(source, table, training)
     members |= by_vocabulary(priors, predictions, training)
     conditional = find_conditional(source, table, [one.correct for one in outcomes])
     groups, within = _break_down_all(source, table, members, conditional, outcomes, priors)
@@ -272,36 +254,6 @@ def _under_probes(
         for place, (plain, outcome) in enumerate(zip(predictions, outcomes, strict=True))
         if probe_files(plain.path)
     }
-
-
-def judge(table: QuestionTable, predictions: Predictions, allow_missing: bool = False) -> Correctness:
-    """Compares predictions with the truth, question by question.
-
-    Raises:
-        InputError: a question is predicted twice, is unknown or, unless `allow_missing`, is missing.
-    """
-    positions = pc.index_in(predictions.qids, value_set=table.column("qid").cast(pa.string()))
-    unknown = pc.unique(predictions.qids.filter(pc.is_null(positions))).to_pylist()
-    known = np.asarray(positions.drop_null())
-    counts = np.bincount(known, minlength=len(table))
-    missing = [] if allow_missing else _qids(table, counts == 0)
-    problems = {"missing": missing, "duplicate": _qids(table, counts > 1), "unknown": unknown}
-    found = [f"{len(qids):,} {kind} ({_some(qids)})" for kind, qids in problems.items() if qids]
-    if found:
-        hint = "; --allow-missing scores the others" if missing else ""
-        raise InputError(f"{predictions.path}: question ids do not match the truth: {', '.join(found)}{hint}")
-
-    truth = table.column("answer")
-    true_codes = truth.indices.to_numpy()[known]  # [P]
-    correct = np.zeros(len(table), dtype=bool)
-    correct[known] = _codes(predictions.answers, truth.dictionary) == true_codes
-    correct_at_k = None
-    if predictions.best_answers is not None:
-        owners = np.asarray(pc.list_parent_indices(predictions.best_answers))
-        hits = _codes(pc.list_flatten(predictions.best_answers), truth.dictionary) == true_codes[owners]
-        correct_at_k = np.zeros(len(table), dtype=bool)
-        correct_at_k[known[owners[hits]]] = True
-    return Correctness(counts > 0, correct, correct_at_k)
 
 
 def memberships(source: QASource, table: QuestionTable) -> dict[str, dict[str, np.ndarray]]:
@@ -389,28 +341,6 @@ def _score(members: np.ndarray, outcome: Correctness, prior: np.ndarray | None) 
         correct_at_k=None if at_k is None else int(np.count_nonzero(members & at_k)),
         prior_correct=None if prior is None else int(np.count_nonzero(members & outcome.answered & prior)),
     )
-
-
-def _disagreements(table: QuestionTable, predictions: Predictions) -> int | None:
-    if predictions.claimed is None:
-        return None
-    truth = table.column("answer")
-    places = pc.index_in(predictions.qids, value_set=table.column("qid").cast(pa.string()))
-    ours = pc.take(truth.dictionary.cast(pa.string()), pc.take(truth.indices, places))
-    return pc.sum(pc.not_equal(ours, predictions.claimed)).as_py() or 0
-
-
-def _codes(answers: pa.Array, dictionary: pa.Array) -> np.ndarray:
-    """The place of each answer in the dictionary, -1 when it is not there."""
-    return np.asarray(pc.fill_null(pc.index_in(answers, value_set=dictionary), -1))
-
-
-def _qids(table: QuestionTable, mask: np.ndarray) -> list[str]:
-    return table.column("qid").filter(pa.array(mask)).to_pylist()
-
-
-def _some(qids: list[str]) -> str:
-    return ", ".join(map(repr, qids[:5])) + (", …" if len(qids) > 5 else "")
 
 
 def _distinct_names(paths: list[Path]) -> list[str]:
