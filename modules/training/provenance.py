@@ -37,13 +37,16 @@ def prediction_record(plan: "RunPlan", data: Any) -> dict[str, Any]:
         "dataset": "_".join(plan.config["datasets"]),
         **{key: plan.config[key] for key in SETTINGS if key in plan.config},
     }
-    if plan.config["objective"] == "qa":
+    if plan.config["objective"] != "trm":
         record |= {
             "annotations": str(data.predicted_file),
             "annotations_sha256": sha256_of(data.predicted_file),
+            **_extraction(data),
+        }
+    if plan.config["objective"] == "qa":
+        record |= {
             "answers": len(data.vocabulary),
             "vocabulary_sha256": sha256(json.dumps(data.vocabulary).encode()).hexdigest(),
-            **_extraction(data),
         }
     project = tomllib.loads((_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     versions = {"dest": project["version"], **versions_of(PACKAGES)}
