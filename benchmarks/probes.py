@@ -21,7 +21,7 @@ from .workload import SHAPES, SMALL, Shape, make_batch, make_task, texts
 
 
 class RandomWords:
-    """In a tokenizer's place: random tokens for any text."""
+    """Tokenizer that gives random tokens for any text."""
 
     def __init__(self, shape: Shape, vocab_size: int):
         self.shape, self.vocab_size = shape, vocab_size
