@@ -19,6 +19,7 @@ if not __package__:  # run as a file: our own `datasets` lies beside this folder
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from datasets.checking.media import FRAMES_IF_QUICK
+from datasets.checking.published import which_published
 from datasets.checking.report import print_table, write_problems
 from datasets.checking.roots import COLLECTIONS, check_qa, check_trm
 from datasets.errors import InputError, check_counts, did_you_mean, run_cli
@@ -56,6 +57,9 @@ def main(arguments: list[str] | None = None) -> int:
         only = {"splits": options.splits, "features": not options.no_features}
         checks = check_qa(options.task, options.data_root, **both, **only, quick=options.quick, jobs=options.jobs)
     print_table(checks)
+    if options.task != "trm":
+        files = [path for path in sorted(options.data_root.iterdir()) if path.suffix in (".csv", ".json")]
+        print("\n".join(which_published(path for path in files if path.name != "problems.csv")))
     path = options.list or options.data_root / "problems.csv"
     failed = sum(len(check.problems) for check in checks if check.failed)
     try:

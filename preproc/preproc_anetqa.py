@@ -19,6 +19,7 @@ if not __package__:  # run as a file: our own `datasets` lies beside this folder
 import pandas as pd
 
 from datasets.annotations import json_list_rows
+from datasets.checking.published import which_published
 from datasets.errors import InputError, explained, run_cli
 from datasets.names import video_id_problem
 from datasets.question_table import text_problem
@@ -97,6 +98,8 @@ def main(arguments: list[str] | None = None) -> None:
     add_output_folder(parser, Path("data/anetqa"))
     options = parser.parse_args(arguments)
     counts = preprocess(options.input_dir, options.output_dir)
+    inputs = (options.input_dir / f"{split}_{part}.json" for split in SOURCE.split_files for part in "qa")
+    print("\n".join(which_published(inputs)))
     print(f"{options.output_dir}: " + ", ".join(f"{name} {count:,}" for name, count in counts.items()))
 
 

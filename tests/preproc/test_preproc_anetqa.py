@@ -150,7 +150,9 @@ def test_command_from_another_folder_with_the_default_output(tmp_path):
     raw = write(tmp_path / "raw", raw_records())
     command = [sys.executable, ROOT / "preproc" / "preproc_anetqa.py", "-i", raw]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stdout == "data/anetqa: train 7, val 2, test 3, vocabulary 3\n"
+    *inputs, result = done.stdout.splitlines()
+    assert result == "data/anetqa: train 7, val 2, test 3, vocabulary 3"
+    assert len(inputs) == 6 and inputs[0] == f"{raw / 'train_q.json'}: not one of the published files known here"
     assert (tmp_path / "data" / "anetqa" / "vocab.json").exists()
 
 
