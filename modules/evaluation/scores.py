@@ -7,34 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from datasets.annotations import QASource
 from datasets.errors import InputError
 from datasets.question_table import QuestionTable
 from modules.evaluation.files.predictions import Predictions, read_predictions, short_names
+from modules.evaluation.files.records import provenance, read_record
 
 from .conditional import Conditional, find_conditional, in_order
+from .confidence import Confidence, Scored, find_confidences, scored
+from .judging import Correctness, disagreements, judge
 from .priors import CEILING, QUESTION_ONLY, Priors, find_priors
 from .probes import ProbeScores, check_probes, probe_files, score_probes
 from .protocol import check_protocol
 from .runs import Difference, Model, RunStatistics, Spread, find_runs, spreads_by_category
-
-
-@dataclass(frozen=True)
-class Correctness:
-    """Outcome of each question of the truth; arrays of bool [N].
-
-    Attributes:
-        answered: False where a prediction is missing.
-        correct: the answer is the true one.
-        correct_at_k: the true one is among the best answers; None when these were not predicted.
-    """
-
-    answered: np.ndarray
-    correct: np.ndarray
-    correct_at_k: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -99,6 +86,9 @@ class Report:
         left_out: questions that not all files answer, where only the others are compared.
         probes: place of a prediction file that has them -> scores under probes; empty unless they are asked for.
         remarks: what the protocol says against some of the figures, a sentence each.
+        records: how each prediction file was made; None where that is not known.
+        provenance: these in short, a line each, and what differs.
+        confidences: what the scores of each file are worth; None where it has none.
     """
 
     source: QASource
@@ -117,6 +107,9 @@ class Report:
     left_out: int = 0
     probes: dict[int, ProbeScores] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
+    records: list[dict[str, Any] | None] = field(default_factory=list)
+    provenance: list[str] = field(default_factory=list)
+    confidences: list[Confidence | None] = field(default_factory=list)
 
     @property
     def at_k(self) -> str:
@@ -128,7 +121,7 @@ class Report:
 
     def disagreements(self) -> list[int | None]:
         """Counts where a file takes another answer for the true one; None where it does not say."""
-        return [_disagreements(self.table, predictions) for predictions in self.predictions]
+        return [disagreements(self.table, predictions) for predictions in self.predictions]
 
     def as_data(self) -> dict[str, Any]:
         """`{"dataset", "questions", "predictions": [{"name", "missing", "scores": {title: {label: score}}}]}`.
@@ -137,11 +130,15 @@ class Report:
         training split it has "above_prior", too, and there is "priors", see `Priors.as_data`. Of several models there
         are "differences", and with several runs of one there is "models", see `Difference` and `Spread`. A
         prediction of AGQA has "within", too: {"binary": scores, "open": scores}. Under probes it has "probes", see
-        `ProbeScores.as_data`.
+        `ProbeScores.as_data`. Where they are known, it has "record", and "confidence", see `Confidence`.
         """
         predictions = []
         for index, (name, missing) in enumerate(zip(self.names, self.missing(), strict=True)):
             entry = {"name": name, "missing": missing, "scores": self._scores_as_data(self.groups, index)}
+            if self.records[index] is not None:
+                entry["record"] = self.records[index]
+            if (confidence := self.confidences[index]) is not None:
+                entry["confidence"] = confidence.as_data()
             if self.within:
                 entry["within"] = {label: self._scores_as_data(groups, index) for label, groups in self.within.items()}
             if index in self.probes:
@@ -186,6 +183,7 @@ def evaluate(
     training: QuestionTable | None = None,
     only_common: bool = False,
     with_probes: bool = False,
+    validation: Sequence[str | os.PathLike] = (),
 ) -> Report:
     """Scores prediction files. Raises InputError when a file cannot be used; see `judge`.
 
@@ -197,6 +195,7 @@ def evaluate(
         training: the training split, for the priors; see `read_training`.
         only_common: compare on the questions that all files answer, whatever others there are.
         with_probes: with the answers under probes that lie beside each prediction file, see `probe_files`.
+        validation: predictions of the validation split, one for each file, and at last that split.
     """
     table = source.read_questions(Path(truth_file))
     files, given_names, models = find_runs(prediction_files)
@@ -209,7 +208,8 @@ def evaluate(
         outcomes = [judge(table, answered) for answered in predictions]
     names = [given or name for given, name in zip(given_names, _distinct_names(files), strict=True)]
     models = [Model(model.name or short_names(names)[model.runs[0]], model.runs) for model in models]
-    undefined, remarks = check_protocol(source, dict(zip(names, files, strict=True)))
+    records = [read_record(file) for file in files]
+    undefined, remarks = check_protocol(source, dict(zip(names, records, strict=True)))
     members = memberships(source, table)
     members = {title: labels for title, labels in members.items() if title not in undefined}
     priors = None  # of multiple choice: what is known of answers in training chooses none of a question's own
@@ -238,9 +238,26 @@ def evaluate(
         conditional=conditional,
         within=within,
         left_out=num_asked - len(table),
+        records=records,
+        provenance=provenance(short_names(names), records, truth_file),
+        confidences=find_confidences(
+            [scored(table, one) for one in predictions], _validation(source, validation) if validation else []
+        ),
         probes=_under_probes(table, members, predictions, outcomes, allow_missing, only_common) if with_probes else {},
         remarks=remarks,
     )
+
+
+def _validation(source: QASource, files: Sequence[str | os.PathLike]) -> list[Scored]:
+    """Scores of the predictions in all files but the last, on the questions of the last."""
+    table, found = source.read_questions(Path(files[-1])), []
+    for path in files[:-1]:
+        predictions = read_predictions(path, source.num_answers_in_predictions, table)
+        judge(table, predictions)
+        if (own := scored(table, predictions)) is None:
+            raise InputError(f"--val: {path} has no scores; predict the split again")
+        found.append(own)
+    return found
 
 
 def _common(table: QuestionTable, outcomes: Sequence[Correctness], truth_file: str | os.PathLike) -> QuestionTable:
@@ -272,36 +289,6 @@ def _under_probes(
         for place, (plain, outcome) in enumerate(zip(predictions, outcomes, strict=True))
         if probe_files(plain.path)
     }
-
-
-def judge(table: QuestionTable, predictions: Predictions, allow_missing: bool = False) -> Correctness:
-    """Compares predictions with the truth, question by question.
-
-    Raises:
-        InputError: a question is predicted twice, is unknown or, unless `allow_missing`, is missing.
-    """
-    positions = pc.index_in(predictions.qids, value_set=table.column("qid").cast(pa.string()))
-    unknown = pc.unique(predictions.qids.filter(pc.is_null(positions))).to_pylist()
-    known = np.asarray(positions.drop_null())
-    counts = np.bincount(known, minlength=len(table))
-    missing = [] if allow_missing else _qids(table, counts == 0)
-    problems = {"missing": missing, "duplicate": _qids(table, counts > 1), "unknown": unknown}
-    found = [f"{len(qids):,} {kind} ({_some(qids)})" for kind, qids in problems.items() if qids]
-    if found:
-        hint = "; --allow-missing scores the others" if missing else ""
-        raise InputError(f"{predictions.path}: question ids do not match the truth: {', '.join(found)}{hint}")
-
-    truth = table.column("answer")
-    true_codes = truth.indices.to_numpy()[known]  # [P]
-    correct = np.zeros(len(table), dtype=bool)
-    correct[known] = _codes(predictions.answers, truth.dictionary) == true_codes
-    correct_at_k = None
-    if predictions.best_answers is not None:
-        owners = np.asarray(pc.list_parent_indices(predictions.best_answers))
-        hits = _codes(pc.list_flatten(predictions.best_answers), truth.dictionary) == true_codes[owners]
-        correct_at_k = np.zeros(len(table), dtype=bool)
-        correct_at_k[known[owners[hits]]] = True
-    return Correctness(counts > 0, correct, correct_at_k)
 
 
 def memberships(source: QASource, table: QuestionTable) -> dict[str, dict[str, np.ndarray]]:
@@ -389,28 +376,6 @@ def _score(members: np.ndarray, outcome: Correctness, prior: np.ndarray | None) 
         correct_at_k=None if at_k is None else int(np.count_nonzero(members & at_k)),
         prior_correct=None if prior is None else int(np.count_nonzero(members & outcome.answered & prior)),
     )
-
-
-def _disagreements(table: QuestionTable, predictions: Predictions) -> int | None:
-    if predictions.claimed is None:
-        return None
-    truth = table.column("answer")
-    places = pc.index_in(predictions.qids, value_set=table.column("qid").cast(pa.string()))
-    ours = pc.take(truth.dictionary.cast(pa.string()), pc.take(truth.indices, places))
-    return pc.sum(pc.not_equal(ours, predictions.claimed)).as_py() or 0
-
-
-def _codes(answers: pa.Array, dictionary: pa.Array) -> np.ndarray:
-    """The place of each answer in the dictionary, -1 when it is not there."""
-    return np.asarray(pc.fill_null(pc.index_in(answers, value_set=dictionary), -1))
-
-
-def _qids(table: QuestionTable, mask: np.ndarray) -> list[str]:
-    return table.column("qid").filter(pa.array(mask)).to_pylist()
-
-
-def _some(qids: list[str]) -> str:
-    return ", ".join(map(repr, qids[:5])) + (", …" if len(qids) > 5 else "")
 
 
 def _distinct_names(paths: list[Path]) -> list[str]:
