@@ -77,7 +77,7 @@ PARTS = {
 
 
 def work(part: str, precision: str, small: bool) -> None:
-    """In a revision's folder: does the part once for each line that comes, and answers with its seconds."""
+    """Does the part once for each line that comes, in a revision's folder, and answers with its seconds."""
     once = PARTS[part](SMALL if small else ModelSizes(), precision)
     once()  # kernels are chosen, memory is pooled
     print("ready", flush=True)

@@ -16,7 +16,6 @@ from datasets.qa import VideoSample
 from datasets.settings import ProbeName
 
 from .batch import Batch, QACollate, pad_clips
-from .tokenization import TextTokenizer
 
 # Probe -> the views of frames and clips.
 PROBES: Mapping[str, tuple[str, str]] = {
@@ -76,21 +75,20 @@ def see(sample: VideoSample, stream: str, view: str, seed: int) -> np.ndarray:
     return evidence
 
 
-class ProbeCollate(QACollate):
+class ProbeCollate:
     """Joins samples to a batch from which `probed` makes that of each probe; every view is in it once."""
 
-    def __init__(self, tokenizer: TextTokenizer, max_text_len: int | None, probes: Sequence[str], seed: int):
+    def __init__(self, collate: QACollate, probes: Sequence[str], seed: int):
         """
         Args:
-            tokenizer, max_text_len: see `QACollate`.
+            collate: joins samples as they are.
             probes: names.
             seed: of what is drawn.
         """
-        super().__init__(tokenizer, max_text_len)
-        self.probes, self.seed = list(probes), seed
+        self.collate, self.probes, self.seed = collate, list(probes), seed
 
     def __call__(self, samples: Sequence[VideoSample]) -> Batch:
-        batch = super().__call__(samples)
+        batch = self.collate(samples)
         frames, clips = {"plain": batch.pop("frames")}, {}
         if "clips" in batch:
             clips["plain"] = batch.pop("clips"), batch.pop("clip_mask")

@@ -160,10 +160,10 @@ class QADataModule(EpochDataModule):
         return self._inference_loader("test")
 
     def predict_dataloader(self) -> ResumableLoader:
-        if not self.probes:
-            return self._inference_loader(self.test_split)
-        collate = ProbeCollate(self.tokenizer, self.max_text_len, self.probes, self.seed)
-        return self._inference_loader(self.test_split, collate)
+        collate = self._collate()
+        return self._inference_loader(
+            self.test_split, ProbeCollate(collate, self.probes, self.seed) if self.probes else collate
+        )
 
     def _open(self, split: str) -> QADataset:
         path = self.data_root / self.source.split_files[split]
@@ -208,7 +208,7 @@ class QADataModule(EpochDataModule):
                 raise InputError(message)
             rank_zero_only(print)(f"warning: {message}", flush=True)
 
-    def _inference_loader(self, split: str, collate: QACollate | None = None) -> ResumableLoader:
+    def _inference_loader(self, split: str, collate: QACollate | ProbeCollate | None = None) -> ResumableLoader:
         dataset = self._split[split]
         batches = EvalBatchSampler(dataset.table.video_codes, self.per_gpu_batchsize, *self.rank_and_number())
         return self.inference_loader(dataset, collate or self._collate(), batches)

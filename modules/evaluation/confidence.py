@@ -1,17 +1,23 @@
 """Confidence of prediction files that have scores: calibration, a temperature, thresholds for abstaining."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from datasets.annotations import QASource
+from datasets.errors import InputError
 from datasets.question_table import QuestionTable
-from modules.evaluation.files.predictions import Predictions
+from modules.evaluation.files.predictions import Predictions, read_predictions
 from modules.evaluation.statistics.bootstrap import Interval, ratio_interval, resampled_sums
 from modules.evaluation.statistics.calibration import Calibration, Step, calibrate, fit_temperature, tempered
+
+from .correctness import judge
 
 RISKS = (5, 10, 20, 30, 40, 50)  # percent wrong of what is answered, for which thresholds are chosen
 
@@ -58,7 +64,7 @@ class Threshold:
 
 @dataclass(frozen=True)
 class Confidence:
-    """What the scores of a prediction file are worth.
+    """The worth of the scores of a prediction file.
 
     Attributes:
         calibration: of the scores as they are.
@@ -93,16 +99,34 @@ def scored(table: QuestionTable, predictions: Predictions) -> Scored | None:
     return Scored(predictions.scores, place, table.video_codes[rows])
 
 
-def find_confidences(files: Sequence[Scored | None], validation: Sequence[Scored]) -> list[Confidence | None]:
-    """What the scores of each file are worth; None where it has none.
+def scored_validation(source: QASource, files: Sequence[str | os.PathLike]) -> list[Scored]:
+    """Scores of the predictions in all files but the last, on the questions of the last."""
+    if not files:
+        return []
+    table, found = source.read_questions(Path(files[-1])), []
+    for path in files[:-1]:
+        predictions = read_predictions(path, source.num_answers_in_predictions, table)
+        judge(table, predictions)
+        if (own := scored(table, predictions)) is None:
+            raise InputError(f"--val: {path} has no scores; predict the split again")
+        found.append(own)
+    return found
+
+
+def find_confidences(
+    table: QuestionTable, files: Sequence[Predictions], validation: Sequence[Scored] = ()
+) -> list[Confidence | None]:
+    """Finds the worth of the scores of each file; None where it has none.
 
     Args:
-        files: on the questions that are evaluated.
-        validation: the same on the validation split, for temperatures and thresholds; empty: there are none.
+        table: the questions that are evaluated.
+        files: predictions for them.
+        validation: scores on the validation split, for temperatures and thresholds; empty: there are none.
     """
+    found = [scored(table, one) for one in files]
     if not validation:
-        return [None if one is None else Confidence(one.calibration(), None, None, []) for one in files]
-    return [None if one is None else _with_validation(one, val) for one, val in zip(files, validation, strict=True)]
+        return [None if one is None else Confidence(one.calibration(), None, None, []) for one in found]
+    return [None if one is None else _with_validation(one, val) for one, val in zip(found, validation, strict=True)]
 
 
 def _with_validation(here: Scored, val: Scored) -> Confidence:
@@ -112,7 +136,7 @@ def _with_validation(here: Scored, val: Scored) -> Confidence:
 
 
 def _thresholds(steps: Sequence[Step], here: Scored) -> list[Threshold]:
-    """For each of RISKS, up to the first that all answers keep to."""
+    """Chooses one for each of RISKS, up to the first that all answers keep to."""
     kept = [risk for risk in RISKS if steps[-1].risk > risk]
     return [_threshold(risk, steps, here) for risk in RISKS[: len(kept) + 1]]
 

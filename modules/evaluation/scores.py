@@ -16,8 +16,8 @@ from modules.evaluation.files.predictions import Predictions, read_predictions, 
 from modules.evaluation.files.records import provenance, read_record
 
 from .conditional import Conditional, find_conditional, in_order
-from .confidence import Confidence, Scored, find_confidences, scored
-from .judging import Correctness, disagreements, judge
+from .confidence import Confidence, find_confidences, scored_validation
+from .correctness import Correctness, disagreements, judge
 from .priors import CEILING, QUESTION_ONLY, Priors, find_priors
 from .probes import ProbeScores, check_probes, probe_files, score_probes
 from .protocol import check_protocol
@@ -192,37 +192,26 @@ def evaluate(
         prediction_files: one or more; NAME=FILE,FILE,… for the runs of one model.
         truth_file: the split that they answer.
         allow_missing: score the questions that were answered.
-        training: the training split, for the priors; see `read_training`.
+        training: the training split, for the priors of open-ended questions; see `read_training`.
         only_common: compare on the questions that all files answer, whatever others there are.
         with_probes: with the answers under probes that lie beside each prediction file, see `probe_files`.
         validation: predictions of the validation split, one for each file, and at last that split.
     """
-    table = source.read_questions(Path(truth_file))
     files, given_names, models = find_runs(prediction_files)
-    predictions = [read_predictions(file, source.num_answers_in_predictions, table) for file in files]
-    outcomes = [judge(table, answered, allow_missing or only_common) for answered in predictions]
-    num_asked = len(table)
-    if only_common:
-        table = _common(table, outcomes, truth_file)
-        predictions = [answered.among(table.column("qid")) for answered in predictions]
-        outcomes = [judge(table, answered) for answered in predictions]
+    table, num_asked, predictions, outcomes = _judge_all(source, truth_file, files, allow_missing, only_common)
     names = [given or name for given, name in zip(given_names, _distinct_names(files), strict=True)]
     models = [Model(model.name or short_names(names)[model.runs[0]], model.runs) for model in models]
     records = [read_record(file) for file in files]
     undefined, remarks = check_protocol(source, dict(zip(names, records, strict=True)))
-    members = memberships(source, table)
-    members = {title: labels for title, labels in members.items() if title not in undefined}
-    priors = None  # of multiple choice: what is known of answers in training chooses none of a question's own
-    if training is not None and not table.has_choices:
-        priors = find_priors(source, table, training)
+    members = {title: labels for title, labels in memberships(source, table).items() if title not in undefined}
+    priors = None if training is None or table.has_choices else find_priors(source, table, training)
     members |= by_vocabulary(priors, predictions, training)
     conditional = find_conditional(source, table, [one.correct for one in outcomes])
     groups, within = _break_down_all(source, table, members, conditional, outcomes, priors)
     statistics = RunStatistics(table, models, [one.answered for one in outcomes], [one.correct for one in outcomes])
-    spreads = {}
-    if len(models) < len(files):
-        chosen = {title: {label: one.chosen for label, one in labels.items()} for title, labels in conditional.items()}
-        spreads = spreads_by_category(statistics, in_order(source, {**members, **chosen}))
+    chosen = {title: {label: one.chosen for label, one in labels.items()} for title, labels in conditional.items()}
+    has_runs = len(models) < len(files)
+    spreads = spreads_by_category(statistics, in_order(source, {**members, **chosen})) if has_runs else {}
     return Report(
         source=source,
         table=table,
@@ -240,32 +229,28 @@ def evaluate(
         left_out=num_asked - len(table),
         records=records,
         provenance=provenance(short_names(names), records, truth_file),
-        confidences=find_confidences(
-            [scored(table, one) for one in predictions], _validation(source, validation) if validation else []
-        ),
+        confidences=find_confidences(table, predictions, scored_validation(source, validation)),
         probes=_under_probes(table, members, predictions, outcomes, allow_missing, only_common) if with_probes else {},
         remarks=remarks,
     )
 
 
-def _validation(source: QASource, files: Sequence[str | os.PathLike]) -> list[Scored]:
-    """Scores of the predictions in all files but the last, on the questions of the last."""
-    table, found = source.read_questions(Path(files[-1])), []
-    for path in files[:-1]:
-        predictions = read_predictions(path, source.num_answers_in_predictions, table)
-        judge(table, predictions)
-        if (own := scored(table, predictions)) is None:
-            raise InputError(f"--val: {path} has no scores; predict the split again")
-        found.append(own)
-    return found
-
-
-def _common(table: QuestionTable, outcomes: Sequence[Correctness], truth_file: str | os.PathLike) -> QuestionTable:
-    """The questions that all files answer."""
+def _judge_all(
+    source: QASource, truth_file: str | os.PathLike, files: Sequence[Path], allow_missing: bool, only_common: bool
+) -> tuple[QuestionTable, int, list[Predictions], list[Correctness]]:
+    """The questions that are compared, how many there were, and the answers and outcomes of all files."""
+    table = source.read_questions(Path(truth_file))
+    num_asked = len(table)
+    predictions = [read_predictions(file, source.num_answers_in_predictions, table) for file in files]
+    outcomes = [judge(table, answered, allow_missing or only_common) for answered in predictions]
+    if not only_common:
+        return table, num_asked, predictions, outcomes
     common = np.logical_and.reduce([outcome.answered for outcome in outcomes])
     if not common.any():
         raise InputError(f"--only-answered-by-all: no question of {truth_file} is answered by every file")
-    return table.subset(common)
+    table = table.subset(common)
+    predictions = [answered.among(table.column("qid")) for answered in predictions]
+    return table, num_asked, predictions, [judge(table, answered) for answered in predictions]
 
 
 def _under_probes(

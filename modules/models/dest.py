@@ -316,9 +316,9 @@ class DeST(nn.Module):
         """Scores of all answers for each question.
 
         Args:
-            batch: videos and questions, and without `answers` also ``answer_ids, answer_mask`` [A, L]. Videos are
-                ``frames`` [V, F, 3, H, W], ``clips`` [V, S, in] and ``clip_mask`` [V, S], as far as the model has the
-                stream, or their ``memory`` from `project_videos`.
+            batch: videos and questions, and without `answers` also ``answer_ids, answer_mask`` [A, L] and perhaps
+                ``answer_lengths`` on the host. Videos are ``frames`` [V, F, 3, H, W], ``clips`` [V, S, in] and
+                ``clip_mask`` [V, S], as far as the model has the stream, or their ``memory`` from `project_videos`.
                 Questions are ``questions``, or (not with ``memory``) in any order ``question_ids, question_mask``
                 [Q, L] with the ``video_index`` [Q] of each.
             answers: features of the answers, ``[A, head_width]``, from `encode_answers`.
@@ -350,7 +350,7 @@ class DeST(nn.Module):
             kept.update({key: own[part] for part, key in keys.items()})
         features = parts[0] if back is None else torch.cat(parts)[back]
         if answers is None:
-            answers = self.encode_answers(batch["answer_ids"], batch["answer_mask"])
+            answers = self.encode_answers(batch["answer_ids"], batch["answer_mask"], batch.get("answer_lengths"))
         logits = self.score(features, answers)
         return logits if places is None else logits[places]
 

@@ -1,4 +1,4 @@
-"""Where autocast would round what is not worth it, or the same thing again and again."""
+"""Exceptions from autocast, where it would round what is not worth it, or the same thing again and again."""
 
 import torch
 from torch import Tensor, nn

@@ -1,5 +1,6 @@
 """Lightning's Trainer, as a run's settings want it."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from modules.config.machine_checks import takes_slurm_for_a_machine
 
 from .checkpointing import AtomicCheckpointIO
 from .precision import precision_plugin
+
+for _name in ("pytorch_lightning", "lightning_fabric"):  # their advertisements, which importing them switches on
+    logging.getLogger(_name).setLevel(logging.WARNING)
 
 
 def make_trainer(

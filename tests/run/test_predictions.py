@@ -68,7 +68,7 @@ def test_answers_that_training_lacks(world, trained, tmp_path, capsys):
     assert run_command_line([*words, "answers=['purple','mauve']"]) == 0
     note = "scored are 2 answers of your own; 2 of them are not among the 5 that the network was trained on"
     assert note in capsys.readouterr().out
-    (path,) = tmp_path.glob("*.json")
+    (path,) = tmp_path.glob("*_best.json")
     records = json.loads(path.read_text())
     assert {record["answer"] for record in records} <= {"purple", "mauve"}
     assert run_command_line([word for word in words if "test_only" not in word] + ["answers=['purple']"]) == 2

@@ -94,7 +94,7 @@ def test_a_terminal_shows_what_runs(tmp_path, python, monkeypatch):
     running = set(re.findall(r"^(train-\w+) +\S+ +accuracy 0\.875 +\d+ s left", plain, re.MULTILINE))
     assert {"train-trm", "train-anetqa_mean"} <= running
     lines = [line.split()[0] for line in plain.splitlines() if re.search(r"^\S+ +\d+ s$", line)]
-    assert len(lines) == len(set(lines)) == 18  # each step once, when it is done
+    assert len(lines) == len(set(lines)) == 19  # each step once, when it is done
     assert "\x1b[?25h" in said.rsplit("\x1b[?25l")[-1]  # the cursor is there again
     monkeypatch.setenv("MISSTEP", "task_pretrain_trm")
     code, said = on_a_terminal(python, tmp_path / "other")

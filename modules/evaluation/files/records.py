@@ -56,12 +56,14 @@ def describe(record: Record) -> str:
 
 def provenance(names: Sequence[str], records: Sequence[Record | None], truth: str | os.PathLike) -> list[str]:
     """Lines to show: how each file was made, as far as that is known, what differs, and what does not fit `truth`."""
-    made = [f"{name}: {describe(record)}" for name, record in zip(names, records, strict=True) if record is not None]
+    made = [
+        f"{name} is by {describe(record)}" for name, record in zip(names, records, strict=True) if record is not None
+    ]
     return made + differences(names, records) + other_truth(names, records, truth)
 
 
 def differences(names: Sequence[str], records: Sequence[Record | None]) -> list[str]:
-    """What differs between files but the checkpoint, an aspect a line: ``A and B: other frames (nframe 16, 8)``."""
+    """Finds what differs between files but the checkpoint, an aspect a line: ``A and B: other frames (nframe 16, 8)``."""
     known = [(name, record) for name, record in zip(names, records, strict=True) if record is not None]
     lines = []
     for aspect, keys in ASPECTS.items():

@@ -1,4 +1,4 @@
-"""How far confidences can be trusted: their error, what they are worth for abstaining, and a temperature.
+"""Trust in confidences: their error, what they are worth for abstaining, and a temperature.
 
 Letters: N questions · V videos · K answers that a prediction lists · B resamples.
 
@@ -168,12 +168,12 @@ def _by_video(groups: np.ndarray, values: np.ndarray | None, video_codes: np.nda
 
 
 def _error(questions: np.ndarray, correct: np.ndarray, confidence: np.ndarray) -> np.ndarray:
-    """Of sums by bin, [..., bins]."""
+    """The calibration error of sums by bin, [..., bins]."""
     return 100 * np.abs(confidence - correct).sum(-1) / questions.sum(-1)
 
 
 def _area(questions: np.ndarray, correct: np.ndarray) -> np.ndarray:
-    """Of sums over all answers down to each step, [..., steps]."""
+    """The area of sums over all answers down to each step, [..., steps]."""
     own = np.diff(questions, prepend=0, axis=-1)
     risk = 1 - correct / np.maximum(questions, 1)
     return 100 * (own * risk).sum(-1) / questions[..., -1]

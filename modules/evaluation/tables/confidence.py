@@ -14,7 +14,7 @@ from ..scores import Report
 
 
 def confidence_tables(report: Report) -> Iterator[Table]:
-    """How far scores can be trusted, and with a validation split thresholds; nothing for files without scores."""
+    """Tabulates how far scores can be trusted, and with a validation split thresholds; nothing for files without scores."""
     names = short_names(report.names)
     found = [(name, one) for name, one in zip(names, report.confidences, strict=True) if one is not None]
     if found:
@@ -24,7 +24,7 @@ def confidence_tables(report: Report) -> Iterator[Table]:
 
 
 def explain_confidence(report: Report) -> list[str]:
-    """What the columns are."""
+    """Explains the columns."""
     lines = []
     if any(report.confidences):
         lines = [

@@ -12,7 +12,7 @@ from ..scores import Report
 
 
 def probe_tables(report: Report) -> list[Table]:
-    """For each model a line for each probe, in each category of the first breakdown and overall."""
+    """Tabulates each model: a line for each probe, in each category of the first breakdown and overall."""
     return [_table(report.names[model], scores) for model, scores in report.probes.items()]
 
 

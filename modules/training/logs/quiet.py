@@ -1,7 +1,6 @@
 """Words of libraries that nobody can act on, left out; without importing them, which takes seconds."""
 
 import functools
-import logging
 import threading
 import warnings
 from collections.abc import Callable
@@ -28,11 +27,9 @@ KNOWN_WARNINGS = (
 
 
 def quiet_libraries() -> None:
-    """Leaves out the libraries' advertisements and the warnings listed above; all other warnings stay."""
+    """Leaves out the warnings listed above; all others stay."""
     if getattr(threading.excepthook, "func", None) is not _report_thread:
         threading.excepthook = functools.partial(_report_thread, threading.excepthook)
-    for name in ("pytorch_lightning", "lightning_fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
     for message in KNOWN_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
 

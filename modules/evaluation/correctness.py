@@ -1,4 +1,4 @@
-"""Predictions held against the truth, question by question."""
+"""Predictions against the truth, question by question."""
 
 from dataclasses import dataclass
 
