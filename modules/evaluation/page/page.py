@@ -41,6 +41,7 @@ from .examples import (
     look_at_videos,
     pack_questions,
 )
+from .confidence import view_confidences
 from .probes import view_probes
 
 MOST_MODELS = 8  # as many colours as the page has
@@ -185,6 +186,8 @@ def _render(
         marks=_marks(priors, {**report.members, **bins}) if priors else {},
         probes={model: view_probes(scores) for model, scores in report.probes.items()},
         remarks=report.remarks,
+        provenance=report.provenance,
+        confidences=view_confidences(report.confidences),
         spreads=report.spreads,
         grouped=report.models,
         differences=report.differences,
