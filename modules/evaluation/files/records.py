@@ -50,7 +50,11 @@ def describe(record: Record) -> str:
     """The checkpoint, the first of its hash, and what else tells predictions apart, in a line."""
     checkpoint = Path(str(record.get("checkpoint", "?"))).name
     parts = [f"{checkpoint} {_short(record.get('checkpoint_sha256', '?'))}", f"{record.get('test_split', '?')} split"]
-    parts += [f"{key} {record[key]}" for key in ("probe", "agqa_split", "nframe", "precision") if record.get(key)]
+    parts += [
+        f"{key} {record[key]}"
+        for key in ("probe", "agqa_split", "nframe", "precision")
+        if record.get(key, "none") not in ("", "none")
+    ]
     return ", ".join(parts + (["published_quirks"] if record.get("published_quirks") else []))
 
 
@@ -63,7 +67,7 @@ def provenance(names: Sequence[str], records: Sequence[Record | None], truth: st
 
 
 def differences(names: Sequence[str], records: Sequence[Record | None]) -> list[str]:
-    """Finds what differs between files but the checkpoint, an aspect a line: ``A and B: other frames (nframe 16, 8)``."""
+    """Names what differs between files but the checkpoint, as in ``A and B: other frames (nframe 16, 8)``."""
     known = [(name, record) for name, record in zip(names, records, strict=True) if record is not None]
     lines = []
     for aspect, keys in ASPECTS.items():

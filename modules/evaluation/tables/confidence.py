@@ -14,7 +14,7 @@ from ..scores import Report
 
 
 def confidence_tables(report: Report) -> Iterator[Table]:
-    """Tabulates how far scores can be trusted, and with a validation split thresholds; nothing for files without scores."""
+    """Tables of the trust in scores, and with a validation split of thresholds; none for files without scores."""
     names = short_names(report.names)
     found = [(name, one) for name, one in zip(names, report.confidences, strict=True) if one is not None]
     if found:
