@@ -50,11 +50,8 @@ def describe(record: Record) -> str:
     """The checkpoint, the first of its hash, and what else tells predictions apart, in a line."""
     checkpoint = Path(str(record.get("checkpoint", "?"))).name
     parts = [f"{checkpoint} {_short(record.get('checkpoint_sha256', '?'))}", f"{record.get('test_split', '?')} split"]
-    parts += [
-        f"{key} {record[key]}"
-        for key in ("probe", "agqa_split", "nframe", "precision")
-        if record.get(key, "none") not in ("", "none")
-    ]
+    told = {key: record[key] for key in ("probe", "agqa_split", "nframe", "precision") if key in record}
+    parts += [f"{key} {value}" for key, value in told.items() if value not in ("", "none")]
     return ", ".join(parts + (["published_quirks"] if record.get("published_quirks") else []))
 
 
