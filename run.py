@@ -94,7 +94,7 @@ def train(plan: "RunPlan", run: Any) -> None:
     callbacks = [RunSummary(config), progress_callback(), construct(ValidationSchedule, config), checkpoints]
     loggers, alone = [], contextlib.nullcontext()
     if not config["fast_dev_run"]:
-        loggers = [*run_loggers(folder, position), *([ObserverLog(run)] if run.observers else [])]
+        loggers = [*run_loggers(folder, position, config["logger"]), *([ObserverLog(run)] if run.observers else [])]
         callbacks.append(RunLog(config))
         alone = sole_writer(folder)
     trainer = make_trainer(config, folder, callbacks, loggers)

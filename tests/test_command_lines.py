@@ -48,3 +48,11 @@ def test_tests_that_press_ctrl_c_pass_in_the_background_of_a_script():
         ["bash", "-c", f"trap '' INT; {command}"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("word", ["print_config", "--help"])
+def test_settings_are_shown_without_what_trains(word):
+    done = run_python("-X", "importtime", "run.py", word)
+    imported = {line.split("|")[-1].strip() for line in done.stderr.splitlines()}
+    assert done.returncode == 0 and "sacred" in imported, done.stderr
+    assert not imported & {"torch", "pytorch_lightning", "transformers", "pandas", "h5py"}

@@ -201,7 +201,7 @@ def _check_run(config: Mapping[str, Any]) -> Iterator[str]:
         yield "resume_from continues a training run; with test_only=True give load_path=CHECKPOINT instead"
     if config["test_only"] and config["load_path"] is None:
         yield "test_only=True needs a checkpoint to test: add load_path=CHECKPOINT"
-    if config["probe"] and not (config["test_only"] and config["objective"] == "qa"):
+    if config["probe"] and (config["objective"] == "trm" or not config["test_only"]):
         yield f"probe={config['probe']} is for testing question answering; add test_only=True and load_path=CHECKPOINT"
     of_clips = [probe for probe in config["probe"] if probe.endswith("_clips")]
     if of_clips and not config["temporal"]:

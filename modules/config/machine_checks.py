@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Collection, Iterator, Mapping
+from importlib.metadata import distributions
 from typing import Any
 
 from datasets.errors import refusing
@@ -41,6 +42,8 @@ def check_machine(config: Mapping[str, Any], num_gpus_here: int, environment: Ma
     if not on_gpu and config["precision"] in (16, "tf32"):
         reason = "accelerator=cpu" if accelerator == "cpu" else "there is no GPU here"
         yield f"precision={config['precision']} needs a GPU, and {reason}; write precision=32 (or precision=bf16)"
+    if config["logger"] != "tensorboard" and not any(distributions(name="wandb")):
+        yield f"logger={config['logger']} needs W&B: pip install -r requirements-wandb.txt; or write logger=tensorboard"
     if config["compile"]:
         check_compiler(on_gpu, environment, "compile=True", "write compile=False")
 

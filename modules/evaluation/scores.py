@@ -264,7 +264,7 @@ def _under_probes(
     check_probes([one.path for one in predictions])
 
     def read(path: Path) -> tuple[Predictions, np.ndarray, np.ndarray]:
-        found = read_predictions(path)
+        found = read_predictions(path, table=table)
         found = found.among(table.column("qid")) if only_common else found
         outcome = judge(table, found, allow_missing or only_common)
         return found, outcome.answered, outcome.correct

@@ -81,6 +81,8 @@ def explain(error: Exception, config: Mapping[str, Any], folder: Path | None = N
             "perhaps by another run; set MASTER_PORT to a free one, or unset it where num_nodes=1: a free one is then "
             "chosen"
         )
+    if type(error).__module__.startswith("wandb."):
+        return InputError(f"W&B: {text.rstrip('.')}; or write without a server: WANDB_MODE=offline")
     if _is_of_ranks(error):
         lines = [*getattr(error, "__notes__", []), *text.splitlines()]  # notes: which of them died, and how
         reason = next((line for line in lines if line.strip()), type(error).__name__)

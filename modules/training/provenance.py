@@ -38,13 +38,16 @@ def prediction_record(plan: "RunPlan", data: Any) -> dict[str, Any]:
         **{key: plan.config[key] for key in SETTINGS if key in plan.config},
         **({"max_video_len": plan.config["max_video_len"]} if plan.config["temporal"] else {}),
     }
-    if plan.config["objective"] == "qa":
+    if plan.config["objective"] != "trm":
         record |= {
             "annotations": str(data.predicted_file),
             "annotations_sha256": sha256_of(data.predicted_file),
+            **_extraction(data),
+        }
+    if plan.config["objective"] == "qa":
+        record |= {
             "answers": len(data.vocabulary),
             "vocabulary_sha256": sha256(json.dumps(data.vocabulary).encode()).hexdigest(),
-            **_extraction(data),
         }
     versions = versions_of(PACKAGES)
     if PROJECT.is_file():  # a copy of the sources may lack it

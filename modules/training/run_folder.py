@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pytorch_lightning.loggers import Logger, TensorBoardLogger
+from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from datasets.errors import InputError
@@ -18,6 +18,8 @@ from datasets.files import atomic_write
 from datasets.writing import locks
 from modules.checkpoints.reader import CheckpointFile, read_checkpoint
 from modules.config.rank_environment import is_first_rank
+
+from .logs.boards import TensorBoard, WandbBoard
 
 CHECKPOINTS = "checkpoints"
 # Names that every run gives; a predictions file named after one of them says whose it is.
@@ -239,19 +241,11 @@ class MetricsLog(Logger):
             raise InputError(f"cannot write {self.path}: {error.strerror or error}") from error
 
 
-class RunBoard(TensorBoardLogger):
-    """TensorBoard's log."""
-
-    def finalize(self, status: str) -> None:
-        with contextlib.suppress(*([OSError] if status == "failed" else [])):  # as above
-            super().finalize(status)
-
-
-def run_loggers(folder: Path, resumed: LogPosition | None = None) -> list[Logger]:
-    """TensorBoard and CSV, both in the run's folder, both continued by a resumed run."""
-    parent, name, version = folder.parent.parent, folder.parent.name, folder.name
-    purge_step = None if resumed is None else resumed.step
-    return [
-        RunBoard(parent, name, version, default_hp_metric=False, purge_step=purge_step),
-        MetricsLog(folder, resumed),
-    ]
+def run_loggers(folder: Path, resumed: LogPosition | None = None, logger: str = "tensorboard") -> list[Logger]:
+    """CSV, and TensorBoard, Weights & Biases or both; all in the run's folder, all continued by a resumed run."""
+    boards: list[Logger] = []
+    if logger in ("tensorboard", "both"):
+        boards.append(TensorBoard(folder, None if resumed is None else resumed.step))
+    if logger in ("wandb", "both"):
+        boards.append(WandbBoard(folder))
+    return [*boards, MetricsLog(folder, resumed)]

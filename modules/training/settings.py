@@ -20,6 +20,9 @@ class RunSettings:
     test_only: bool = setting(False, "no training: predict the test split with load_path")
     fast_dev_run: bool | Whole = setting(False, "N (True: 1) batches of training and of validation, nothing written")
     log_dir: str = setting("result", "folder of runs and predictions")
+    logger: Literal["tensorboard", "wandb", "both"] = setting(
+        "tensorboard", "shows curves and examples; wandb: Weights & Biases; metrics.csv is always written"
+    )
     overwrite: bool = setting(False, "whether a predictions file that exists may be replaced")
     published_quirks: bool = setting(False, "compute as the published code did at test time, two faults included")
 

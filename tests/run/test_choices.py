@@ -58,7 +58,7 @@ def test_a_run_and_its_test(world, choices, chosen, capsys, tmp_path):
     assert [row for row in rows(chosen.parent) if row["val/accuracy"]]
     words = choice_settings(world, "test_only=True", f"load_path={chosen / 'best.ckpt'}")
     both = start("run.py", *words, "num_gpus=2", f"log_dir={tmp_path / '2'}")
-    assert run_command_line([*words, f"log_dir={tmp_path / '1'}"]) == 0
+    assert run_command_line([*words, f"log_dir={tmp_path / '1'}", 'probe=["none","question_only"]']) == 0
     assert both.communicate() and both.returncode == 0
     (path,), (other,) = ((tmp_path / number).glob("nextqa_by_*_best.json") for number in "12")
     assert path.read_bytes() == other.read_bytes()
@@ -69,8 +69,10 @@ def test_a_run_and_its_test(world, choices, chosen, capsys, tmp_path):
         }
     accuracy = sum(record["prediction"] == record["answer"] for record in records.values()) / len(records)
     assert f"24 questions, accuracy {100 * accuracy:.2f} %" in capsys.readouterr().out
-    assert evaluation.main(["next", str(path), str(choices / "test.csv")]) == 0
-    (line,) = [line.split() for line in capsys.readouterr().out.splitlines() if line.split()[:1] == ["all"]]
+    assert evaluation.main(["next", str(path), str(choices / "test.csv"), "--probes"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert any(line[:1] == ["question_only"] for line in lines)
+    (line,) = [line for line in lines if line[:1] == ["all"] and line[1] != "questions"]
     assert line == ["all", "24", f"{100 * accuracy:.2f}"]
 
 

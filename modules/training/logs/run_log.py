@@ -4,7 +4,7 @@ import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import psutil
@@ -12,14 +12,12 @@ import pytorch_lightning as pl
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from pytorch_lightning.callbacks import Callback
-from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch.nn import functional as F
 
 from modules.objectives.example import Example
 
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
+from .boards import Board
 
 EXAMPLES = 4  # questions shown at a validation, each about another video
 _MOST_FRAMES, _FRAME_SIZE = 8, 112  # pictures of a video, pixels a side
@@ -35,7 +33,7 @@ class RunLog(Callback):
       validations left out. Each device is taken to be as fast as the first.
     - ``memory/process_gib`` (the first process), ``memory/machine_percent`` (all that runs on its machine),
       ``memory/gpu_peak_gib`` (allocated on its GPU at most, so far).
-    - In TensorBoard also the settings as text, and the same few questions of the validation split again and again.
+    - On a `Board` also the settings as text, and the same few questions of the validation split again and again.
 
     Nothing is done in between, and nothing waits for the device but the answers to look at. The LightningModule's
     ``example(batch, outputs, data, index)`` gives one of these, with the texts that its data module knows.
@@ -57,7 +55,7 @@ class RunLog(Callback):
         for board in _boards(trainer):
             rows = [f"| {name} | {_cell(value)} |" for name, value in self.config.items()]
             table = "\n".join(["| setting | value |", "|---|---|", *rows])
-            board.add_text("settings", f"    {shlex.join(sys.argv)}\n\n{table}", trainer.global_step)
+            board.show_text("settings", f"    {shlex.join(sys.argv)}\n\n{table}", trainer.global_step)
 
     # --- training
 
@@ -124,9 +122,9 @@ class RunLog(Callback):
         name = f"examples/{number}"
         for board in _boards(trainer):
             if example.frames is None:
-                board.add_text(name, example.caption().replace("\n", "\n\n"), trainer.global_step)
+                board.show_text(name, example.caption().replace("\n", "\n\n"), trainer.global_step)
             else:
-                board.add_image(name, draw(example), trainer.global_step, dataformats="HWC")
+                board.show_picture(name, draw(example), trainer.global_step)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._running_since is not None:
@@ -159,8 +157,8 @@ def draw(example: Example) -> np.ndarray:
     return np.asarray(picture)
 
 
-def _boards(trainer: pl.Trainer) -> list["SummaryWriter"]:
-    return [logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+def _boards(trainer: pl.Trainer) -> list[Board]:
+    return [logger for logger in trainer.loggers if isinstance(logger, Board)]
 
 
 def _cell(value: Any) -> str:

@@ -6,6 +6,7 @@ import pytest
 
 from config import Config
 from datasets.errors import InputError
+from modules.config import machine_checks
 from modules.config.machine_checks import check_compiler, check_machine, choose_precision, takes_slurm_for_a_machine
 
 DEFAULTS = asdict(Config())
@@ -53,6 +54,13 @@ def message(changes: dict, num_gpus_here: int = 0, environment: dict[str, str] |
 )
 def test_one_machine(changes, said):
     assert said in message(changes)
+
+
+def test_no_wandb_here(monkeypatch):
+    monkeypatch.setattr(machine_checks, "distributions", lambda name: [])
+    said = "logger=both needs W&B: pip install -r requirements-wandb.txt; or write logger=tensorboard"
+    assert message({**CPU, "logger": "both"}) == said
+    check_machine(DEFAULTS | CPU, 0, {})
 
 
 def test_more_gpus_than_there_are():
