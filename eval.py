@@ -19,10 +19,11 @@ from datasets.files import check_writable, write_json
 from datasets.sources import QA_SOURCES, get_qa_source
 from modules.evaluation.files.exports import EXPORTS, export, export_path
 from modules.evaluation.priors import find_training, read_training
-from modules.evaluation.probe_table import probe_tables
 from modules.evaluation.runs import find_runs
 from modules.evaluation.scores import Report, evaluate
-from modules.evaluation.table import difference_table, explain, print_table, prior_table, run_table, score_table
+from modules.evaluation.tables.confidence import confidence_tables, explain_confidence
+from modules.evaluation.tables.probes import probe_tables
+from modules.evaluation.tables.scores import difference_table, explain, print_table, prior_table, run_table, score_table
 
 PUBLISHED_NAMES = {"anet": "anetqa", "next": "nextqa"}
 
@@ -34,7 +35,7 @@ def main(arguments: list[str] | None = None) -> None:
     check_outputs(options, source)
     train_file = find_training(source, options.groundtruth, options.train)
     training = None if train_file is None else read_training(source, train_file)
-    how = (options.allow_missing, training, options.only_answered_by_all, options.probes)
+    how = (options.allow_missing, training, options.only_answered_by_all, options.probes, options.val)
     report = evaluate(source, options.predictions, options.groundtruth, *how)
     print_report(report, train_file)
     if options.json:
@@ -71,6 +72,9 @@ def read_options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--probes", action="store_true", help="with PREDICTION_PROBE.json, as scripts/probe.sh writes it"
     )
+    parser.add_argument(
+        "--val", nargs="+", metavar="FILE", default=[], help="of the validation split: a PREDICTION each, and its truth"
+    )
     parser.add_argument("--plot", metavar="FILE", help="draw a bar chart with intervals: .png, .pdf or .svg")
     page = parser.add_argument_group("a page to look at, and to search for examples")
     page.add_argument("--report", metavar="FILE", help="write the page, one HTML file that stands for itself")
@@ -79,6 +83,8 @@ def read_options(arguments: list[str] | None) -> argparse.Namespace:
         "--log", metavar="RUN", action="append", default=[], help="folder of a run, for its curves; repeatable"
     )
     options = parser.parse_intermixed_args(arguments)
+    if options.val and len(options.val) != len(find_runs(options.predictions)[0]) + 1:
+        raise InputError("--val takes a prediction of the validation split for each PREDICTION, and at last its truth")
     for name in ("frames", "log"):
         if getattr(options, name) and not options.report:
             raise InputError(f"--{name} is for the page; add --report FILE, such as --report report.html")
@@ -111,10 +117,10 @@ def print_report(report: Report, train_file: Path | None) -> None:
     if report.priors is not None:
         print_table(prior_table(report, report.priors))
         print("\n".join([f"priors: from {train_file}", *explain(report.priors)]))
-    for table in probe_tables(report):
+    for table in [*probe_tables(report), *confidence_tables(report)]:
         print_table(table)
-    for remark in report.remarks:
-        print(remark)
+    for line in [*explain_confidence(report), *report.provenance, *report.remarks]:
+        print(line)
     total = len(report.table)
     if report.left_out:
         print(f"compared on the {total:,} of {total + report.left_out:,} questions that all files answer")

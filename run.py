@@ -193,7 +193,7 @@ def ask(_config: dict[str, Any], _run: Any) -> int:
         console.print(f"note: {config['video']} is damaged ({video.seen.damage}); what could be decoded was used")
     answers = predictor.answer(video, questions, with_maps=bool(pictures))
     for answer in answers:
-        console.print(answer_table(answer), "")
+        console.print(answer_table(answer, config["not_sure_below"]), "")
     for path, answer in zip(pictures, answers, strict=False):
         save_picture(path, video, answer)
         console.print(f"picture: {path}", soft_wrap=True)

@@ -188,4 +188,5 @@ echo
 "$PYTHON" eval.py "$evaluation" "${predictions[@]}" "$data/$dataset/$truth" "${page[@]}" --probes
 echo "Questions of order: Motion and Temporal Relation (AGQA: sequencing, superlative, action-recognition; NExT-QA: T); any"
 echo "single frame answers the others. $((SECONDS - began)) s in all; predictions in $result, TensorBoard logs beside them."
+echo "These networks know drawings alone; of other videos they answer with as much confidence, and mean nothing by it."
 echo "To look at, in a browser: $toy/${dataset}_report.html"

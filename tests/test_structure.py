@@ -24,7 +24,7 @@ ORDER = (
     ("modules.objectives", "modules.checkpoints"),
     ("modules.training.logs", "modules.evaluation.files", "modules.evaluation.statistics"),
     ("modules.training", "modules.inference", "modules.evaluation"),
-    ("modules.evaluation.page",),
+    ("modules.evaluation.page", "modules.evaluation.tables"),
     ("modules",),
     ("config", "preproc.toy"),
     ("run", "eval", "preproc"),
@@ -39,7 +39,8 @@ ONLY = {
     "modules.evaluation.statistics": DATASETS,
     "modules.evaluation": (*DATASETS, "modules.evaluation.files", "modules.evaluation.statistics"),
     "modules.evaluation.page": (*DATASETS, *EVALUATION),
-    "eval": (*DATASETS, *EVALUATION, "modules.evaluation.page"),
+    "modules.evaluation.tables": (*DATASETS, *EVALUATION),
+    "eval": (*DATASETS, *EVALUATION, "modules.evaluation.page", "modules.evaluation.tables"),
 }
 
 MAX_FILE, MAX_FUNCTION, MAX_NESTING, MAX_FOLDER = 400, 60, 4, 14  # lines, lines, blocks, Python files

@@ -13,8 +13,10 @@ from datasets.annotations import QASource
 from datasets.errors import InputError
 from datasets.question_table import QuestionTable
 from modules.evaluation.files.predictions import Predictions, read_predictions, short_names
+from modules.evaluation.files.records import provenance, read_record
 
 from .conditional import Conditional, find_conditional, in_order
+from .confidence import Confidence, find_confidences, scored_validation
 from .correctness import Correctness, disagreements, judge
 from .priors import CEILING, QUESTION_ONLY, Priors, find_priors
 from .probes import ProbeScores, check_probes, probe_files, score_probes
@@ -84,6 +86,9 @@ class Report:
         left_out: questions that not all files answer, where only the others are compared.
         probes: place of a prediction file that has them -> scores under probes; empty unless they are asked for.
         remarks: what the protocol says against some of the figures, a sentence each.
+        records: how each prediction file was made; None where that is not known.
+        provenance: these in short, a line each, and what differs.
+        confidences: what the scores of each file are worth; None where it has none.
     """
 
     source: QASource
@@ -102,6 +107,9 @@ class Report:
     left_out: int = 0
     probes: dict[int, ProbeScores] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
+    records: list[dict[str, Any] | None] = field(default_factory=list)
+    provenance: list[str] = field(default_factory=list)
+    confidences: list[Confidence | None] = field(default_factory=list)
 
     @property
     def at_k(self) -> str:
@@ -122,11 +130,15 @@ class Report:
         training split it has "above_prior", too, and there is "priors", see `Priors.as_data`. Of several models there
         are "differences", and with several runs of one there is "models", see `Difference` and `Spread`. A
         prediction of AGQA has "within", too: {"binary": scores, "open": scores}. Under probes it has "probes", see
-        `ProbeScores.as_data`.
+        `ProbeScores.as_data`. Where they are known, it has "record", and "confidence", see `Confidence`.
         """
         predictions = []
         for index, (name, missing) in enumerate(zip(self.names, self.missing(), strict=True)):
             entry = {"name": name, "missing": missing, "scores": self._scores_as_data(self.groups, index)}
+            if self.records[index] is not None:
+                entry["record"] = self.records[index]
+            if (confidence := self.confidences[index]) is not None:
+                entry["confidence"] = confidence.as_data()
             if self.within:
                 entry["within"] = {label: self._scores_as_data(groups, index) for label, groups in self.within.items()}
             if index in self.probes:
@@ -171,6 +183,7 @@ def evaluate(
     training: QuestionTable | None = None,
     only_common: bool = False,
     with_probes: bool = False,
+    validation: Sequence[str | os.PathLike] = (),
 ) -> Report:
     """Scores prediction files. Raises InputError when a file cannot be used; see `judge`.
 
@@ -182,29 +195,23 @@ def evaluate(
         training: the training split, for the priors of open-ended questions; see `read_training`.
         only_common: compare on the questions that all files answer, whatever others there are.
         with_probes: with the answers under probes that lie beside each prediction file, see `probe_files`.
+        validation: predictions of the validation split, one for each file, and at last that split.
     """
-    table = source.read_questions(Path(truth_file))
     files, given_names, models = find_runs(prediction_files)
-    predictions = [read_predictions(file, source.num_answers_in_predictions, table) for file in files]
-    outcomes = [judge(table, answered, allow_missing or only_common) for answered in predictions]
-    num_asked = len(table)
-    if only_common:
-        table = _common(table, outcomes, truth_file)
-        predictions = [answered.among(table.column("qid")) for answered in predictions]
-        outcomes = [judge(table, answered) for answered in predictions]
+    table, num_asked, predictions, outcomes = _judge_all(source, truth_file, files, allow_missing, only_common)
     names = [given or name for given, name in zip(given_names, _distinct_names(files), strict=True)]
     models = [Model(model.name or short_names(names)[model.runs[0]], model.runs) for model in models]
-    undefined, remarks = check_protocol(source, dict(zip(names, files, strict=True)))
+    records = [read_record(file) for file in files]
+    undefined, remarks = check_protocol(source, dict(zip(names, records, strict=True)))
     members = {title: labels for title, labels in memberships(source, table).items() if title not in undefined}
     priors = None if training is None or table.has_choices else find_priors(source, table, training)
     members |= by_vocabulary(priors, predictions, training)
     conditional = find_conditional(source, table, [one.correct for one in outcomes])
     groups, within = _break_down_all(source, table, members, conditional, outcomes, priors)
     statistics = RunStatistics(table, models, [one.answered for one in outcomes], [one.correct for one in outcomes])
-    spreads = {}
-    if len(models) < len(files):
-        chosen = {title: {label: one.chosen for label, one in labels.items()} for title, labels in conditional.items()}
-        spreads = spreads_by_category(statistics, in_order(source, {**members, **chosen}))
+    chosen = {title: {label: one.chosen for label, one in labels.items()} for title, labels in conditional.items()}
+    has_runs = len(models) < len(files)
+    spreads = spreads_by_category(statistics, in_order(source, {**members, **chosen})) if has_runs else {}
     return Report(
         source=source,
         table=table,
@@ -220,17 +227,30 @@ def evaluate(
         conditional=conditional,
         within=within,
         left_out=num_asked - len(table),
+        records=records,
+        provenance=provenance(short_names(names), records, truth_file),
+        confidences=find_confidences(table, predictions, scored_validation(source, validation)),
         probes=_under_probes(table, members, predictions, outcomes, allow_missing, only_common) if with_probes else {},
         remarks=remarks,
     )
 
 
-def _common(table: QuestionTable, outcomes: Sequence[Correctness], truth_file: str | os.PathLike) -> QuestionTable:
-    """The questions that all files answer."""
+def _judge_all(
+    source: QASource, truth_file: str | os.PathLike, files: Sequence[Path], allow_missing: bool, only_common: bool
+) -> tuple[QuestionTable, int, list[Predictions], list[Correctness]]:
+    """The questions that are compared, how many there were, and the answers and outcomes of all files."""
+    table = source.read_questions(Path(truth_file))
+    num_asked = len(table)
+    predictions = [read_predictions(file, source.num_answers_in_predictions, table) for file in files]
+    outcomes = [judge(table, answered, allow_missing or only_common) for answered in predictions]
+    if not only_common:
+        return table, num_asked, predictions, outcomes
     common = np.logical_and.reduce([outcome.answered for outcome in outcomes])
     if not common.any():
         raise InputError(f"--only-answered-by-all: no question of {truth_file} is answered by every file")
-    return table.subset(common)
+    table = table.subset(common)
+    predictions = [answered.among(table.column("qid")) for answered in predictions]
+    return table, num_asked, predictions, [judge(table, answered) for answered in predictions]
 
 
 def _under_probes(

@@ -14,6 +14,10 @@ class AskSettings:
     question: list[str] = setting([], "one, or a list of them")
     question_file: str | None = setting(None, "text file of more questions, one per line")
     swin_path: str | None = setting(None, "Video Swin checkpoint that the training's clip features were made with")
+    not_sure_below: Annotated[float, Interval(ge=0, le=1)] = setting(
+        0.0,
+        'ask, web: probability of the best answer under which it is "not sure" (`eval.py --val` lists them); 0: off',
+    )
     save: str | None = setting(None, "figure of where and when the answer was found: .png, .pdf or .svg")
 
 

@@ -28,7 +28,7 @@ from datasets.video.library import SUFFIXES
 from .picture import clip_edges, light_up
 from .predictor import Answer, EncodedVideo, Predictor
 from .settings import WebSettings
-from .table import times_line
+from .table import NOT_SURE, times_line
 from .video_input import find_seconds
 
 LONGEST_QUESTION = 500  # characters
@@ -68,11 +68,13 @@ class WebDemo:
     Args:
         predictor: answers. A video that takes long to decode, or stalls, keeps nobody else waiting.
         upload_seconds: length of the longest video that is taken.
+        not_sure_below: probability of the best answer under which it is said to be not sure.
     """
 
-    def __init__(self, predictor: Predictor, upload_seconds: float):
+    def __init__(self, predictor: Predictor, upload_seconds: float, not_sure_below: float = 0.0):
         self.predictor = predictor
         self.upload_seconds = upload_seconds
+        self.not_sure_below = not_sure_below
         self._videos: OrderedDict[str, EncodedVideo] = OrderedDict()
         self._remembering = threading.Lock()
 
@@ -92,7 +94,8 @@ class WebDemo:
             raise InputError(str(error).replace(video, Path(video).name)) from None
         (answer,) = self.predictor.answer(encoded, [question], with_maps=True)
         times = times_line(self.predictor.seconds)
-        return answers_html(answer) + found_html(encoded, answer) + f'<p class="legend">{times}</p>'
+        shown = answers_html(answer, self.not_sure_below)
+        return shown + found_html(encoded, answer) + f'<p class="legend">{times}</p>'
 
     def _encode(self, path: str) -> EncodedVideo:
         with self._remembering:
@@ -118,11 +121,15 @@ class WebDemo:
 # --- what is shown ----------------------------------------------------------------------------------------------------
 
 
-def answers_html(answer: Answer) -> str:
-    """A bar for each answer, as long as it is probable."""
+def answers_html(answer: Answer, not_sure_below: float = 0.0) -> str:
+    """A bar for each answer, as long as it is probable; above them NOT_SURE, if the first is less probable."""
     parts = ['<div class="answers">']
+    is_sure = answer.probabilities[0] >= not_sure_below
+    if not is_sure:
+        parts.append(f'<div class="first">{NOT_SURE}</div><div></div>')
+        parts.append(f'<div class="share">&lt; {100 * not_sure_below:g} %</div>')
     for rank, (text, share) in enumerate(zip(answer.best, answer.probabilities, strict=True)):
-        first = " first" if rank == 0 else ""
+        first = " first" if is_sure and rank == 0 else ""
         bar = f'<div class="bar" style="width:{100 * share:.1f}%"></div>'
         parts.append(f'<div class="answer{first}">{html.escape(text)}</div><div>{bar}</div>')
         parts.append(f'<div class="share{first}">{100 * share:.1f} %</div>')
@@ -196,6 +203,7 @@ def serve(
     questions: Sequence[str] = (),
     upload_seconds: float = WebSettings.upload_seconds,
     upload_megabytes: int = WebSettings.upload_megabytes,
+    not_sure_below: float = 0.0,
 ) -> None:
     """Serves the page until Ctrl-C or SIGTERM.
 
@@ -212,7 +220,7 @@ def serve(
         except ImportError:
             raise InputError("the web demo needs Gradio: pip install -r requirements-demo.txt") from None
         limits = f"up to {upload_seconds:g} s and {upload_megabytes} MB"
-        page = _make_page(gradio, WebDemo(predictor, upload_seconds), examples, questions, limits)
+        page = _make_page(gradio, WebDemo(predictor, upload_seconds, not_sure_below), examples, questions, limits)
         page.queue(default_concurrency_limit=VISITORS_AT_ONCE, max_size=32)
         try:
             page.launch(

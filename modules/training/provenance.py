@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 # What changes answers; those that a version lacks are left out.
 SETTINGS = ("test_split", "precision", "published_quirks", "temporal")
-SETTINGS += ("nframe", "trim", "image_size", "max_video_len", "max_text_len")
+SETTINGS += ("nframe", "trim", "image_size", "max_text_len")
 PACKAGES = ("torch", "pytorch-lightning", "transformers")
-_ROOT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
 
 def prediction_record(plan: "RunPlan", data: Any) -> dict[str, Any]:
@@ -36,6 +36,7 @@ def prediction_record(plan: "RunPlan", data: Any) -> dict[str, Any]:
         "agqa_split": trained.get("agqa_split", ""),
         "dataset": "_".join(plan.config["datasets"]),
         **{key: plan.config[key] for key in SETTINGS if key in plan.config},
+        **({"max_video_len": plan.config["max_video_len"]} if plan.config["temporal"] else {}),
     }
     if plan.config["objective"] != "trm":
         record |= {
@@ -48,8 +49,9 @@ def prediction_record(plan: "RunPlan", data: Any) -> dict[str, Any]:
             "answers": len(data.vocabulary),
             "vocabulary_sha256": sha256(json.dumps(data.vocabulary).encode()).hexdigest(),
         }
-    project = tomllib.loads((_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    versions = {"dest": project["version"], **versions_of(PACKAGES)}
+    versions = versions_of(PACKAGES)
+    if PROJECT.is_file():  # a copy of the sources may lack it
+        versions["dest"] = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]["version"]
     return plain({**record, **{f"{package}_version": version for package, version in versions.items()}})
 
 

@@ -70,7 +70,8 @@ def _from_lmms_eval(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _renamed(record: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
-    renamed = {names.get(name, name): value for name, value in record.items()}
+    # A "score" of others is a judge's mark, not a probability.
+    renamed = {names.get(name, name): value for name, value in record.items() if name != "score"}
     if type(renamed.get("qid")) is int:  # where ids are numbers, such as MSRVTT-QA's
         renamed["qid"] = str(renamed["qid"])
     return renamed

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -26,6 +27,7 @@ class Predictions:
         qids: strings [P].
         answers: strings [P].
         best_answers: lists of strings [P], the best first; None when the file has only `answers`.
+        scores: float [P, K], probabilities of `best_answers`, or of `answers` (K = 1); None: the file has none.
         claimed: strings [P], what the file takes for the true answers (null where it does not say); None: it does not.
     """
 
@@ -33,18 +35,22 @@ class Predictions:
     qids: pa.Array
     answers: pa.Array
     best_answers: pa.Array | None
+    scores: np.ndarray | None = None
     claimed: pa.Array | None = None
 
     def among(self, qids: pa.Array) -> "Predictions":
         """Keeps the predictions for some questions."""
         kept = pc.is_in(self.qids, value_set=qids.cast(_TEXT))
         columns = (self.qids, self.answers, self.best_answers, self.claimed)
-        return Predictions(self.path, *(None if column is None else column.filter(kept) for column in columns))
+        qids, answers, best, claimed = (None if column is None else column.filter(kept) for column in columns)
+        scores = None if self.scores is None else self.scores[np.asarray(kept)]
+        return Predictions(self.path, qids, answers, best, scores, claimed)
 
 
 def read_predictions(path: str | os.PathLike, num_answers: int = 1, table: QuestionTable | None = None) -> Predictions:
-    """Reads a JSON list of `{"qid", "answer"}`; also `f"answer{num_answers}"`, if num_answers > 1 and the file has it.
+    """Reads a JSON list of `{"qid", "answer"}` and, where the file has them, probabilities, as "score".
 
+    If num_answers > 1, it reads `f"answer{num_answers}"` and `f"scores{num_answers}"`, lists, the best first.
     Other projects' forms are read as well, see `read_records`.
 
     Args:
@@ -71,8 +77,22 @@ def read_predictions(path: str | os.PathLike, num_answers: int = 1, table: Quest
         qids=_column(path, records, "qid", _TEXT),
         answers=_column(path, records, "answer", _TEXT),
         best_answers=_column(path, records, best, _TEXTS) if has_best else None,
+        scores=_scores(path, records, *((f"scores{num_answers}", best) if has_best else ("score", "answer"))),
         claimed=pa.array(claims, _TEXT) if any(claim is not None for claim in claims) else None,
     )
+
+
+def _scores(path: Path, records: list[dict], key: str, of: str) -> np.ndarray | None:
+    """float [P, K]; None where no record has `key`. K is the same for all, and one for a single answer (`of`)."""
+    if not any(key in record for record in records):
+        return None
+    rows: list[list] = [value if isinstance(value := record.get(key), list) else [value] for record in records]
+    for index, (row, record) in enumerate(zip(rows, records, strict=True)):
+        wanted = len(record[of]) if isinstance(record[of], list) else 1
+        are_shares = all(type(one) in (int, float) and 0 <= one <= 1 for one in row)
+        if not len(row) == len(rows[0]) == wanted or not are_shares:
+            raise InputError(f"{path}, prediction {index}: {key!r} is {record.get(key)!r}, not {wanted} probabilities")
+    return np.array(rows, dtype=float)
 
 
 def short_names(names: Sequence[str]) -> list[str]:

@@ -164,7 +164,7 @@
 
   // --- curves
 
-  for (const figure of document.querySelectorAll(".panel")) {
+  for (const figure of document.querySelectorAll(".panel[data-panel]")) {
     const panel = data.panels[Number(figure.dataset.panel)];
     const svg = figure.querySelector(".plot svg"), cursor = figure.querySelector(".cursor");
     const [caption, ...outputs] = figure.querySelectorAll("output");

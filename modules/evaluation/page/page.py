@@ -31,6 +31,7 @@ from ..priors import CEILING, QUESTION_ONLY, Priors, share
 from ..scores import Report
 from .bins import by_frequency, by_length
 from .charts import LineChart, Point, Tick, line_chart, signed, symmetric_range
+from .confidence import view_confidences
 from .curves import MOST_POINTS, Run, read_run, run_names, thin_out
 from .examples import (
     MOST_QUESTIONS,
@@ -177,17 +178,15 @@ def _render(
         num_questions=len(table),
         num_videos=len(table.video_ids),
         models=_models(report, rows[OVERALL][0]),
-        at_k=report.at_k,
         breakdowns=in_order(report.source, {**{title: rows[title] for title in breakdowns}, **conditional_rows}),
         overall=rows[OVERALL][0],
         priors=priors,
         prior_rows=_prior_rows(report.members, priors, comparison) if priors else {},
         marks=_marks(priors, {**report.members, **bins}) if priors else {},
         probes={model: view_probes(scores) for model, scores in report.probes.items()},
-        remarks=report.remarks,
-        spreads=report.spreads,
+        confidences=view_confidences(report.confidences),
         grouped=report.models,
-        differences=report.differences,
+        **{name: getattr(report, name) for name in ("at_k", "remarks", "provenance", "spreads", "differences")},
         frequency=frequency,
         frequency_rows=rows[frequency],
         length=LENGTH,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from datasets.errors import InputError
 from datasets.sources import agqa, anetqa, msrvttqa
 from modules.evaluation.scores import evaluate
-from modules.evaluation.table import score_table
+from modules.evaluation.tables.scores import score_table
 
 ANSWERS = ["yes", "no", "a dish", "two"]
 FLAGS = ("novel_comp", "nc_seq", "i_obj", "more_steps")

@@ -109,6 +109,14 @@ class TestTable:
         assert (first.count("█"), second.count("█")) == (30, 10)
         assert first.rstrip().endswith("75.0 %")
 
+    @pytest.mark.parametrize(("below", "first"), [(0.75, "red diamond"), (0.751, "not sure")])
+    def test_below_the_threshold_it_is_not_sure(self, below, first):
+        console = Console(width=100, record=True)
+        console.print(answer_table(make_answer()[1], below))
+        lines = console.export_text().splitlines()
+        assert lines[1].strip().startswith(first)
+        assert any("red diamond" in line and "75.0 %" in line for line in lines)
+
     def test_markup_is_shown_as_written(self):
         answer = Answer("what is [bold]it", ["[red]no"], [1.0], torch.zeros(1), None)
         console = Console(width=100, record=True)

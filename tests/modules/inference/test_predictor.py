@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import h5py
 import numpy as np
@@ -282,12 +283,13 @@ class TestCommand:
         """Scored as those of the vocabulary are, whatever the network was trained on."""
         (tmp_path / "answers.txt").write_text("a purple heart\n\n red diamond \n")
         words = self.words(f"load_path={toy_checkpoint}", f"video={toy_video}", "question=what acted at the end")
-        words += ["answers=['red diamond','7']", f"answer_file={tmp_path / 'answers.txt'}"]
+        words += ["not_sure_below=1", "answers=['red diamond','7']", f"answer_file={tmp_path / 'answers.txt'}"]
         assert run_command_line(words) == 0
         output = capsys.readouterr().out
         assert "note: scored are 3 answers of your own; " in output
         assert f"of them are not among the {len(predictor.vocabulary)} that the network" in " ".join(output.split())
-        assert output.count(" % \n") == 3
+        assert output.count(" % \n") == 4  # above them what it is not sure of
+        assert re.search(r"not sure +< 100 %", output)
         opened = Predictor.open(toy_checkpoint, settings={"answers": ["a purple heart", "red diamond"]})
         (own,), (all_answers,) = (
             asking.answer(asking.encode_video(toy_video), ["what acted at the end"]) for asking in (opened, predictor)

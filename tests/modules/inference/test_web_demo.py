@@ -14,6 +14,7 @@ import pytest
 from datasets.errors import InputError
 from datasets.video.ffmpeg import find_ffmpeg
 from modules.inference.predictor import Predictor
+from modules.inference.table import NOT_SURE
 from modules.inference.web_demo import VIDEOS_KEPT, WebDemo, find_examples
 from tests.datasets.video.video_files import make_video
 from tests.kit.paths import ROOT
@@ -45,6 +46,13 @@ class TestWebDemo:
         assert page.count('<div class="bar" style="left:') == 6
         assert "5.0 s" in page
         assert "s in all" in page
+
+    @pytest.mark.parametrize(("points", "is_sure"), [(-0.1, True), (0.1, False)])
+    def test_below_the_threshold_it_is_not_sure(self, predictor, toy_video, expected, points, is_sure):
+        below = expected.probabilities[0] + points / 100
+        page = WebDemo(predictor, 60, below).answer(str(toy_video), QUESTION)
+        assert re.search(r'first">(.*?)<', page)[1] == (expected.best[0] if is_sure else NOT_SURE)
+        assert f"{100 * expected.probabilities[0]:.1f} %" in page
 
     def test_a_question_is_text_and_not_markup(self, predictor, toy_video):
         page = WebDemo(predictor, 60).answer(str(toy_video), "<script>alert(1)</script>")

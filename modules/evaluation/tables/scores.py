@@ -11,9 +11,9 @@ from rich.text import Text
 from modules.evaluation.files.predictions import short_names
 from modules.evaluation.statistics.bootstrap import CONFIDENCE
 
-from .priors import Priors, share
-from .runs import Difference
-from .scores import Report
+from ..priors import Priors, share
+from ..runs import Difference
+from ..scores import Report
 
 
 def score_table(report: Report) -> Table:

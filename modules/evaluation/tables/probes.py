@@ -6,9 +6,9 @@ from rich.text import Text
 
 from modules.evaluation.statistics.bootstrap import CONFIDENCE
 
-from .comparison import Estimate
-from .probes import ProbeScores
-from .scores import Report
+from ..comparison import Estimate
+from ..probes import ProbeScores
+from ..scores import Report
 
 
 def probe_tables(report: Report) -> list[Table]:
