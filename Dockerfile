@@ -3,8 +3,8 @@
 #   docker build -t dest --build-arg TORCH=cpu . # without; needs pip configured for PyTorch's CPU builds (PIP_EXTRA_INDEX_URL)
 #   docker run --gpus all --shm-size 8g -v "$PWD/data:/dest/data" -v "$PWD/ckpt:/dest/ckpt" -v "$PWD/result:/dest/result" \
 #       dest scripts/train_anetqa.sh
-# The CUDA libraries come with PyTorch's wheels: the host needs a driver alone.
-FROM python:3.12-slim
+# locks/cpu.lock has the CPU wheel of Python 3.11 alone. The CUDA libraries come with PyTorch's wheels: the host needs a driver alone.
+FROM python:3.11-slim
 
 ARG TORCH=cuda
 ARG PIP_EXTRA_INDEX_URL
