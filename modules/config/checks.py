@@ -314,9 +314,22 @@ def _check_training(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 @refusing
-def check_tokenizer(num_tokens: int, config: Mapping[str, Any]) -> Iterator[str]:
-    """Checks that the text encoder has an embedding for each of the tokenizer's tokens."""
-    rows = config["bert_config"]["vocab_size"]
+def check_tokenizer(
+    words: Sequence[str], config: Mapping[str, Any], trained_with: Sequence[str] | None = None
+) -> Iterator[str]:
+    """Checks that the text encoder has an embedding for each of the tokenizer's tokens, and that of the same token.
+
+    Args:
+        words: the tokenizer's tokens, by id.
+        config: settings.
+        trained_with: those of the checkpoint; None: it does not say.
+    """
+    num_tokens, rows = len(words), config["bert_config"]["vocab_size"]
+    if trained_with and list(words) != list(trained_with):
+        yield (
+            f"tokenizer={config.get('tokenizer')} has other tokens than the one that the checkpoint was trained with, "
+            "whose answers would mean nothing; leave it out"
+        )
     if num_tokens > rows:
         yield (
             f"the tokenizer has {num_tokens} tokens, more than bert_config.vocab_size={rows} embeddings; "

@@ -173,11 +173,12 @@ class Predictor:
         if checkpoint is not None and _check_answers(checkpoint, made_with) == "mean":
             settings["temporal"] = False
         vocabulary, told = _find_answers(load_path, made_with, settings)
-        words = None if "tokenizer" in given else made_with.get("tokenizer_vocabulary")
+        brought = made_with.get("tokenizer_vocabulary")
+        words = None if "tokenizer" in given else brought
         tokenizer = load_tokenizer(words or settings.get("tokenizer", "bert-base-uncased"))
         torch.manual_seed(settings.get("seed", 0))
         network = build_network(checkpoint, settings, verbose=False)
-        check_tokenizer(tokenizer.vocab_size, {"bert_config": network.sizes.as_dict()})
+        check_tokenizer(tokenizer.vocab, settings | {"bert_config": network.sizes.as_dict()}, brought)
         video = construct(VideoSettings, settings, network.sizes)
         record = made_with.get("preprocessing") or {}
         frames = FrameSettings.of_record(record["frames"]) if record.get("frames") else FrameSettings()
@@ -191,10 +192,9 @@ class Predictor:
             notes.insert(0, "no load_path: the weights are random, and so are the answers")
         elif not made_with.get("config") and not recipes:
             notes.append(_note_of_settings(load_path, video, network))
-        notes += [f"trained on {said}" for said in [trained_on(made_with)] if said]
         predictor = cls(network, tokenizer, vocabulary, video, frames, clips, extractor, device, precision)
         predictor.questions_at_once = settings.get("per_gpu_batchsize", predictor.questions_at_once)
-        predictor.notes = notes + told
+        predictor.notes = notes + [f"trained on {said}" for said in [trained_on(made_with)] if said] + told
         predictor.seconds["loading"] = time.perf_counter() - start
         return predictor
 

@@ -97,3 +97,12 @@ def test_the_validation_split(world, trained, tmp_path):
         f"val{v}_{q}" for v in range(6) for q in range(4)
     }
     assert json.loads(path.with_suffix(".meta.json").read_text())["annotations"].endswith("val.csv")
+
+
+def test_another_tokenizer_than_the_checkpoints_is_refused(world, trained, tmp_path, capsys):
+    """Its answers would be at chance level, and nothing would say so."""
+    words = (world / "tokenizer" / "vocab.txt").read_text().splitlines()
+    (tmp_path / "vocab.txt").write_text("\n".join([*words[:-2], words[-1], words[-2]]))
+    more = ["test_only=True", f"load_path={trained / 'best.ckpt'}", f"log_dir={tmp_path}", f"tokenizer={tmp_path}"]
+    assert run_command_line(settings(world, *more)) == 2
+    assert f"tokenizer={tmp_path} has other tokens than" in capsys.readouterr().err

@@ -107,7 +107,7 @@ def cases():
         yield checks.check_updates, (given, DEFAULTS, Config), said
     for changes, said in COMBINATIONS:
         yield checks.check_combinations, (qa(**changes),), said
-    yield checks.check_tokenizer, (30523, DEFAULTS), ["30523", "bert_config.vocab_size=30522"]
+    yield checks.check_tokenizer, (["a"] * 30523, DEFAULTS), ["30523", "bert_config.vocab_size=30522"]
     for changes, said in PATHS:
         yield path_checks.check_paths, (qa(**{"data_root": HERE, **changes}),), said
     for changes, said in ASKED:
