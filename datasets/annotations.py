@@ -118,7 +118,9 @@ def _chosen(rows: Callable[[Path], Iterable[Row]], path: Path) -> Iterator[Row]:
     for where, row in rows(path):
         choices, right = row["choices"], str(row["right"])
         number = number or len(choices)
-        named = {f"choice {place}": text for place, text in enumerate(choices)}
+        if not choices:
+            raise InputError(f"{path}, {where}: no choices")
+        named = {f"choice {n}": text.strip() if isinstance(text, str) else text for n, text in enumerate(choices)}
         problem = text_problem(named, (f"choice {place}" for place in range(number)))
         if problem is not None or len(choices) > number:
             raise InputError(f"{path}, {where}: {problem or f'{len(choices)} choices; the first row has {number}'}")

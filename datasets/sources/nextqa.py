@@ -41,11 +41,15 @@ def read_questions(path: str | Path) -> QuestionTable:
 
 def _rows(path: Path):
     places = read_json(path.with_name(MAP))  # video -> folder/file, without its suffix
+    if not isinstance(places, dict):
+        raise InputError(f"{path.with_name(MAP)} is not a JSON object of video -> file")
     for where, row in csv_rows(path, COLUMNS):
         if row["type"] not in QUESTION_TYPES:
             raise InputError(f"{path}, {where}: the type is {row['type']!r}; there are {', '.join(QUESTION_TYPES)}")
         if row["video"] not in places:
             raise InputError(f"{path}, {where}: {MAP} does not have the video {row['video']!r}")
+        if not isinstance(places[row["video"]], str):
+            raise InputError(f"{path}, {where}: {MAP} has {places[row['video']]!r} for the video {row['video']!r}")
         yield (
             where,
             {

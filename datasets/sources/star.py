@@ -27,9 +27,11 @@ def _rows(path: Path):
         except (KeyError, TypeError):
             raise InputError(f"{path}, {where}: 'choices' is no list of choices") from None
         answer = record.get("answer", "")  # the test split's are not published
+        if answer not in ("", *choices):
+            raise InputError(f"{path}, {where}: the answer {answer!r} is none of its choices")
         row = {name: record.get(name) for name in ("question", "video_id")}
         row |= {"qid": record.get("question_id"), "type": str(record.get("question_id")).partition("_")[0]}
-        yield where, {**row, "choices": choices, "right": choices.index(answer) if answer in choices else answer}
+        yield where, {**row, "choices": choices, "right": choices.index(answer) if answer else ""}
 
 
 SOURCE = QASource(

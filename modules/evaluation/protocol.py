@@ -18,14 +18,19 @@ def check_protocol(source: QASource, records: Mapping[str, Mapping[str, Any] | N
     Returns:
         titles that are not to be shown; a sentence for each mismatch.
     """
-    undefined, remarks = set(), []
+    undefined: set[str] = set()
+    remarks = []
     for name, record in records.items() if source.generalisation else ():
         if record is None or SPLIT not in record:
             continue
         trained = record[SPLIT]
+        titles = " and ".join(source.generalisation)
+        if trained is None:
+            undefined |= source.generalisation.keys()
+            remarks.append(f"{name}: {titles} are not shown: trained on all questions, which the protocol leaves out")
+            continue
         if not trained:
-            titles = " and ".join(source.generalisation)
-            remarks.append(f"{name}: {titles} are not by the protocol: trained on all questions")
+            remarks.append(f"{name}: {titles} may not be by the protocol: its checkpoint does not say what it left out")
             continue
         for title, needed in source.generalisation.items():
             if needed != trained:

@@ -103,6 +103,7 @@ class TestNextQA:
         ("changes", "message"),
         [
             ({"choice": ""}, r"val\.csv, line 3: 'choice 2' is empty"),
+            ({"choice": "  "}, r"val\.csv, line 3: 'choice 2' is empty"),
             ({"right": 5}, r"val\.csv, line 3: the right choice is '5'; there are 0 to 4"),
             ({"right": "x"}, r"val\.csv, line 3: the right choice is 'x'; there are 0 to 4"),
             ({"kind": "XX"}, r"val\.csv, line 3: the type is 'XX'; there are CW, CH"),
@@ -117,9 +118,14 @@ class TestNextQA:
         (tmp_path / "val.csv").write_text(NEXTQA_HEADER + NEXTQA_ROW.format(right=0, kind="TN", choice="z"))
         with pytest.raises(InputError, match=r"map_vid_vidorID\.json does not exist"):
             nextqa.read_questions(tmp_path / "val.csv")
-        (tmp_path / nextqa.MAP).write_text("{}")
-        with pytest.raises(InputError, match=r"val\.csv, line 2: map_vid_vidorID\.json does not have the video '290'"):
-            nextqa.read_questions(tmp_path / "val.csv")
+        for places, said in (
+            ({}, r"val\.csv, line 2: map_vid_vidorID\.json does not have the video '290'"),
+            ({"290": 5}, r"val\.csv, line 2: map_vid_vidorID\.json has 5 for the video '290'"),
+            (["290"], r"map_vid_vidorID\.json is not a JSON object"),
+        ):
+            (tmp_path / nextqa.MAP).write_text(json.dumps(places))
+            with pytest.raises(InputError, match=said):
+                nextqa.read_questions(tmp_path / "val.csv")
 
     def test_the_map_names_frames_and_features(self, tmp_path):
         (tmp_path / "val.csv").write_text(NEXTQA_HEADER + NEXTQA_ROW.format(right="", kind="TN", choice="z"))
@@ -170,7 +176,8 @@ class TestSTAR:
             ({"choices": STAR_RECORD["choices"] * 2}, "item 1: 8 choices; the first row has 4"),
             ({"choices": [{"choice_id": 0}]}, "item 1: 'choices' is no list of choices"),
             ({"choices": None}, "item 1: 'choices' is no list of choices"),
-            ({"answer": "The sofa."}, "item 1: the right choice is 'The sofa.'; there are 0 to 3"),
+            ({"answer": "The sofa."}, "item 1: the answer 'The sofa.' is none of its choices"),
+            ({"answer": "3"}, "item 1: the answer '3' is none of its choices"),
             ({"video_id": 3}, "item 1: 'video_id' is 3, not text"),
         ],
     )

@@ -29,11 +29,19 @@ def export(path: Path, form: str, predictions: Predictions, table: QuestionTable
     """
     answers = dict(zip(predictions.qids.to_pylist(), predictions.answers.to_pylist(), strict=True))
     rows = [row for row in range(len(table)) if table.qid(row) in answers]
+    if form == "official" and table.has_choices:
+        write_json(path, {table.qid(row): _of_nextqa(table, row, answers[table.qid(row)]) for row in rows})
+        return
     write_json(path, [EXPORTS[form](table, row, answers[table.qid(row)]) for row in rows])
 
 
 def _official(table: QuestionTable, row: int, answer: str) -> dict[str, Any]:
     return {"question_id": table.qid(row), "answer": answer}
+
+
+def _of_nextqa(table: QuestionTable, row: int, answer: str) -> dict[str, Any]:
+    choices, truth = table.choices(row), table.answer(row)
+    return {"prediction": choices.index(answer), "answer": choices.index(truth) if truth else None}
 
 
 def _video_chatgpt(table: QuestionTable, row: int, answer: str) -> dict[str, Any]:

@@ -90,3 +90,12 @@ def test_another_truth_and_answers_as_texts(capsys, tmp_path):
     assert "p: takes another answer for the true one of 1 questions; scored against ours" in out
     (line,) = [line.split() for line in out.splitlines() if line.split()[:1] == ["all"]]
     assert float(line[3]) == pytest.approx(100 / 101, abs=0.01)
+
+
+def test_exported_for_the_official_script(capsys, tmp_path):
+    given = json.loads((NEXTQA / "HGA-val-predictions.json").read_text())
+    (tmp_path / "p.json").write_text(json.dumps(given))
+    code, _, error = run(capsys, tmp_path / "p.json", NEXTQA / "val.csv", "--export", "official")
+    assert code == 0, error
+    exported = json.loads((tmp_path / "p_official.json").read_text())
+    assert exported == {qid: {key: record[key] for key in ("prediction", "answer")} for qid, record in given.items()}

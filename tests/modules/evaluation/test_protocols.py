@@ -210,9 +210,10 @@ def test_free_of_the_published_example(tmp_path):
         ({"probe": ""}, (True, True), None),
         (
             {"agqa_split": None},
-            (True, True),
-            "novel compositions and compositional steps are not by the protocol: trained on",
+            (False, False),
+            "novel compositions and compositional steps are not shown: trained on all questions",
         ),
+        ({"agqa_split": ""}, (True, True), "novel compositions and compositional steps may not be by the protocol"),
         (
             {"agqa_split": "novel_comp"},
             (True, False),
