@@ -139,7 +139,8 @@ def prepare(plan: "RunPlan") -> "tuple[EpochDataModule, Objective]":
     seed_everything(config["seed"], workers=True, verbose=False)
     data_class, objective_class = map(locate, OBJECTIVES[config["objective"]])
     data = construct(data_class, plan.brought, config, config["bert_config"])
-    check_tokenizer(data.tokenizer.vocab, config, plan.made_with.get("tokenizer_vocabulary"))
+    trained_with = plan.made_with.get("tokenizer_vocabulary") if config["test_only"] else None  # training may change it
+    check_tokenizer(data.tokenizer.vocab, config, trained_with)
     with explained(config):
         network = build_network(
             None if resumes else plan.checkpoint,  # Lightning loads those of a run that goes on
