@@ -68,14 +68,13 @@ def test_multiple_choice_by_what_the_demo_of_open_questions_left(tmp_path, pytho
     assert f"zero_shot={toy}/result/nextqa_by_anetqa_with_trm.json" in calls[-1]
 
 
-def on_a_terminal(python, toy) -> tuple[int, str]:
-    """How the demo ends, and all that a terminal of 100 columns gets from it."""
+def on_a_terminal(python, toy, script="demo.sh", *arguments) -> tuple[int, str]:
+    """Exit code of a script, and all that a terminal of 100 columns gets from it."""
     ours, its = pty.openpty()
     fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
     environment = os.environ | {"PYTHON": str(python), "TOY": str(toy), "TERM": "xterm", "SLOW": "0.7"}
-    process = subprocess.Popen(
-        ["bash", str(ROOT / "scripts/demo.sh")], stdin=its, stdout=its, stderr=its, env=environment
-    )
+    command = ["bash", str(ROOT / "scripts" / script), *arguments]
+    process = subprocess.Popen(command, stdin=its, stdout=its, stderr=its, env=environment)
     os.close(its)
     said = b""
     while True:
@@ -133,6 +132,18 @@ def test_tests_that_fail(tmp_path, python, monkeypatch):
     done = run("test.sh", python=python, toy=tmp_path / "toy", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr == "FAILED: the tests (see above)\n"
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_tests_show_a_bar_on_a_terminal(tmp_path, workers):
+    (tmp_path / "test_two.py").write_text("def test_good(): pass\ndef test_bad(): assert 1 == 2\n")
+    arguments = ("-n", workers, "-p", "no:cacheprovider", str(tmp_path))
+    code, said = on_a_terminal(sys.executable, tmp_path, "test.sh", *arguments)
+    assert code == 1
+    assert f"{'━' * 20}{'╌' * 20} 1 of 2, 0 failed" in said and f"{'━' * 40} 2 of 2, 1 failed" in said
+    assert "assert 1 == 2" in said and "1 failed, 1 passed" in re.sub(r"\x1b\[[\d;]*m", "", said)
+    done = run("test.sh", *arguments, python=sys.executable, toy=tmp_path, cwd=tmp_path)
+    assert done.returncode == 1 and "━" not in done.stdout
 
 
 def test_the_toy_world_of_the_tests_is_whole(toy_world):
