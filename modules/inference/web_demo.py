@@ -55,6 +55,8 @@ CSS = """
 .axis span:first-child { transform: none; }
 .axis span:last-child { transform: translateX(-100%); }
 .legend, .legend p { font-size: 13px; color: var(--body-text-color-subdued); margin-top: 6px; }
+/* What this browser cannot play can be answered all the same; an error over it would hide the button that clears it. */
+#video > [data-testid="status-tracker"] { display: none; }
 /* Trimming loads a program from the web. */
 button[aria-label^="Trim video"], button[aria-label^="Reset video"] { display: none; }
 """
@@ -260,7 +262,7 @@ def _make_page(gradio: Any, demo: WebDemo, examples: Sequence[str], questions: S
         gradio.Markdown(f"# Ask a video\n{' '.join([known, *notes])} Videos {limits} are taken.")
         with gradio.Row():
             with gradio.Column(min_width=300):
-                video = gradio.Video(label="Video", sources=["upload"], height=260)
+                video = gradio.Video(label="Video", sources=["upload"], height=260, elem_id="video")
                 question = gradio.Textbox(
                     label="Question", placeholder="what is the person doing", max_length=LONGEST_QUESTION
                 )
