@@ -24,28 +24,18 @@ class Draw:
 
 @dataclass
 class VideoSample:
-    """A video, and Q questions about it.
+    """A video, and Q questions about it."""
 
-    Attributes:
-        frames: uint8 [F, 3, H, W], RGB.
-        clips: float32 [S, features], or None without a temporal stream.
-        indices: places of the questions in their split.
-        qids, questions, answers: Q texts each.
-        labels: Q indices into the vocabulary or the choices, IGNORE_INDEX for an answer outside.
-        video_id: of the video.
-        other: another video, without questions, where one is wanted.
-        choices: Q lists of the answers that a question offers; empty where questions are open.
-    """
-
-    frames: np.ndarray
-    clips: np.ndarray | None
-    indices: list[int]
-    qids: list[str]
+    frames: np.ndarray  # uint8 [F, 3, H, W], RGB
+    clips: np.ndarray | None  # float32 [S, features], or None without a temporal stream
+    indices: list[int]  # places of the questions in their split
+    qids: list[str]  # Q texts, as the next two
     questions: list[str]
     answers: list[str]
-    labels: list[int]
+    labels: list[int]  # Q indices into the vocabulary or the choices, IGNORE_INDEX for an answer outside
     video_id: str
-    other: "VideoSample | None" = None
+    other: "VideoSample | None" = None  # another video, without questions, where one is wanted
+    # Q lists of the answers that a question offers; empty where questions are open
     choices: list[list[str]] = field(default_factory=list)
 
 

@@ -13,17 +13,11 @@ from modules.evaluation.files.predictions import Predictions
 
 @dataclass(frozen=True)
 class Correctness:
-    """Outcome of each question of the truth; arrays of bool [N].
+    """Outcome of each question of the truth; arrays of bool [N]."""
 
-    Attributes:
-        answered: False where a prediction is missing.
-        correct: the answer is the true one.
-        correct_at_k: the true one is among the best answers; None when these were not predicted.
-    """
-
-    answered: np.ndarray
-    correct: np.ndarray
-    correct_at_k: np.ndarray | None
+    answered: np.ndarray  # False where a prediction is missing
+    correct: np.ndarray  # the answer is the true one
+    correct_at_k: np.ndarray | None  # the true one is among the best answers; None when these were not predicted
 
 
 def judge(table: QuestionTable, predictions: Predictions, allow_missing: bool = False) -> Correctness:

@@ -17,21 +17,13 @@ class Tick:
 
 @dataclass(frozen=True)
 class Line:
-    """A curve.
+    """A curve."""
 
-    Attributes:
-        run: whose it is.
-        colour: number of the run's colour.
-        stage: "training", "validation" or, where there is one only, nothing.
-        points: (step, value).
-        path: the same in percent from the left and the top, as SVG's ``points`` has them.
-    """
-
-    run: str
-    colour: int
-    stage: str
-    points: Sequence[Point]
-    path: str
+    run: str  # whose it is
+    colour: int  # number of the run's colour
+    stage: str  # "training", "validation" or, where there is one only, nothing
+    points: Sequence[Point]  # (step, value)
+    path: str  # the same in percent from the left and the top, as SVG's ``points`` has them
 
 
 @dataclass(frozen=True)

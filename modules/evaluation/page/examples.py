@@ -87,17 +87,11 @@ def pack_questions(
 
 @dataclass(frozen=True)
 class Videos:
-    """Lengths and pictures of the videos on disk.
+    """Lengths and pictures of the videos on disk."""
 
-    Attributes:
-        num_frames: video id -> how many frames there are.
-        pictures: video id -> a jpg of a few frames, in rows, as a data URI.
-        fps: frames per second; None: not known, as every frame was taken.
-    """
-
-    num_frames: dict[str, int]
-    pictures: dict[str, str]
-    fps: float | None = None
+    num_frames: dict[str, int]  # video id -> how many frames there are
+    pictures: dict[str, str]  # video id -> a jpg of a few frames, in rows, as a data URI
+    fps: float | None = None  # frames per second; None: not known, as every frame was taken
 
 
 def find_videos(source: QASource, table: QuestionTable, folder: Path) -> dict[str, str]:

@@ -71,6 +71,16 @@ def ratio_interval(hits: np.ndarray, totals: np.ndarray, num_videos: int) -> Int
     if num_videos < 2:
         return None
     drawn = totals > 0
+    return middle(100 * hits[drawn] / totals[drawn])
+
+
+def middle(resamples: np.ndarray) -> Interval:
+    """The middle of resamples, float [B]."""
     margin = (100 - CONFIDENCE) / 2
-    low, high = np.percentile(100 * hits[drawn] / totals[drawn], [margin, 100 - margin])
+    low, high = np.percentile(resamples, [margin, 100 - margin])
     return Interval(float(low), float(high))
+
+
+def ends(interval: Interval | None) -> list[float] | None:
+    """An interval as JSON has it."""
+    return None if interval is None else [interval.low, interval.high]
