@@ -89,10 +89,8 @@ def read_list(key: str, path: str | os.PathLike | None, what: str) -> list[str]:
     """
     if path is None:
         return []
-    try:
+    with explained(f"{key}={str(path)!r} cannot be read as text", OSError, UnicodeDecodeError):
         lines = Path(path).read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{key}={str(path)!r} cannot be read as text: {error}") from None
     found = [line.strip() for line in lines if line.strip()]
     if not found:
         raise InputError(f"{key}={str(path)!r} holds no {what}; write one per line")

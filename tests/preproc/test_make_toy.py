@@ -8,9 +8,9 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-from datasets.sources import nextqa
+from datasets.sources import get_source, nextqa
 from datasets.video.decoding import VideoFrames
-from datasets.video.library import get_naming, list_videos
+from datasets.video.library import list_videos
 from preproc import preproc_agqa, preproc_anetqa, preproc_tgif, preproc_vatex
 from preproc.make_toy import COUNTS, draw_worlds, main, make_toy, write_annotations
 from preproc.toy import choices as toy_choices
@@ -211,7 +211,7 @@ def test_the_videos_are_there_and_whole(small):
 
 def test_videos_in_folders_are_found_by_the_map(small):
     table = nextqa.read_questions(small[0] / "nextqa" / "test.csv")
-    found, problems = list_videos(small[0] / "nextqa" / "videos", get_naming("nextqa"))
+    found, problems = list_videos(small[0] / "nextqa" / "videos", get_source("nextqa"))
     assert set(table.video_ids) <= {video.video_id for video in found}
     assert {video.path.parent.name for video in found} == {toy_choices.FOLDER}
     assert not problems
