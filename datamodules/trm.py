@@ -26,7 +26,7 @@ import torch
 
 from datasets.captions import CaptionSource
 from datasets.clips import ClipFeatures
-from datasets.errors import InputError
+from datasets.errors import InputError, first_few
 from datasets.qa import check_usable
 from datasets.sources import get_caption_source
 from datasets.trm.questions import QuestionMaker
@@ -162,7 +162,7 @@ class TRMDataModule(EpochDataModule):
             if missing:
                 raise InputError(
                     f"{len(missing)} of the {len(captions)} videos of {path} have no features in {clips[-1].path} "
-                    f"({', '.join(missing[:5])}{', …' * (len(missing) > 5)}); extract them, or leave these videos out "
+                    f"({first_few(missing)}); extract them, or leave these videos out "
                     f"of {path} (preproc_vatex.py and preproc_tgif.py do with --features {clips[-1].path})"
                 )
             check_usable(clips[-1].problems(captions.video_ids), len(captions), str(path), "clip features")

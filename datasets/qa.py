@@ -8,7 +8,7 @@ from torch.utils.data import Dataset
 
 from .annotations import QuestionTable
 from .clips import ClipFeatures
-from .errors import InputError
+from .errors import InputError, first_few
 from .frames import FrameReader
 
 IGNORE_INDEX = -100  # label of an answer outside the vocabulary; what PyTorch's losses ignore
@@ -57,8 +57,6 @@ class QADataset(Dataset):
     ):
         """
         Args:
-            table: the questions.
-            frames: reads the frames of a video.
             clips: reads its clip features; None: not wanted.
             vocabulary: the answers, in order of their index; None: each question offers its own.
             frame_directory: the folder of a video's frames, with `{video_id}` to fill in.
@@ -113,7 +111,7 @@ class QADataset(Dataset):
             if video_ids:
                 raise InputError(
                     f"{len(video_ids)} of the {len(video_of)} videos of {split} have no {what} in {where} "
-                    f"({_first(video_ids)}); "
+                    f"({first_few(video_ids)}); "
                     "extract them, or drop their questions: preproc/check_data.py lists all that is missing"
                 )
         of_frames = {video_of[name]: problem for name, problem in self.frames.problems(video_of).items()}
@@ -155,16 +153,9 @@ def check_usable(problems: Mapping[str, str], number: int, split: str, what: str
 
     Args:
         problems: video id -> what is wrong with it.
-        number: of the videos of the split.
-        split: its name.
-        what: they have that cannot be used.
     """
     if problems:
         raise InputError(
             f"{len(problems)} of the {number} videos of {split} have {what} that cannot be used "
-            f"({_first(list(problems))}); {next(iter(problems.values()))}; preproc/check_data.py lists all"
+            f"({first_few(list(problems))}); {next(iter(problems.values()))}; preproc/check_data.py lists all"
         )
-
-
-def _first(video_ids: Sequence[str]) -> str:
-    return ", ".join(video_ids[:5]) + (", …" if len(video_ids) > 5 else "")

@@ -42,7 +42,6 @@ def line_chart(title: str, curves: Sequence[tuple[str, int, str, Sequence[Point]
     """Lays curves out.
 
     Args:
-        title: of the chart.
         curves: run, colour, stage and points, of which there is at least one.
         crop: let the highest 3 % of the values lie outside, as the first losses of a run.
     """

@@ -88,16 +88,7 @@ def check_page(
     frames: str | os.PathLike | None = None,
     logs: Sequence[str | os.PathLike] = (),
 ) -> None:
-    """Finds, before anything is computed, what `write_page` would refuse.
-
-    Args:
-        num_models: prediction files.
-        source, table: the dataset, and its questions.
-        frames, logs: see `write_page`.
-
-    Raises:
-        InputError: as `write_page`.
-    """
+    """Raises InputError, before anything is computed, for what `write_page` would refuse."""
     if num_models > MOST_MODELS:
         raise InputError(f"--report shows at most {MOST_MODELS} predictions beside each other, not {num_models}")
     for log in logs:
@@ -117,8 +108,6 @@ def write_page(
     """Writes the page.
 
     Args:
-        path: of the HTML file.
-        report: scores of one or more prediction files.
         frames: folder that holds a folder of frames per video: for pictures, and the lengths of the videos.
         logs: folders of training runs, or their ``metrics.csv``: for learning curves.
         training: questions of the training split: for how often an answer was seen. None: how often it is true here.

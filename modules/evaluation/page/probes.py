@@ -1,6 +1,5 @@
 """The page's view of probes: each model on all questions, and by category."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from modules.evaluation.statistics.bootstrap import ends
@@ -38,12 +37,12 @@ def view_probes(scores: ProbeScores) -> ProbeView:
     overall = [(probe, MEANINGS[probe], groups["overall"][0]) for probe, groups in scores.probes.items()]
     held = [end for _, _, row in overall for end in ends(row.estimates[1].interval) or ()]
     tables = {
-        title: [(row, by_probe) for row, *by_probe in _aligned(scores, title, rows) if row.questions]
+        title: [
+            (row, by_probe)
+            for row, *by_probe in zip(rows, *(groups[title] for groups in scores.probes.values()), strict=True)
+            if row.questions
+        ]
         for title, rows in scores.plain.items()
         if title != "overall"
     }
     return ProbeView(overall, *symmetric_range(held), tables)
-
-
-def _aligned(scores: ProbeScores, title: str, rows: Sequence[Row]) -> list[tuple[Row, ...]]:
-    return list(zip(rows, *(groups[title] for groups in scores.probes.values()), strict=True))
