@@ -71,7 +71,6 @@ class QACollate:
     def __init__(self, tokenizer: TextTokenizer, max_text_len: int | None = None):
         """
         Args:
-            tokenizer: encodes the questions.
             max_text_len: tokens per question at most; None: not cut (but to BERT's 512 positions).
         """
         self.tokenizer = tokenizer
@@ -100,7 +99,6 @@ class ChoiceCollate(QACollate):
     def __init__(self, tokenizer: TextTokenizer, max_text_len: int | None = None, max_answer_len: int | None = None):
         """
         Args:
-            tokenizer, max_text_len: as of `QACollate`.
             max_answer_len: tokens per choice at most.
         """
         super().__init__(tokenizer, max_text_len)

@@ -62,10 +62,6 @@ class QADataModule(EpochDataModule):
             vocabulary: answers in order of their index; None: those of `vocab.json`.
             agqa_split: a flag of the questions that training and validation leave out.
             probe: probes under which the test split is predicted, by name; none: as it is.
-            test_split: which one to predict.
-
-        Raises:
-            InputError: an unknown name.
         """
         super().__init__(num_workers, tokenizer)
         (name,) = [datasets] if isinstance(datasets, str) else datasets

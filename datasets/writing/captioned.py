@@ -35,12 +35,8 @@ def write_splits(
     """Writes the files of `source.split_files`, all or none, and says how many videos and records went into each.
 
     Args:
-        records: split -> the records to write.
         id_field: the field that holds a record's video id.
         features: an HDF5 file; videos without features in it are left out. None: all are written.
-
-    Returns:
-        split -> number of records written.
 
     Raises:
         InputError: a video is in two splits; nothing is left of a split; `features` cannot be read; a file cannot be

@@ -55,7 +55,6 @@ def confuse(truth: np.ndarray, answers: Answers, num_labels: int = 10, num_mista
         truth: int [N], see `true_codes`.
         answers: of one model. Questions without an answer do not count.
         num_labels: how many answers have a row of their own.
-        num_mistakes: how many mistakes to list.
     """
     answered = answers.codes >= 0
     truth, given = truth[answered].astype(np.int64), answers.codes[answered].astype(np.int64)

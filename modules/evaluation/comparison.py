@@ -64,7 +64,6 @@ class Comparison:
     def __init__(self, table: QuestionTable, answered: Sequence[np.ndarray], correct: Sequence[np.ndarray]):
         """
         Args:
-            table: the N questions.
             answered, correct: bool [N] for each model; what is not answered is not correct.
         """
         self.video_codes, self.num_videos = table.video_codes, len(table.video_ids)

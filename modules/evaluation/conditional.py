@@ -38,8 +38,6 @@ def find_conditional(
     """Title -> label -> a category, of the groups in which some question has a companion.
 
     Args:
-        source: the dataset.
-        table: the N questions.
         correct: bool [N] for each prediction file.
     """
     found = {}

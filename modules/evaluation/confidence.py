@@ -64,12 +64,7 @@ class Confidence:
 
 
 def scored(table: QuestionTable, predictions: Predictions) -> Scored | None:
-    """Joins scores with the truth. None: the file has none.
-
-    Args:
-        table: the questions.
-        predictions: to each of which there is one prediction at most.
-    """
+    """Joins scores with the truth; None: the file has none. To each question there is one prediction at most."""
     if predictions.scores is None:
         return None
     rows = np.asarray(pc.index_in(predictions.qids, value_set=table.column("qid").cast(pa.string())))
@@ -101,8 +96,6 @@ def find_confidences(
     """Finds the worth of the scores of each file; None where it has none.
 
     Args:
-        table: the questions that are evaluated.
-        files: predictions for them.
         validation: scores on the validation split, for temperatures and thresholds; empty: there are none.
     """
     found = [scored(table, one) for one in files]

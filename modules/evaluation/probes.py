@@ -64,7 +64,6 @@ def score_probes(
     """Compares a model with itself, on the questions that it has answered both ways.
 
     Args:
-        table: the N questions.
         members: title -> label -> bool [N].
         plain: the model as it is.
         answered, correct: bool [N], which questions it answers and has right.

@@ -92,7 +92,6 @@ class RunStatistics:
     ):
         """
         Args:
-            table: the N questions.
             models: whose runs are places in the other arguments.
             answered, correct: bool [N] for each run; what is not answered is not correct.
         """

@@ -167,7 +167,6 @@ def evaluate(
     """Scores prediction files. Raises InputError when a file cannot be used; see `judge`.
 
     Args:
-        source: the dataset.
         prediction_files: one or more; NAME=FILE,FILE,… for the runs of one model.
         truth_file: the split that they answer.
         allow_missing: score the questions that were answered.
@@ -265,13 +264,7 @@ def memberships(source: QASource, table: QuestionTable) -> dict[str, dict[str, n
 def by_vocabulary(
     priors: Priors | None, predictions: Sequence[Predictions], training: QuestionTable | None
 ) -> dict[str, dict[str, np.ndarray]]:
-    """The questions whose true answer training has, and the others; none if no file has an answer that it lacks.
-
-    Args:
-        priors: what the training split gives; None without one.
-        predictions: what models answer.
-        training: that split.
-    """
+    """The questions whose true answer training has, and the others; none if no file has an answer that it lacks."""
     if priors is None or training is None:
         return {}
     trained_on = pc.unique(training.column("answer")).dictionary_decode()

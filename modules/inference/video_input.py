@@ -73,7 +73,6 @@ def make_extractor(
         settings: what the features were made with that the network was trained on; None: not known, taken to be as
             published, with whatever architecture the file and the width tell.
         swin_path: its checkpoint; None for one that was started at random.
-        width: of the features that the network takes.
         untrained: without settings and checkpoint, start one at random.
 
     Returns:

@@ -69,7 +69,6 @@ class WebDemo:
 
     Args:
         predictor: answers. A video that takes long to decode, or stalls, keeps nobody else waiting.
-        upload_seconds: length of the longest video that is taken.
         not_sure_below: probability of the best answer under which it is said to be not sure.
     """
 

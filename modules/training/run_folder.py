@@ -37,10 +37,7 @@ def new_run_folder(log_dir: str | Path, exp_name: str, seed: int, fast_dev_run: 
     """The next free ``version_<k>``, made at once, so that a run that starts at the same moment takes the one after it.
 
     The first rank makes it, the only one that writes there; what the others find is a guess. A `fast_dev_run`, which
-    writes nothing, makes none.
-
-    Raises:
-        InputError: it cannot be made.
+    writes nothing, makes none. Raises InputError if it cannot be made.
     """
     folder = experiment_folder(log_dir, exp_name, seed)
     number = max(map(_version, folder.glob("version_*")), default=-1) + 1

@@ -47,8 +47,6 @@ def read_predictions(path: str | os.PathLike, num_answers: int = 1, table: Quest
     Other projects' forms are read as well, see `read_records`.
 
     Args:
-        path: the file.
-        num_answers: see above.
         table: the questions, for files that give the index of a choice.
 
     Raises:

@@ -24,16 +24,7 @@ class Interval:
 
 
 def sums_by_video(values: np.ndarray, video_codes: np.ndarray, num_videos: int) -> np.ndarray:
-    """Adds up what belongs to the same video.
-
-    Args:
-        values: bool or int [N].
-        video_codes: int [N], the video of each question.
-        num_videos: V.
-
-    Returns:
-        float64 [V].
-    """
+    """Adds up what belongs to the same video: bool or int [N] -> float64 [V]."""
     return np.bincount(video_codes, weights=values, minlength=num_videos)
 
 
@@ -44,8 +35,6 @@ def resampled_sums(counts: np.ndarray, resamples: int = RESAMPLES, seed: int = 0
 
     Args:
         counts: float [V, K].
-        resamples: B.
-        seed: of the draws.
 
     Returns:
         float64 [B, K].

@@ -13,7 +13,6 @@ class TensorBoard(TensorBoardLogger):
     """TensorBoard's log in a run's folder.
 
     Args:
-        folder: of the run.
         purge_step: of a resumed run, where it continues: what was logged from there on counts no more.
     """
 
