@@ -157,7 +157,7 @@ def toy():
     nframe = 4
     trim = 1.0
     num_clips = 3
-    questions_per_video = 4
+    questions_per_video = 8
     image_size = 64
     patch_size = 16
     hidden_size = 96

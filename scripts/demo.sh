@@ -117,9 +117,9 @@ features() {
 }
 
 # From the second training on the image encoder is frozen, as in the recipes. Three have the same budget of fine-tuning.
-fine_tune() { # MODEL RECIPE FROM [key=value …]
+fine_tune() { # MODEL RECIPE FROM
     step "train-${dataset}_$1" train "${dataset}_$1" "$2" toy data_root="$data/$dataset" \
-        load_path="$checkpoints/$3.ckpt" max_epoch=8 questions_per_video=8 "${@:4}"
+        load_path="$checkpoints/$3.ckpt" max_epoch=8
 }
 
 answers() { # MODEL RECIPE
@@ -135,11 +135,10 @@ stills() {
     step frames-stills frames stills anetqa
 }
 
-# ALBEF's part: image and text encoder, trained on questions that a single frame answers, nothing frozen. A process
-# loads for those trainings that everything waits for; nothing else needs its processor to the end.
+# ALBEF's part: image and text encoder, trained on questions that a single frame answers, nothing frozen.
 image_language() {
     step train-albef train albef task_finetune_anetqa_mean toy data_root="$data/stills" freeze="[]" \
-        nframe=1 questions_per_video=2 max_epoch=15 num_workers=1
+        nframe=1 questions_per_video=2 max_epoch=15
 }
 
 annotations() {
@@ -173,8 +172,8 @@ without_pretraining() {
 
 with_pretraining() {
     step train-trm train trm task_pretrain_trm toy data_root="$data" load_path="$checkpoints/albef.ckpt" \
-        batch_size=32 per_gpu_batchsize=32 max_steps=2000 val_check_interval=1000 val_questions=500 num_workers=1
-    fine_tune with_trm "task_finetune_$dataset" trm num_workers=1
+        batch_size=32 per_gpu_batchsize=32 max_steps=2000 val_check_interval=1000 val_questions=500
+    fine_tune with_trm "task_finetune_$dataset" trm
 }
 
 step toy-world "$PYTHON" preproc/make_toy.py -o "$raw" --seed "$seed"
