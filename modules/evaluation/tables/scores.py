@@ -1,6 +1,6 @@
 """The table of `eval.py`."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from statistics import fmean
 
 from rich.console import Console
@@ -11,7 +11,6 @@ from modules.evaluation.files.predictions import short_names
 from modules.evaluation.statistics.bootstrap import CONFIDENCE
 
 from ..priors import Priors, share
-from ..runs import Difference
 from ..scores import Category, Report
 from .layout import figure, open_table, span
 
@@ -52,10 +51,13 @@ def run_table(report: Report) -> Table:
     return _filled(open_table(report.source.name, "questions", *headings), report, report.spreads, cells)
 
 
-def difference_table(differences: Sequence[Difference]) -> Table:
+def difference_table(report: Report) -> Table:
     """A line for each pair of models."""
-    table = open_table("second - first", "difference", f"{CONFIDENCE} % interval", "p-value", "smallest to\nbe told")
-    for one in differences:
+    interval, p_value = f"{CONFIDENCE} % interval", "p-value"
+    if report.spreads:  # a difference that is certain for these trainings may not be for others
+        interval, p_value = f"{interval}\n(with other runs)", f"{p_value}\n(these runs)"
+    table = open_table("second - first", "difference", interval, p_value, "smallest to\nbe told")
+    for one in report.differences:
         p_value = "< 0.001" if one.p_value < 0.001 else f"{one.p_value:.3f}"
         cells = (figure(one.points, "+"), span(one.interval), p_value, figure(one.detectable))
         table.add_row(Text(f"{one.second} - {one.first}"), *cells)
