@@ -6,7 +6,7 @@ TF32 = "tf32"  # the precision that allows it
 
 
 def switch_devices(precision: int | str) -> None:
-    """Makes GPUs compute float32 as the precision says, and attention by kernels that take any shape at once.
+    """Makes GPUs compute float32 as the precision says, and attention be computed the fastest way.
 
     Args:
         precision: as in the settings or of `preproc/extract_features.py`; "tf32" is float32 whose products are rounded
@@ -19,3 +19,5 @@ def switch_devices(precision: int | str) -> None:
     # cuDNN's attention, the first choice on Hopper and newer, makes a plan for each shape, which takes longer than the
     # attention; questions and windows come in many shapes.
     torch.backends.cuda.enable_cudnn_sdp(False)
+    # A CPU's attention with dropout has no kernel of its own; of bfloat16 its steps are then computed as such, too.
+    torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(True)
