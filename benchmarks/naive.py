@@ -45,8 +45,15 @@ def run_layers(layers: nn.ModuleList, hidden: Tensor, mask: Tensor, memory=None,
 
 def encode_frames(model: DeST, frames: Tensor) -> Tensor:
     """``[Q, F, 3, H, W]``, a video for each question -> ``[Q, F, 1 + patches, D]``."""
-    with torch.no_grad():
-        return model.visual_encoder(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+    layers = [block.attn for block in model.visual_encoder.blocks]
+    try:
+        for layer in layers:
+            layer.fused_attn = False  # timm's own written-out attention, which is that of ALBEF
+        with torch.no_grad():
+            return model.visual_encoder(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+    finally:
+        for layer in layers:
+            layer.fused_attn = True
 
 
 def question_features(
