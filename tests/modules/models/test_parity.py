@@ -1,8 +1,13 @@
 """The published checkpoints give their published answers: every array within 1e-5, at the published size."""
 
-from contextlib import nullcontext
+import itertools
+import json
+import re
+import zlib
 from functools import cache
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from numpy.random import RandomState
@@ -10,14 +15,14 @@ from numpy.random import RandomState
 from datamodules.batch import Questions
 from modules.checkpoints.loading import load_weights
 from modules.checkpoints.metadata import infer_sizes
+from modules.checkpoints.reader import CheckpointFile
 from modules.checkpoints.video_swin import load_video_swin
 from modules.models.dest import DeST, VideoStates
 from modules.models.referring import ReferringDeST, mean_of_clips
 from modules.models.settings import ModelSizes
 from modules.objectives.settings import OptimizerSettings
 from modules.objectives.temporal_referring import TemporalReferring
-
-from .parity import arrays, published_keys, rebuilt_file, rebuilt_weight, relative_error
+from tests.kit.paths import FIXTURES
 
 TOLERANCES = {"float32": 1e-5, "bfloat16": 2e-2}
 NETWORKS = {
@@ -27,15 +32,55 @@ NETWORKS = {
 }
 
 
-def load(task):
-    network = NETWORKS[task]()
-    assert not load_weights(network, rebuilt_file(task), verbose=False).fresh
-    return network.eval()
+@cache
+def published_keys(task: str) -> dict[str, tuple[int, ...]]:
+    """Name -> shape, of all floating-point weights of a published checkpoint."""
+    keys = {}
+    for pattern, shape in json.loads((FIXTURES / "parity" / "keys.json").read_text())[task].items():
+        start, *parts = re.split(r"\{(\d+)\.\.(\d+)\}", pattern)
+        ranges = [range(int(first), int(last) + 1) for first, last in zip(parts[::3], parts[1::3], strict=True)]
+        for numbers in itertools.product(*ranges):
+            name = start + "".join(f"{number}{text}" for number, text in zip(numbers, parts[2::3], strict=True))
+            keys[name] = tuple(shape)
+    return keys
+
+
+@cache
+def rebuilt_weight(name: str, shape: tuple[int, ...]) -> torch.Tensor:
+    """The weight that the published code was run with: drawn from the name."""
+    draw = RandomState(zlib.crc32(name.encode())).standard_normal(shape or 1)
+    weight = torch.from_numpy(draw.astype(np.float32).reshape(shape))
+    if name == "tau":
+        return torch.full(shape, 0.07)
+    return 1 + 0.1 * weight if re.search(r"(LayerNorm\.|layer_norm\.|ln\.|\.norm.*)weight$", name) else 0.04 * weight
+
+
+def rebuilt_file(task: str) -> CheckpointFile:
+    """A published checkpoint with rebuilt weights, as `read_checkpoint` would return it."""
+    weights = {name: rebuilt_weight(name, shape) for name, shape in published_keys(task).items()}
+    return CheckpointFile(Path(f"{task}.ckpt"), "zip", "state_dict", weights)
+
+
+def arrays(name: str) -> dict[str, torch.Tensor]:
+    with np.load(FIXTURES / "parity" / f"{name}.npz") as file:
+        return {key: torch.from_numpy(file[key]) for key in file.files}
+
+
+def relative_error(ours: torch.Tensor, theirs: torch.Tensor) -> float:
+    return float((ours.double() - theirs.double()).norm() / theirs.double().norm())
 
 
 @pytest.fixture(scope="module")
 def networks():
-    yield cache(load)
+    @cache
+    def load(task, compiled=False):
+        network = NETWORKS[task]()
+        assert not load_weights(network, rebuilt_file(task), verbose=False).fresh
+        if compiled:
+            network.compile_encoders()
+        return network.eval()
+
+    yield load
     rebuilt_weight.cache_clear()
 
 
@@ -84,31 +129,31 @@ def qa_arrays(network, batch, image_tokens):
 
 
 def assert_close(find, theirs, precision):
-    in_bf16 = torch.autocast("cpu", torch.bfloat16) if precision == "bfloat16" else nullcontext()
-    with torch.no_grad(), in_bf16:
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
         ours = find()
     errors = {name: relative_error(ours[name], theirs[name]) for name in theirs}
     assert max(errors.values()) < TOLERANCES[precision], errors
 
 
 @pytest.mark.parametrize("precision", TOLERANCES)
-@pytest.mark.parametrize("task", ["anetqa", "anetqa_mean", pytest.param("compiled", marks=pytest.mark.slow)])
-def test_question_answering(networks, batch, image_tokens, task, precision):
-    compiled, name = task == "compiled", "anetqa" if task == "compiled" else task
-    network = load(name) if compiled else networks(name)
-    if compiled:
-        network.compile_encoders()
-    expected = arrays(f"{name}_expected").items()
-    theirs = {name: array for name, array in expected if not name.endswith("_published")}
-    tokens = None if compiled or precision == "bfloat16" else image_tokens
+@pytest.mark.parametrize(
+    ("task", "way"),
+    [
+        ("anetqa", ""),
+        ("anetqa_mean", ""),
+        ("anetqa", "quirks"),
+        pytest.param("anetqa", "compiled", marks=pytest.mark.slow),
+    ],
+)
+def test_question_answering(networks, batch, image_tokens, monkeypatch, task, way, precision):
+    network, suffix = networks(task, way == "compiled"), "_published" * (way == "quirks")
+    monkeypatch.setattr(network, "published_quirks", way == "quirks")
+    expected = arrays(f"{task}_expected").items()
+    theirs = {
+        name.removesuffix(suffix): array for name, array in expected if name.endswith("_published") == bool(suffix)
+    }
+    tokens = None if way == "compiled" or precision == "bfloat16" else image_tokens
     assert_close(lambda: qa_arrays(network, batch, tokens), theirs, precision)
-
-
-def test_published_quirks(networks, batch, image_tokens, monkeypatch):
-    expected = arrays("anetqa_expected").items()
-    theirs = {name.removesuffix("_published"): array for name, array in expected if name.endswith("_published")}
-    monkeypatch.setattr(networks("anetqa"), "published_quirks", True)
-    assert_close(lambda: qa_arrays(networks("anetqa"), batch, image_tokens), theirs, "float32")
 
 
 def test_several_questions_per_video_in_any_order(networks, batch, image_tokens, monkeypatch):
