@@ -97,28 +97,26 @@ def test_sharing_a_video_changes_no_answer(model, counts, seed):
 @pytest.mark.parametrize("questions_at_once", [1, 2, 3, 8, 100])
 def test_chunks_order_and_what_is_encoded_before_change_no_answer(model, questions_at_once, monkeypatch):
     batch, passes, original = make_batch([5, 0, 1, 3]), [], model.question_features
-    whole, questions = model(batch), batch["questions"]
+    whole, questions = model(batch), batch.pop("questions")
     encoded = {"memory": model.project_videos(model.encode_videos(batch)), "questions": questions}
     answers = model.encode_answers(batch["answer_ids"], batch["answer_mask"])
-
-    def question_features(questions, memory, **known):
-        passes.append(questions)
-        return original(questions, memory, **known)
-
-    monkeypatch.setattr(model, "question_features", question_features)
-    logits = model(encoded, answers, questions_at_once=questions_at_once)
-    torch.testing.assert_close(logits, whole, rtol=1e-4, atol=1e-5)
-    assert max(map(len, passes)) <= questions_at_once
-    assert sum(map(len, passes)) == 9
-    if questions_at_once < 9:
-        assert all(chunk.ids.shape[1] == max(chunk.lengths) for chunk in passes)
     order = torch.randperm(9, generator=torch.Generator().manual_seed(0))
-    loose = {"question_ids": questions.ids, "question_mask": questions.mask}
-    loose["video_index"] = torch.repeat_interleave(torch.arange(4), torch.tensor(questions.per_video))
-    shuffled = {name: value for name, value in batch.items() if name != "questions"}
-    shuffled |= {name: tensor[order] for name, tensor in loose.items()}
-    logits = model(shuffled, questions_at_once=questions_at_once)
-    torch.testing.assert_close(logits, whole[order], rtol=1e-4, atol=1e-5)
+    videos = torch.repeat_interleave(torch.arange(4), torch.tensor(questions.per_video))
+    batch |= {
+        "question_ids": questions.ids[order],
+        "question_mask": questions.mask[order],
+        "video_index": videos[order],
+    }
+    monkeypatch.setattr(
+        model, "question_features", lambda own, *rest, **kw: passes.append(own) or original(own, *rest, **kw)
+    )
+    for found, expected in (
+        (model(encoded, answers, questions_at_once), whole),
+        (model(batch, None, questions_at_once), whole[order]),
+    ):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    assert max(map(len, passes)) <= questions_at_once
+    assert all(chunk.ids.shape[1] == max(chunk.lengths) for chunk in passes) or questions_at_once >= 9
 
 
 @torch.no_grad()
@@ -132,10 +130,9 @@ def test_uint8_frames_are_normalised_as_published(model):
 
 def test_bos_and_eos_frame_the_clips():
     embedding = TemporalEmbedding(8, 4, 10, dropout=0.0)
-    torch.nn.init.zeros_(embedding.frame_pos_embed.weight)
     embedding.ln = torch.nn.Identity()
-    torch.nn.init.constant_(embedding.bos, 11.0)
-    torch.nn.init.constant_(embedding.eos, 22.0)
+    for weights, value in ((embedding.frame_pos_embed.weight, 0), (embedding.bos, 11), (embedding.eos, 22)):
+        torch.nn.init.constant_(weights, value)
     numbers = torch.tensor([5, 1, 2])
     clips, mask = torch.randn(3, 5, 8), torch.arange(5) < numbers[:, None]
     states, states_mask = embedding(clips, mask)

@@ -16,14 +16,6 @@ from tests.kit.small_world import make_small_world, settings
 cuda, cudnn = torch.backends.cuda, torch.backends.cudnn
 
 
-@pytest.fixture(autouse=True)
-def as_pytorch_starts():
-    cuda.matmul.allow_tf32, cudnn.allow_tf32 = False, True
-    cuda.enable_cudnn_sdp(True)
-    yield
-    switch_devices(32)
-
-
 def switches() -> tuple[bool, bool, bool]:
     """TF32 in matrix products, in convolutions; cuDNN's attention."""
     return cuda.matmul.allow_tf32, cudnn.allow_tf32, cuda.cudnn_sdp_enabled()
@@ -31,6 +23,7 @@ def switches() -> tuple[bool, bool, bool]:
 
 @pytest.mark.parametrize("precision", [32, "32", 16, "16", "bf16"])
 def test_float32_is_float32_unless_tf32_is_wanted(precision):
+    cuda.enable_cudnn_sdp(True)
     switch_devices("tf32")
     assert switches() == (True, True, False)
     # However PyTorch, or a library, asks.
@@ -42,26 +35,26 @@ def test_float32_is_float32_unless_tf32_is_wanted(precision):
 
 
 def test_commands_switch_first(tmp_path, monkeypatch):
-    seen = []
+    seen, file = [], tmp_path / "x.pt"
+    file.touch()
 
     def stop(*_, **__):
         seen.append(switches())
-        cudnn.allow_tf32 = True
         raise InputError("seen")
 
     monkeypatch.setattr("modules.inference.predictor.Predictor.open", stop)
     monkeypatch.setattr("pytorch_lightning.seed_everything", stop)
-    file = tmp_path / "x.pt"
-    file.touch()
     asked = ["with", f"load_path={file}", "accelerator=cpu", "precision=32"]
+    options = argparse.Namespace(checkpoint=None, arch="toy", random_start=0, device="cpu", compile=False)
+    options.precision = "32"
     for words in (
         ["ask", *asked, f"video={file}", "question=why"],
         ["web", *asked],
         settings(make_small_world(tmp_path)),
     ):
+        cudnn.allow_tf32 = True
         assert run_command_line(words) == 2
-    options = argparse.Namespace(checkpoint=None, arch="toy", random_start=0, device="cpu", compile=False)
-    options.precision = "32"
+    cudnn.allow_tf32 = True
     extract_features.make_extractor(options)
     assert [*seen, switches()] == [(False, False, False)] * 4
     options.precision = "tf32"
