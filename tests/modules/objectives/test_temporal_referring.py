@@ -55,9 +55,7 @@ def test_predictions_and_a_question_to_look_at(task):
     ranked = logits.argsort(1, descending=True)
     batch["labels"] = ranked[:, 0].clone()
     batch["labels"][3] = ranked[3, 1]
-    records = task.predict_step(batch, 0)
-    assert records[3] == {"qid": "toy/3/0", "type": 3, "correct": False}
-    counts, table = task.summarize(records[:4])
+    counts, table = task.summarize(task.predict_step(batch, 0)[:4])
     assert counts["before"] == {"questions": 0, "correct": 0, "accuracy": None}
     assert counts["all"] == {"questions": 4, "correct": 3, "accuracy": 0.75}
     lasts = [line.split()[-1] for line in table.splitlines()]
