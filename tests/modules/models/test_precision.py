@@ -35,11 +35,6 @@ def task():
     return task.train()
 
 
-@pytest.fixture
-def batch(task):
-    return make_batch(task.model, SHAPE, [1, 1])
-
-
 def gradients(task, batch, plugin=OURS) -> dict[str, torch.Tensor]:
     task.zero_grad()
     with plugin.forward_context():
@@ -55,7 +50,8 @@ def roundings_of_weights(task, act) -> set[int]:
     return {roundings.counts[parameter.data_ptr(), tuple(parameter.shape)] for parameter in trained}
 
 
-def test_each_weight_is_rounded_once(task, batch):
+def test_each_weight_is_rounded_once(task):
+    batch = make_batch(task.model, SHAPE, [1, 1])
     assert roundings_of_weights(task, lambda: gradients(task, batch)) <= {0, 1}
     assert max(roundings_of_weights(task, lambda: gradients(task, batch, LIGHTNINGS))) > 1
     batch = make_batch(task.model, SHAPE, [10, 10])
@@ -64,8 +60,9 @@ def test_each_weight_is_rounded_once(task, batch):
         assert roundings_of_weights(task, lambda: task.score(batch)) <= {0, 1}
 
 
-def test_gradients(task, batch):
+def test_gradients(task):
     """They are Lightning's, those of activations computed again, and of the weights that the last step left."""
+    batch = make_batch(task.model, SHAPE, [1, 1])
     ours, theirs = gradients(task, batch), gradients(task, batch, LIGHTNINGS)
     trained = {name for name, parameter in task.named_parameters() if parameter.requires_grad}
     assert trained == ours.keys() == theirs.keys()

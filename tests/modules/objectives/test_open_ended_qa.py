@@ -67,16 +67,6 @@ def test_predictions(num_answers):
         assert record == {"qid": f"q_{row}", "answer": texts[row][0]} | own
 
 
-@torch.no_grad()
-def test_a_question_to_look_at():
-    task, batch = make_task()
-    task.on_validation_start()
-    example = task.example(batch, task.validation_step(batch, 0), 3)
-    assert (example.question, example.answer) == ("q_3", "a_3")
-    assert [text for text, _ in example.guesses] == [ANSWERS[best] for best in task.model(batch)[3].topk(3).indices]
-    assert torch.equal(example.frames, batch["frames"][2])  # questions 3 and 4 ask about the third video
-
-
 def test_multiple_choice():
     """The logits are those of the vocabulary that a question offers."""
     open_ended, batch = make_task()
@@ -92,7 +82,9 @@ def test_multiple_choice():
         task.on_validation_start()
         outputs = task.validation_step(batch, 0)
     torch.testing.assert_close(outputs["logits"], logits.detach(), rtol=1e-5, atol=1e-5)
-    assert task.example(batch, outputs, 3).guesses[0][0] == texts[3][logits[3].argmax()]
+    example = task.example(batch, outputs, 3)
+    assert (example.question, example.answer, example.guesses[0][0]) == ("q_3", "a_3", texts[3][logits[3].argmax()])
+    assert torch.equal(example.frames, batch["frames"][2])  # questions 3 and 4 ask about the third video
 
 
 def test_dropout_of_a_step_depends_on_seed_epoch_and_step_alone():
