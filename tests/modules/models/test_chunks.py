@@ -17,7 +17,6 @@ GIB = 2**30
         (32, 8, 20, 20 * GIB, 256),  # as many times the setting as are allowed
         (32, 8, 20, 4 * GIB, 136),  # 1 GiB of 7.9 MB
         (32, 8, 20, GIB // 2, 32),  # never fewer than the setting
-        (16, 16, 16, 4 * GIB, 85),
     ],
 )
 def test_questions_that_fit(per_gpu_batchsize, num_frames, length, free, questions):

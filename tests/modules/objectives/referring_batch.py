@@ -51,6 +51,5 @@ def share_of(batch: dict, first: int, last: int) -> dict:
     own["clip_index"] = (own["clip_index"] - start).clamp(max=stop - start)
     own["questions"] = Questions(ids[:, : max(lengths)], mask[:, : max(lengths)], lengths, [1] * len(lengths))
     for kind, rows in (("choice", slice(first * NUM_CLIPS, last * NUM_CLIPS)), ("caption", slice(start, stop))):
-        length = int(batch[f"{kind}_mask"][rows].sum(1).max())
-        own |= {name: batch[name][rows, :length] for name in (f"{kind}_ids", f"{kind}_mask")}
+        own |= {name: batch[name][rows] for name in (f"{kind}_ids", f"{kind}_mask")}
     return own

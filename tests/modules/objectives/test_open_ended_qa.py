@@ -20,9 +20,8 @@ def make_task(num_answers: int = 1) -> tuple[OpenEndedQA, dict]:
     batch |= {"labels": torch.tensor([0, 3, IGNORE_INDEX, 8, 1]), "indices": [3, 0, 4, 1, 2]}
     for name in ("qids", "question_texts", "answer_texts"):
         batch[name] = [f"{name[0]}_{index}" for index in range(5)]
-    network, answers = DeST(SMALL, drop_rate=0.0), (batch["answer_ids"], batch["answer_mask"])
+    network, answers = lively(DeST(SMALL, drop_rate=0.0)), (batch["answer_ids"], batch["answer_mask"])
     task = OpenEndedQA(network, OptimizerSettings(), ANSWERS, *answers, num_answers)
-    lively(task.model)
     task.logged = {}
     task.log = lambda name, value, **_: task.logged.__setitem__(name, value)
     return task, batch
