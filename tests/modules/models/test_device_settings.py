@@ -13,65 +13,50 @@ from modules.models.device_settings import switch_devices
 from preproc import extract_features
 from tests.kit.small_world import make_small_world, settings
 
-
-@pytest.fixture(autouse=True)
-def as_before():
-    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    attention = torch.backends.cuda.cudnn_sdp_enabled()
-    torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = False, True  # as PyTorch starts
-    torch.backends.cuda.enable_cudnn_sdp(True)
-    yield
-    torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
-    torch.backends.cuda.enable_cudnn_sdp(attention)
+cuda, cudnn = torch.backends.cuda, torch.backends.cudnn
 
 
 def switches() -> tuple[bool, bool, bool]:
     """TF32 in matrix products, in convolutions; cuDNN's attention."""
-    backends = torch.backends
-    return backends.cuda.matmul.allow_tf32, backends.cudnn.allow_tf32, backends.cuda.cudnn_sdp_enabled()
+    return cuda.matmul.allow_tf32, cudnn.allow_tf32, cuda.cudnn_sdp_enabled()
 
 
 @pytest.mark.parametrize("precision", [32, "32", 16, "16", "bf16"])
-def test_float32_is_float32(precision):
+def test_float32_is_float32_unless_tf32_is_wanted(precision):
+    cuda.enable_cudnn_sdp(True)
     switch_devices("tf32")
+    assert switches() == (True, True, False)
+    # However PyTorch, or a library, asks.
+    assert torch.get_float32_matmul_precision() == "high"
+    assert cuda.matmul.fp32_precision == cudnn.conv.fp32_precision == "tf32"
     switch_devices(precision)
     assert switches() == (False, False, False)
     assert torch.get_float32_matmul_precision() == "highest"
 
 
-def test_tf32():
-    switch_devices("tf32")
-    assert switches() == (True, True, False)
-    # However PyTorch, or a library, asks.
-    assert torch.get_float32_matmul_precision() == "high"
-    assert torch.backends.cuda.matmul.fp32_precision == torch.backends.cudnn.conv.fp32_precision == "tf32"
-
-
-def test_asking_and_training_switch_first(tmp_path, monkeypatch):
-    seen = []
+def test_commands_switch_first(tmp_path, monkeypatch):
+    seen, file = [], tmp_path / "x.pt"
+    file.touch()
 
     def stop(*_, **__):
         seen.append(switches())
-        torch.backends.cudnn.allow_tf32 = True
         raise InputError("seen")
 
     monkeypatch.setattr("modules.inference.predictor.Predictor.open", stop)
     monkeypatch.setattr("pytorch_lightning.seed_everything", stop)
-    file, data = tmp_path / "x.pt", make_small_world(tmp_path)
-    file.touch()
-    machine = ["accelerator=cpu", "precision=32"]
-    asked = [f"load_path={file}", f"video={file}", "question=why"]
-    assert run_command_line(["ask", "with", *asked, *machine]) == 2
-    assert run_command_line(["web", "with", f"load_path={file}", *machine]) == 2
-    assert run_command_line(settings(data)) == 2
-    assert seen == [(False, False, False)] * 3
-
-
-def test_extraction_switches_first():
+    asked = ["with", f"load_path={file}", "accelerator=cpu", "precision=32"]
     options = argparse.Namespace(checkpoint=None, arch="toy", random_start=0, device="cpu", compile=False)
     options.precision = "32"
+    for words in (
+        ["ask", *asked, f"video={file}", "question=why"],
+        ["web", *asked],
+        settings(make_small_world(tmp_path)),
+    ):
+        cudnn.allow_tf32 = True
+        assert run_command_line(words) == 2
+    cudnn.allow_tf32 = True
     extract_features.make_extractor(options)
-    assert switches() == (False, False, False)
+    assert [*seen, switches()] == [(False, False, False)] * 4
     options.precision = "tf32"
     with pytest.raises(InputError, match=r"^--precision tf32 needs a GPU; write --precision 32$"):
         extract_features.make_extractor(options)

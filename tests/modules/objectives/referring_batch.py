@@ -1,7 +1,6 @@
 """Batches of temporal referring for tests, for networks of the sizes of `test_dest.SMALL`."""
 
 import torch
-from torch.nn import functional as F
 
 from datamodules.batch import Questions
 
@@ -41,26 +40,16 @@ def make_referring_batch(num_questions: int, seed: int = 0, num_clips: int = NUM
     return batch
 
 
-def joined(first: dict, second: dict) -> dict:
-    """The batch of both, as one rank would have it."""
-    longest = max(batch["clips"].shape[1] for batch in (first, second))
-    num_clips = len(first["clip_lengths"]), len(second["clip_lengths"])
-    indices = [
-        first["clip_index"].masked_fill(~first["clip_mask"], sum(num_clips)),
-        second["clip_index"] + num_clips[0],
-    ]
-    batch = {
-        "clips": [F.pad(own["clips"], (0, 0, 0, longest - own["clips"].shape[1])) for own in (first, second)],
-        "clip_mask": [F.pad(own["clip_mask"], (0, longest - own["clip_mask"].shape[1])) for own in (first, second)],
-        "clip_index": [F.pad(index, (0, longest - index.shape[1]), value=sum(num_clips)) for index in indices],
-    }
-    names = [name for name in first if name not in batch and isinstance(first[name], torch.Tensor)]
-    batch |= {name: [first[name], second[name]] for name in names}
-    one, other = first["questions"], second["questions"]
-    questions = Questions(
-        torch.cat([one.ids, other.ids]),
-        torch.cat([one.mask, other.mask]),
-        one.lengths + other.lengths,
-        one.per_video + other.per_video,
-    )
-    return {name: torch.cat(parts) for name, parts in batch.items()} | {"questions": questions}
+def share_of(batch: dict, first: int, last: int) -> dict:
+    """The questions from `first` to before `last` as a batch of their own, padded as far as they want it."""
+    shown = [1 if kind == 0 else NUM_CLIPS for kind in batch["types"].tolist()]
+    start, stop = sum(shown[:first]), sum(shown[:last])
+    longest, questions = int(batch["clip_mask"][first:last].sum(1).max()), batch["questions"]
+    ids, mask, lengths = (own[first:last] for own in (questions.ids, questions.mask, questions.lengths))
+    own = {name: batch[name][first:last, :longest] for name in ("clips", "clip_mask", "clip_index")}
+    own |= {"labels": batch["labels"][first:last], "clip_lengths": batch["clip_lengths"][start:stop]}
+    own["clip_index"] = (own["clip_index"] - start).clamp(max=stop - start)
+    own["questions"] = Questions(ids[:, : max(lengths)], mask[:, : max(lengths)], lengths, [1] * len(lengths))
+    for kind, rows in (("choice", slice(first * NUM_CLIPS, last * NUM_CLIPS)), ("caption", slice(start, stop))):
+        own |= {name: batch[name][rows] for name in (f"{kind}_ids", f"{kind}_mask")}
+    return own
