@@ -43,12 +43,9 @@ def test_pairs(report, comparison):
     assert [(pair.first, pair.second) for pair in pairs] == [(0, 1), (0, 2), (1, 2)]
     for pair in pairs:
         one, other = (report.outcomes[model].correct for model in (pair.first, pair.second))
-        flips = pair.groups["type"]["Color"]
-        mask = report.members["type"]["Color"]
-        assert flips.both == sum(mask & one & other)
-        assert flips.only_first == sum(mask & one & ~other)
-        assert flips.only_second == sum(mask & ~one & other)
-        assert flips.neither == sum(mask & ~one & ~other)
+        flips, mask = pair.groups["type"]["Color"], report.members["type"]["Color"]
+        counts = [sum(mask & a & b) for a in (one, ~one) for b in (other, ~other)]
+        assert [flips.both, flips.only_first, flips.only_second, flips.neither] == counts
         assert flips.questions == mask.sum()
         assert flips.difference.value == pytest.approx(100 * (other[mask].mean() - one[mask].mean()))
         assert pair.groups["overall"]["all"] == pair.overall
@@ -67,24 +64,6 @@ def test_intervals_of_differences_are_paired(report):
     interval = comparison.pairs({})[0].overall.difference.interval
     accuracy = comparison.rows({"": {"all": answered}})[""][0].estimates[0].interval
     assert interval.high - interval.low < 0.2 * (accuracy.high - accuracy.low)
-
-
-def test_the_difference_equals_a_loop(report, comparison):
-    """An independent paired bootstrap over videos."""
-    one, other = (report.outcomes[model].correct.astype(float) for model in (0, 2))
-    codes = report.table.video_codes
-    generator = np.random.default_rng(11)
-    questions_of = [np.flatnonzero(codes == video) for video in range(len(report.table.video_ids))]
-    differences = []
-    for _ in range(3000):
-        drawn = np.concatenate(
-            [questions_of[video] for video in generator.integers(0, len(questions_of), len(questions_of))]
-        )
-        differences.append(100 * (other[drawn].mean() - one[drawn].mean()))
-    low, high = np.percentile(differences, [2.5, 97.5])
-    interval = comparison.pairs({})[1].overall.difference.interval
-    assert interval.low == pytest.approx(low, abs=1.0)
-    assert interval.high == pytest.approx(high, abs=1.0)
 
 
 def test_only_questions_that_both_answered(report):

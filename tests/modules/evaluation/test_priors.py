@@ -127,18 +127,13 @@ def test_a_type_of_several_categories(tmp_path):
 def test_only_answers_of_the_vocabulary(tmp_path):
     """MSRVTT-QA's own training file has all answers; its vocabulary lies beside it."""
     for split, answers in (("train", ["rare", "dog", "dog", "rare", "rare"]), ("test", ["rare", "dog"])):
-        records = [
-            {"id": index, "question": "what is it", "answer": answer, "video_id": index}
-            for index, answer in enumerate(answers)
-        ]
+        records = [{"id": i, "question": "what", "answer": answer, "video_id": i} for i, answer in enumerate(answers)]
         (tmp_path / f"{split}_qa.json").write_text(json.dumps(records))
     truth = tmp_path / "test_qa.json"
     assert priors_of(msrvttqa.SOURCE, truth).right["majority"].tolist() == [True, False]
     (tmp_path / "vocab.json").write_text('{"dog": 0}')
     priors = priors_of(msrvttqa.SOURCE, truth)
-    assert {name: right.tolist() for name, right in priors.right.items()} == {
-        key: [False, True] for key in priors.right
-    }
+    assert all(right.tolist() == [False, True] for right in priors.right.values())
     (tmp_path / "vocab.json").write_text('{"cow": 0}')
     with pytest.raises(InputError, match=r"train_qa\.json: no answer of its questions is in .*vocab\.json"):
         priors_of(msrvttqa.SOURCE, truth)
@@ -167,16 +162,11 @@ def test_command(data, tmp_path, capsys):
     assert data["predictions"][0]["scores"]["overall"]["all"]["above_prior"] == pytest.approx(20)
     assert data["priors"]["accuracy"]["ceiling"]["overall"]["all"] == pytest.approx(100 * 5 / 6)
     assert data["priors"]["accuracy"]["majority"]["type"]["Motion"] is None
-
-
-def test_without_a_training_split_nothing_is_said(data, tmp_path, capsys):
-    (tmp_path / "train.csv").unlink()
-    records = [{"qid": f"test{index}", "answer": "no"} for index in range(len(TEST))]
-    (tmp_path / "p.json").write_text(json.dumps(records))
-    assert evaluation.main(["anet", str(tmp_path / "p.json"), str(data)]) == 0
-    assert "prior" not in capsys.readouterr().out
-    assert evaluation.main(["anet", str(tmp_path / "p.json"), str(data), "--train", "no.csv"]) == 2
+    assert evaluation.main([*command, "--train", "no.csv"]) == 2
     assert "no.csv does not exist" in capsys.readouterr().err
+    (tmp_path / "train.csv").unlink()
+    assert evaluation.main(command) == 0
+    assert "prior" not in capsys.readouterr().out
 
 
 @pytest.mark.skipif("DEST_ANETQA_RAW" not in os.environ, reason="set DEST_ANETQA_RAW to the published annotations")
@@ -189,10 +179,10 @@ def test_published_annotations(tmp_path):
     assert share(priors.right["ceiling"], types["Temporal Relation"]) == pytest.approx(32.9, abs=0.05)
     assert share(priors.right["ceiling"], types["Motion"]) == pytest.approx(70.6, abs=0.05)
     assert priors.asked_twice == 11
-    rows = {
-        split: list(csv.DictReader((tmp_path / f"{split}.csv").open(newline="", encoding="utf-8")))
-        for split in ("train", "test")
-    }
+    rows = {}
+    for split in ("train", "test"):
+        with (tmp_path / f"{split}.csv").open(newline="", encoding="utf-8") as file:
+            rows[split] = list(csv.DictReader(file))
     texts = {split: [row["question"] for row in of_split] for split, of_split in rows.items()}
     loop = loop_prior(texts["train"], [row["answer"] for row in rows["train"]], texts["test"])
     expected = [answer == row["answer"] for answer, row in zip(loop, rows["test"], strict=True)]

@@ -9,7 +9,6 @@ import pytest
 import eval as evaluation
 from datasets.errors import InputError
 from datasets.sources import anetqa
-from modules.evaluation.comparison import Comparison
 from modules.evaluation.runs import Model, RunStatistics, find_runs
 from modules.evaluation.statistics.permutation import sign_flip_p_value
 
@@ -94,21 +93,6 @@ def test_difference(statistics, right):
     assert difference.p_value == pytest.approx(p_value, abs=0.015)
 
 
-def test_single_runs_are_as_the_comparison_has_them(right):
-    """Other code, the same figures: what the table prints is what the report shows."""
-    correct, table = right
-    answered = np.ones_like(correct[0])
-    answered[::7] = False
-    others = [answered, np.ones_like(answered)]
-    chosen = [correct[0] & answered, correct[4]]
-    (difference,) = RunStatistics(table, [Model("a", [0]), Model("b", [1])], others, chosen).differences()
-    (pair,) = Comparison(table, others, chosen).pairs({})
-    assert difference.points == pytest.approx(pair.overall.difference.value)
-    assert difference.interval.low == pytest.approx(pair.overall.difference.interval.low)
-    assert difference.interval.high == pytest.approx(pair.overall.difference.interval.high)
-    assert difference.p_value == pytest.approx(pair.p_value)
-
-
 def test_the_smallest_difference_is_found_in_four_cases_of_five():
     """Simulated: two models, new videos each time; then the same models, that much apart."""
     generator = np.random.default_rng(0)
@@ -176,9 +160,5 @@ def test_command(results, right, tmp_path, capsys):
     assert "is better than" not in page  # not one run than another of the same model
     assert f"<b>{mean:.2f}</b> ± {sd:.2f}" in page
     assert f"<b>{difference['points']:+.2f}</b>" in page
-
-
-def test_a_single_model_has_no_difference(results, capsys):
-    truth, files = results
     assert evaluation.main(["anet", str(files[0]), str(truth)]) == 0
-    assert "difference" not in capsys.readouterr().out
+    assert "difference" not in capsys.readouterr().out  # of a single model

@@ -129,65 +129,47 @@ def test_anetqa_equals_a_naive_loop(folder, world):
         of_kind = [(answer, best) for answer, number, best in world if str(number) == kind]
         first = sum(best[:1] == [answer] for answer, best in of_kind)
         among = sum(answer in best for answer, best in of_kind)
-        assert scores["type"][label] == {
-            "questions": len(of_kind),
-            "correct": first,
-            "accuracy": pytest.approx(100 * first / len(of_kind)) if of_kind else None,
-            "accuracy@10": pytest.approx(100 * among / len(of_kind)) if of_kind else None,
-        }
+        shares = [pytest.approx(100 * hits / len(of_kind)) if of_kind else None for hits in (first, among)]
+        names = ("questions", "correct", "accuracy", "accuracy@10")
+        assert scores["type"][label] == dict(zip(names, [len(of_kind), first, *shares], strict=True))
 
 
 @pytest.fixture
-def anet(tmp_path):
-    """A truth of four questions, and right predictions for all of them."""
-    truth = tmp_path / "test.csv"
+def scored(tmp_path):
+    """Evaluates records, or what `changed` makes of right ones, against a truth of four questions."""
     rows = ["a,what,red,v1,4", "b,where,sea,v1,6", "c,what,dog,v2,5", "d,what,cat,v2,5"]
-    truth.write_text("\n".join(["qid,question,answer,video_id,type", *rows]) + "\n")
-    answers = [row.split(",") for row in rows]
-    predictions = [{"qid": row[0], "answer": row[2], "answer10": [row[2], "x"]} for row in answers]
-    return truth, predictions
+    (tmp_path / "test.csv").write_text("\n".join(["qid,question,answer,video_id,type", *rows]) + "\n")
+    right = [{"qid": row[0], "answer": row.split(",")[2], "answer10": [row.split(",")[2], "x"]} for row in rows]
+
+    def run(changed=lambda right: right, names=("p",), **options):
+        (tmp_path / "a").mkdir(exist_ok=True)
+        files = [write(tmp_path / f"{name}.json", changed(right)) for name in names]
+        return evaluate(anetqa.SOURCE, files, tmp_path / "test.csv", **options)
+
+    return run
 
 
-def test_names_of_predictions_are_distinct(anet, tmp_path):
-    truth, predictions = anet
-    paths = []
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        paths.append(write(tmp_path / name / "p.json", predictions))
-    assert evaluate(anetqa.SOURCE, paths, truth).names == [str(path) for path in paths]
-    same = evaluate(anetqa.SOURCE, [paths[0]] * 2, truth)
-    assert same.names == [f"{paths[0]} (1)", f"{paths[0]} (2)"]
+def test_names_of_predictions_are_distinct(scored, tmp_path):
+    assert scored(names=["a/p", "p"]).names == [f"{tmp_path / name}.json" for name in ("a/p", "p")]
+    assert scored(names=["p", "p"]).names == [f"{tmp_path / 'p'}.json ({number})" for number in (1, 2)]
 
 
 @pytest.mark.parametrize(
     ("names", "shown"),
-    [
-        (["anetqa_by_mean", "anetqa_by_with_trm"], ["mean", "with_trm"]),
-        (["anetqa_by_mean", "agqa_by_mean"], ["anetqa_by_mean", "agqa_by_mean"]),
-        (["by_", "by_a"], ["by_", "by_a"]),  # nothing would be left of the first
-        (["p"], ["p"]),
-    ],
+    [(["anetqa_by_mean", "anetqa_by_with_trm"], ["mean\naccuracy", "with_trm\naccuracy"]), (["p"], ["accuracy"])],
 )
-def test_a_table_names_what_differs(anet, tmp_path, names, shown):
-    truth, predictions = anet
-    report = evaluate(anetqa.SOURCE, [write(tmp_path / f"{name}.json", predictions) for name in names], truth)
-    headers = [str(column.header) for column in score_table(report).columns]
-    expected = [f"{name}\naccuracy" for name in shown] if len(shown) > 1 else ["accuracy"]
-    assert [header for header in headers if header.endswith("accuracy")] == expected
+def test_a_table_names_what_differs(scored, names, shown):
+    headers = [str(column.header) for column in score_table(scored(names=names)).columns]
+    assert [header for header in headers if header.endswith("accuracy")] == shown
 
 
-def test_long_lists_of_ids_are_cut(anet, tmp_path):
-    truth, predictions = anet
-    path = write(tmp_path / "p.json", predictions + [{**predictions[0], "qid": f"z{index}"} for index in range(9)])
-    with pytest.raises(InputError, match=r"9 unknown \('z0', 'z1', 'z2', 'z3', 'z4', …\)"):
-        evaluate(anetqa.SOURCE, [path], truth)
+def test_outcomes_of_single_questions(scored):
+    report = scored(lambda right: [right[0], {**right[1], "answer": "x"}, *right[2:]])
+    np.testing.assert_array_equal(report.outcomes[0].correct, [True, False, True, True])
+    np.testing.assert_array_equal(report.outcomes[0].correct_at_k, [True] * 4)
 
 
-def test_allow_missing_does_not_allow_other_mismatches(anet, tmp_path):
-    truth, predictions = anet
-    path = write(tmp_path / "p.json", [predictions[0], predictions[0]])
-    with pytest.raises(InputError, match=r"truth: 1 duplicate \('a'\)$"):
-        evaluate(anetqa.SOURCE, [path], truth, allow_missing=True)
+A = {"qid": "a", "answer": "b"}
 
 
 @pytest.mark.parametrize(
@@ -198,45 +180,30 @@ def test_allow_missing_does_not_allow_other_mismatches(anet, tmp_path):
         ([], "has no predictions"),
         ([{"qid": "a"}], "prediction 0: 'answer' is None"),
         ([{"answer": "a"}], "prediction 0: 'qid' is None"),
-        ([{"qid": "a", "answer": "b"}, {"qid": "c", "answer": None}], "prediction 1: 'answer' is None, not text"),
+        ([A, {"qid": "c", "answer": None}], "prediction 1: 'answer' is None, not text"),
         ([{"qid": 3, "answer": "b"}], "prediction 0: 'qid' is 3, not text"),
         ([{"qid": "a", "answer": "\ud800"}], "a value of 'answer' is not Unicode text"),
-        ([{"qid": "a", "answer": "b", "answer10": "c"}], "prediction 0: 'answer10' is 'c', not a list of texts"),
-        ([{"qid": "a", "answer": "b", "answer10": [1]}], r"prediction 0: 'answer10' is \[1\], not a list of texts"),
-        (
-            [{"qid": "a", "answer": "b", "answer10": ["c"]}, {"qid": "b", "answer": "b"}],
-            "prediction 1: 'answer10' is None",
-        ),
+        ([{**A, "answer10": "c"}], "prediction 0: 'answer10' is 'c', not a list of texts"),
+        ([{**A, "answer10": [1]}], r"prediction 0: 'answer10' is \[1\], not a list of texts"),
+        ([{**A, "answer10": ["c"]}, {**A, "qid": "b"}], "prediction 1: 'answer10' is None"),
+        ([{**A, "qid": f"z{index}"} for index in range(9)], r"9 unknown \('z0', 'z1', 'z2', 'z3', 'z4', …\)"),
+        ([A, A], r"truth: 1 duplicate \('a'\)$"),
     ],
 )
-def test_bad_prediction_files_are_named(anet, tmp_path, content, message):
-    path = write(tmp_path / "p.json", content)
+def test_bad_prediction_files_are_named(scored, tmp_path, content, message):
     with pytest.raises(InputError, match=message) as caught:
-        evaluate(anetqa.SOURCE, [path], anet[0])
-    assert str(path) in str(caught.value)
+        scored(lambda _: content, allow_missing=True)
+    assert str(tmp_path / "p.json") in str(caught.value)
 
 
 def test_a_third_data_set_is_evaluated_from_its_published_file(tmp_path):
+    base = {"category_id": 14, "video_id": 7010}
     truth = [
-        {"answer": "couch", "category_id": 14, "id": 1, "question": "what is it?", "video_id": 7010},
-        {"answer": "two", "category_id": 14, "id": 2, "question": "how many are there?", "video_id": 7010},
+        {**base, "answer": "couch", "id": 1, "question": "what is it?"},
+        {**base, "answer": "two", "id": 2, "question": "how many are there?"},
     ]
     predictions = [{"qid": "1", "answer": "couch"}, {"qid": "2", "answer": "three"}]
-    source = msrvttqa.SOURCE
     files = write(tmp_path / "p.json", predictions), write(tmp_path / "test_qa.json", truth)
-    scores = evaluate(source, files[:1], files[1]).as_data()["predictions"][0]["scores"]
-    assert {word: score["accuracy"] for word, score in scores["question word"].items()} == {
-        "what": 100.0,
-        "who": None,
-        "how": 0.0,
-        "when": None,
-        "where": None,
-    }
-
-
-def test_outcomes_of_single_questions(anet, tmp_path):
-    truth, predictions = anet
-    predictions[1]["answer"] = "x"
-    report = evaluate(anetqa.SOURCE, [write(tmp_path / "p.json", predictions)], truth)
-    np.testing.assert_array_equal(report.outcomes[0].correct, [True, False, True, True])
-    np.testing.assert_array_equal(report.outcomes[0].correct_at_k, [True] * 4)
+    scores = evaluate(msrvttqa.SOURCE, files[:1], files[1]).as_data()["predictions"][0]["scores"]
+    accuracies = {word: score["accuracy"] for word, score in scores["question word"].items()}
+    assert accuracies == {"what": 100.0, "who": None, "how": 0.0, "when": None, "where": None}

@@ -38,13 +38,8 @@ def video_chatgpt(qid, answer):
 
 def lmms_eval(qid, answer):
     document = {"video_name": "v", "question": "what", "question_id": qid, "answer": "wrong truth", "type": 8}
-    return {
-        "doc_id": 7,
-        "doc": document,
-        "target": "wrong truth",
-        "resps": [[answer + "."]],
-        "filtered_resps": [answer],
-    }
+    own = {"target": "wrong truth", "resps": [[answer + "."]], "filtered_resps": [answer]}
+    return {"doc_id": 7, "doc": document, **own}
 
 
 def write(path, records, lines=False):
@@ -75,12 +70,9 @@ def test_read_by_id(truth, tmp_path, capsys, form, lines):
 
 def test_truths_that_agree_are_not_mentioned(truth, tmp_path, capsys):
     records = [{**video_chatgpt(qid, GIVEN[qid]), "answer": answer} for qid, _, answer, _ in ROWS]
-    assert "takes another answer" not in run(capsys, write(tmp_path / "p.json", records), truth)[1]
-    records[1]["answer"] = "Sea"
-    assert (
-        "p: takes another answer for the true one of 1 questions"
-        in run(capsys, write(tmp_path / "p.json", records), truth)[1]
-    )
+    for records[1]["answer"], told in (("sea", False), ("Sea", True)):
+        out = run(capsys, write(tmp_path / "p.json", records), truth)[1]
+        assert ("p: takes another answer for the true one of 1 questions" in out) == told
 
 
 def test_a_response_that_is_no_list_and_ids_that_are_numbers(tmp_path, capsys):
@@ -139,17 +131,11 @@ def test_only_what_all_have_answered(truth, tmp_path, capsys):
     assert "2 questions about 2 videos, 2 models" in page.read_text()
 
 
-def test_nothing_that_all_have_answered(truth, tmp_path, capsys):
-    files = [write(tmp_path / f"{qid}.json", [official(qid, "x")]) for qid in ("a_1", "b_1")]
-    code, _, error = run(capsys, *files, truth, "--only-answered-by-all")
-    assert code == 2
-    assert "--only-answered-by-all: no question of" in error
-
-
-def test_unknown_ids_are_still_named(truth, tmp_path, capsys):
-    code, _, error = run(capsys, write(tmp_path / "p.json", [official("z", "x")]), truth, "--only-answered-by-all")
-    assert code == 2
-    assert "1 unknown ('z')" in error
+def test_nothing_that_all_have_answered_and_unknown_ids(truth, tmp_path, capsys):
+    files = [write(tmp_path / f"{qid}.json", [official(qid, "x")]) for qid in ("a_1", "b_1", "z")]
+    for given, said in ((files[:2], "--only-answered-by-all: no question of"), (files[2:], "1 unknown ('z')")):
+        code, _, error = run(capsys, *given, truth, "--only-answered-by-all")
+        assert code == 2 and said in error
 
 
 @pytest.mark.parametrize("form", ["official", "video-chatgpt"])
@@ -160,13 +146,11 @@ def test_export_is_read_back(truth, tmp_path, capsys, form):
     assert code == 0
     exported = tmp_path / f"ours_{form}.json"
     assert f"{form}: {exported}" in out
-    assert (
-        json.loads(exported.read_text())[1]
-        == {
-            "official": {"question_id": "a_2", "answer": "sky"},
-            "video-chatgpt": {"id": "a_2", "question": "where", "answer": "sea", "pred": "sky"},
-        }[form]
-    )
+    records = {
+        "official": {"question_id": "a_2", "answer": "sky"},
+        "video-chatgpt": {"id": "a_2", "question": "where", "answer": "sea", "pred": "sky"},
+    }
+    assert json.loads(exported.read_text())[1] == records[form]
     code, out, _ = run(capsys, exported, truth)
     assert overall(out) == ["4", "75.00"]
     assert "takes another answer" not in out
@@ -181,15 +165,6 @@ def test_published_example(tmp_path, capsys):
     example = Path(os.environ["DEST_ANETQA_VAL_EXAMPLE"])
     assert run(capsys, example, tmp_path / "val.csv", "--json", tmp_path / "s.json")[0] == 0
     scores = json.loads((tmp_path / "s.json").read_text())["predictions"][0]["scores"]
-    assert {label: round(score["accuracy"], 2) for label, score in scores["type"].items()} == {
-        "Motion": 18.78,
-        "Spatial Relation": 22.33,
-        "Temporal Relation": 3.50,
-        "Yes/No": 76.34,
-        "Color": 33.67,
-        "Object": 22.16,
-        "Location": 28.75,
-        "Number": 64.03,
-        "Other": 35.80,
-    }
+    by_type = [round(score["accuracy"], 2) for score in scores["type"].values()]
+    assert by_type == [18.78, 22.33, 3.50, 76.34, 33.67, 22.16, 28.75, 64.03, 35.80]
     assert round(scores["overall"]["all"]["accuracy"], 2) == 39.84

@@ -14,14 +14,7 @@ def test_round_numbers_enclose(one, other):
     low, high = sorted((one, other))
     marks = round_numbers(low, high, 4)
     step = marks[1] - marks[0]
-    assert marks[0] <= low + 1e-9 * step
-    assert marks[-1] >= high - 1e-9 * step
-    assert 2 <= len(marks) <= 8
-
-
-def test_round_numbers():
-    assert round_numbers(0, 100, 4) == [0, 50, 100]
-    assert round_numbers(0.4, 2.1, 4) == [0, 0.5, 1, 1.5, 2, 2.5]
+    assert marks[0] <= low + 1e-9 * step and marks[-1] >= high - 1e-9 * step and 2 <= len(marks) <= 8
 
 
 @given(st.lists(st.tuples(st.integers(1, 1000), numbers), min_size=1, max_size=20), st.booleans())
@@ -30,26 +23,20 @@ def test_curves_lie_in_their_chart(points, crop):
     chart = line_chart("loss", [("run", 0, "", points)], crop)
     places = [tuple(map(float, pair.split(","))) for pair in chart.lines[0].path.split()]
     assert len(places) == len(points)
-    assert all(-0.01 <= x <= 100.01 for x, _ in places)
-    assert all(y <= 100.01 for _, y in places)
-    if not crop:
-        assert all(y >= -0.01 for _, y in places)
+    assert all(-0.01 <= x <= 100.01 and y <= 100.01 and (crop or y >= -0.01) for x, y in places)
     assert all(0 <= tick.at <= 100.01 for tick in chart.x_ticks + chart.y_ticks)
 
 
-def test_first_losses_may_lie_above():
+def test_numbers_and_ranges():
+    assert round_numbers(0, 100, 4) == [0, 50, 100]
+    assert round_numbers(0.4, 2.1, 4) == [0, 0.5, 1, 1.5, 2, 2.5]
     points = [(step, 100.0 if step == 1 else 1.0 + step / 100) for step in range(1, 101)]
-    assert line_chart("loss", [("run", 0, "", points)], crop=True).values[1] <= 3
+    assert line_chart("loss", [("run", 0, "", points)], crop=True).values[1] <= 3  # first losses may lie above
     assert line_chart("loss", [("run", 0, "", points)]).values[1] >= 100
+    assert [signed(value, 1) for value in (1.25, -0.5, 0.0, -0.04)] == ["+1.2", "−0.5", "0.0", "0.0"]
 
 
 @pytest.mark.parametrize(("values", "limit"), [([], 1), ([0.2, -3], 5), ([12], 20), ([-99], 100)])
 def test_symmetric_range(values, limit):
     found, ticks = symmetric_range(values)
-    assert found == limit
-    assert [tick.at for tick in ticks] == [0, 25, 50, 75, 100]
-    assert ticks[2].label.startswith("0")
-
-
-def test_signs():
-    assert [signed(value, 1) for value in (1.25, -0.5, 0.0, -0.04)] == ["+1.2", "−0.5", "0.0", "0.0"]
+    assert found == limit and [tick.at for tick in ticks] == [0, 25, 50, 75, 100] and ticks[2].label.startswith("0")

@@ -105,21 +105,10 @@ def test_figures_are_those_of_eval(folder, read):
 
 
 def test_sections(read):
-    assert read.titles[3:] == [
-        "Accuracy by type of question",
-        "What needs no video",
-        "Model against model",
-        "model0, then model1",
-        "model0, then <script>alert(1)<&",
-        "model1, then <script>alert(1)<&",
-        "Accuracy by answer",
-        "Frequent answers taken for each other",
-        "Accuracy by length of the video",
-        "Learning curves",
-        "mean, a<b>_seed0",
-        "trm",
-        "Examples",
-        "Method",
+    assert [title for title in read.titles if "model" not in title.lower()][1:] == [
+        *("Accuracy by type of question", "What needs no video", "Accuracy by answer"),
+        *("Frequent answers taken for each other", "Accuracy by length of the video", "Learning curves"),
+        *("mean, a<b>_seed0", "trm", "Examples", "Method"),
     ]
 
 
@@ -170,11 +159,7 @@ def test_questions(read):
     assert questions["texts"][questions["truth"][first]] == NASTY
     assert NASTY in questions["texts"][questions["question"][first]]
     labels = [questions["categories"][place] for place in questions["in"][first]]
-    assert [labels[0], labels[1][0], labels[2]] == [
-        ["type", "Motion"],
-        "answer in training",
-        ["video length", "1 to 2 s"],
-    ]
+    assert ["type", "Motion"] in labels and ["video length", "1 to 2 s"] in labels
 
 
 def test_data_cannot_become_markup(read):
@@ -190,80 +175,63 @@ def test_reaches_for_nothing(read):
     policy = next(attributes["content"] for tag, attributes in read.tags if attributes.get("http-equiv"))
     assert policy.startswith("default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-")
     links = [value for _, attributes in read.tags for name, value in attributes.items() if name in ("href", "src")]
-    assert links
-    assert all(link.startswith("#") for link in links)
+    assert links and all(link.startswith("#") for link in links)
 
 
-def test_a_single_model_without_frames_and_logs(folder, tmp_path, capsys):
-    shutil.copy(folder / "test.csv", tmp_path)  # without the training split
-    files = [str(folder / "anetqa_by_model0.json"), str(tmp_path / "test.csv")]
-    assert evaluation.main(["anet", *files, "--report", str(tmp_path / "page.html")]) == 0
-    assert f"report: {tmp_path / 'page.html'}" in capsys.readouterr().out
-    read = Reader((tmp_path / "page.html").read_text(encoding="utf-8"))
-    assert read.titles[1:] == [
-        "Accuracy by type of question",
-        "Accuracy by answer",
-        "Frequent answers taken for each other",
-        "Examples",
-        "Method",
-    ]
-    assert {title for title, _ in read.data["questions"]["categories"]} == {
-        "type",
-        "official group",
-        "answer in this split",
-    }
+@pytest.fixture
+def make_page(folder, tmp_path):
+    """Writes a page of the first model, and others, without training split, frames and logs unless they are given."""
+    shutil.copy(folder / "test.csv", tmp_path)
+
+    def make(*arguments, first=folder / "anetqa_by_model0.json") -> tuple[str, Reader]:
+        words = ["anet", first, *arguments, tmp_path / "test.csv", "--report", tmp_path / "page.html"]
+        assert evaluation.main([str(word) for word in words]) == 0
+        text = (tmp_path / "page.html").read_text(encoding="utf-8")
+        return text, Reader(text)
+
+    return make
 
 
-def test_missing_predictions_are_said(folder, tmp_path):
-    predictions = json.loads((folder / "anetqa_by_model0.json").read_text())
-    (tmp_path / "p.json").write_text(json.dumps(predictions[:100]))
-    arguments = ["anet", tmp_path / "p.json", folder / "anetqa_by_model1.json", folder / "test.csv", "--allow-missing"]
-    assert evaluation.main([str(word) for word in [*arguments, "--report", tmp_path / "page.html"]]) == 0
-    text = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "44 questions are missing; its accuracies are over the others" in text
-    read = Reader(text)
-    assert read.data["questions"]["given"][0].count(-1) == 44
-    assert sum(read.data["pairs"][0]["groups"]["overall"]["all"][name] for name in ("both", "neither")) < 100
+def test_a_single_model_without_frames_and_logs(make_page):
+    _, read = make_page()
+    titles = ["Accuracy by type of question", "Accuracy by answer", "Frequent answers taken for each other"]
+    assert read.titles[1:] == [*titles, "Examples", "Method"]
+    titles = {title for title, _ in read.data["questions"]["categories"]}
+    assert titles == {"type", "official group", "answer in this split"}
 
 
-def test_a_mark_is_its_model_s(folder, tmp_path):
+def test_missing_predictions(folder, tmp_path, make_page):
     """Where the first model answers no question of a type, the chart shows the second alone, in its own colour."""
     predictions = json.loads((folder / "anetqa_by_model0.json").read_text())
-    numbers = (qid.removeprefix("q").split("_") for qid in (prediction["qid"] for prediction in predictions))
-    motion = [(int(video) + int(number)) % 8 == 0 for video, number in numbers]
-    kept = [one for one, is_motion in zip(predictions, motion, strict=True) if not is_motion]
+    numbers = [map(int, one["qid"].removeprefix("q").split("_")) for one in predictions]
+    kept = [one for one, place in zip(predictions, numbers, strict=True) if sum(place) % 8]  # none of Motion
     (tmp_path / "p.json").write_text(json.dumps(kept))
-    arguments = ["anet", tmp_path / "p.json", folder / "anetqa_by_model1.json", folder / "test.csv", "--allow-missing"]
-    assert evaluation.main([str(word) for word in [*arguments, "--report", tmp_path / "page.html"]]) == 0
-    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    text, read = make_page(folder / "anetqa_by_model1.json", "--allow-missing", first=tmp_path / "p.json")
+    assert "18 questions are missing; its accuracies are over the others" in text
+    assert read.data["questions"]["given"][0].count(-1) == 18
+    assert sum(read.data["pairs"][0]["groups"]["overall"]["all"][name] for name in ("both", "neither")) < 126
     row = text[text.index('data-label="Motion"') :]
     chart = row[row.index("<svg") : row.index("</td>", row.index("<svg"))]
     assert set(re.findall(r'class="(?:whisker )?(m\d)"', chart)) == {"m1"}
     assert re.findall(r'href="#(mark\d)"', chart) == ["mark1"]
 
 
-def test_lengths_are_those_of_the_frames_rate(folder, tmp_path):
+def test_lengths_are_those_of_the_frames_rate(folder, tmp_path, make_page):
     frames = tmp_path / "frames"
     shutil.copytree(folder / "frames", frames)
-    files = [str(folder / "anetqa_by_model0.json"), str(folder / "test.csv")]
-    arguments = ["anet", *files, "--report", str(tmp_path / "page.html"), "--frames", str(frames)]
     (frames / ".extract_frames.json").write_text('{"fps": 1.5}')
-    assert evaluation.main(arguments) == 0
-    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    text, read = make_page("--frames", frames)
     assert "at 1.5 per second" in text
-    assert ["video length", "2 to 4 s"] in Reader(text).data["questions"]["categories"]
+    assert ["video length", "2 to 4 s"] in read.data["questions"]["categories"]
     (frames / ".extract_frames.json").write_text('{"fps": null}')
-    assert evaluation.main(arguments) == 0
-    assert "Accuracy by length" not in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "Accuracy by length" not in make_page("--frames", frames)[0]
 
 
-def test_only_some_questions_of_a_large_split(folder, tmp_path, monkeypatch):
+def test_only_some_questions_of_a_large_split(make_page, monkeypatch):
     monkeypatch.setattr(page, "MOST_QUESTIONS", 30)
-    files = [str(folder / "anetqa_by_model0.json"), str(folder / "test.csv")]
-    assert evaluation.main(["anet", *files, "--report", str(tmp_path / "page.html")]) == 0
-    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    text, read = make_page()
     assert "30 of the 144 questions, as many of each type and of each way to be right or wrong." in text
-    assert len(Reader(text).data["questions"]["qid"]) == 30
+    assert len(read.data["questions"]["qid"]) == 30
 
 
 def test_refused(folder, tmp_path, capsys, monkeypatch):
@@ -286,9 +254,7 @@ def test_refused(folder, tmp_path, capsys, monkeypatch):
         monkeypatch.setattr(evaluation, "evaluate", None)  # found before anything is computed
         assert evaluation.main(["anet", *arguments]) == 2
         output, error = capsys.readouterr()
-        assert output == ""
-        assert error.startswith("error: ")
-        assert message in error
+        assert output == "" and error.startswith("error: ") and message in error
     assert not (tmp_path / "page.html").exists()
 
 

@@ -1,4 +1,4 @@
-"""The sign-flip test against an enumeration of all flips, and SciPy's."""
+"""The sign-flip test against an enumeration of all flips."""
 
 from itertools import product
 
@@ -18,14 +18,6 @@ def test_equals_an_enumeration(gains):
     assert sign_flip_p_value(np.array(gains)) == pytest.approx(expected, rel=1e-12)
 
 
-def test_equals_scipy():
-    generator = np.random.default_rng(0)
-    for shift in (0, 0.3):
-        gains = np.rint(generator.normal(shift, 3, 12))
-        expected = stats.permutation_test((gains,), np.sum, permutation_type="samples", n_resamples=np.inf)
-        assert sign_flip_p_value(gains) == pytest.approx(expected.pvalue)
-
-
 def test_many_videos():
     """Hundreds of videos: as the normal distribution has it; and no p-value of exactly 0."""
     gains = np.random.default_rng(1).integers(-5, 7, 900)
@@ -34,12 +26,7 @@ def test_many_videos():
     assert 0 < sign_flip_p_value(np.ones(900)) < 1e-200
 
 
-def test_nothing_to_tell():
-    assert sign_flip_p_value(np.zeros(5)) == 1
-    assert sign_flip_p_value(np.array([3])) == 1
-
-
 def test_questions_of_a_video_stay_together():
     """Forty questions more right, all of one video, are no evidence; of forty videos they are."""
-    assert sign_flip_p_value(np.array([40, 0, 0])) == 1
+    assert [sign_flip_p_value(np.array(gains)) for gains in ([0] * 5, [3], [40, 0, 0])] == [1, 1, 1]
     assert sign_flip_p_value(np.ones(40)) == pytest.approx(2 / 2**40)
