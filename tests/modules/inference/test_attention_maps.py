@@ -4,9 +4,21 @@ import pytest
 import torch
 
 from datamodules.batch import Questions
-from modules.inference.attention_maps import attention_maps, weighted_heads
+from modules.inference.attention_maps import AttentionMaps, attention_maps, weighted_heads
 from modules.models.dest import DeST, VideoMemory
 from tests.modules.models.test_dest import SMALL, lively, make_batch
+
+
+def look(network: DeST, batch: dict) -> dict:
+    """Memory, question and answers of a batch, as `attention_maps` takes them."""
+    with torch.no_grad():
+        memory = network.project_videos(network.encode_videos(batch))
+        answers = network.encode_answers(batch["answer_ids"], batch["answer_mask"])
+    return {"batch": batch, "question": batch["questions"], "memory": memory, "answers": answers}
+
+
+def maps_of(network: DeST, video: dict, index: int = 0, *catch) -> AttentionMaps:
+    return attention_maps(network, video["question"], video["memory"], video["answers"], index, *catch)
 
 
 @pytest.fixture(scope="module")
@@ -16,18 +28,10 @@ def network() -> DeST:
 
 @pytest.fixture(scope="module")
 def video(network) -> dict:
-    """Of the only question about one video: its batch, tokens, memory and the answers' features."""
+    """Of the only question about one video."""
     batch = make_batch([1], seed=3)
     batch["clip_mask"] = torch.tensor([[True] * 4 + [False]])
-    with torch.no_grad():
-        memory = network.project_videos(network.encode_videos(batch))
-        answers = network.encode_answers(batch["answer_ids"], batch["answer_mask"])
-    return {"batch": batch, "question": batch["questions"], "memory": memory, "answers": answers}
-
-
-def logits(network: DeST, video: dict) -> torch.Tensor:
-    with torch.no_grad():
-        return network({"memory": video["memory"], "questions": video["question"]}, video["answers"])[0]
+    return look(network, batch)
 
 
 @pytest.mark.parametrize("stream", ["frames", "clips"])
@@ -66,16 +70,6 @@ def test_attention_of_several_questions_about_each_of_several_videos(network):
             torch.testing.assert_close(found[stream][:, :, 0], expected, rtol=1e-4, atol=1e-5)
 
 
-def test_maps_are_shares(network, video):
-    maps = attention_maps(network, video["question"], video["memory"], video["answers"], 0)
-    assert maps.frames.shape == (video["memory"].num_frames, 2, 2)
-    assert (maps.clips > 0).tolist() == video["batch"]["clip_mask"][0].tolist()  # nothing on padding
-    for one in (maps.frames, maps.clips):
-        assert one.min() >= 0
-        assert float(one.sum()) == pytest.approx(1)
-        assert not one.requires_grad
-
-
 def test_gradients_are_those_of_finite_differences(network, video):
     """d(log-odds) / d(attention), by moving a little attention from one clip to another."""
     caught = {}
@@ -84,8 +78,10 @@ def test_gradients_are_those_of_finite_differences(network, video):
         caught[len(caught)] = attention, gradient
         return weighted_heads(attention, gradient)
 
-    index = int(logits(network, video).argmax())
-    attention_maps(network, video["question"], video["memory"], video["answers"], index, catch)
+    with torch.no_grad():
+        logits = network({"memory": video["memory"], "questions": video["question"]}, video["answers"])[0]
+    index = int(logits.argmax())
+    maps_of(network, video, index, catch)
     attention, gradient = caught[1]  # of the clips
 
     def odds(moved: torch.Tensor) -> torch.Tensor:
@@ -114,20 +110,23 @@ def test_gradients_are_those_of_finite_differences(network, video):
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_a_memory_of_half_precision(network, video, dtype):
-    """Maps are those of float32, but for the memory's rounding; the same under autocast."""
-    expected = attention_maps(network, video["question"], video["memory"], video["answers"], 0)
-    with torch.no_grad(), torch.autocast("cpu", dtype):
-        memory = network.project_videos(network.encode_videos(video["batch"]))
-        answers = network.encode_answers(video["batch"]["answer_ids"], video["batch"]["answer_mask"])
-    assert memory.frames[-1][0].dtype == dtype
-    found = attention_maps(network, video["question"], memory, answers, 0)
+def test_maps_are_shares(network, video, dtype):
+    """Those of a memory of half precision are those of float32, but for its rounding; the same under autocast."""
+    expected = maps_of(network, video)
+    assert expected.frames.shape == (video["memory"].num_frames, 2, 2)
+    assert (expected.clips > 0).tolist() == video["batch"]["clip_mask"][0].tolist()  # nothing on padding
     with torch.autocast("cpu", dtype):
-        again = attention_maps(network, video["question"], memory, answers, 0)
+        half = look(network, video["batch"])
+    assert half["memory"].frames[-1][0].dtype == dtype
+    found = maps_of(network, half)
+    with torch.autocast("cpu", dtype):
+        again = maps_of(network, half)
     for name in ("frames", "clips"):
-        assert getattr(found, name).dtype == torch.float32
-        torch.testing.assert_close(getattr(found, name), getattr(expected, name), rtol=0.2, atol=0.02)
-        assert torch.equal(getattr(again, name), getattr(found, name))
+        one, other = getattr(expected, name), getattr(found, name)
+        assert one.min() >= 0 and float(one.sum()) == pytest.approx(1) and not one.requires_grad
+        assert other.dtype == torch.float32
+        torch.testing.assert_close(other, one, rtol=0.2, atol=0.02)
+        assert torch.equal(getattr(again, name), other)
 
 
 def test_heads_weigh_by_what_depends_on_them():
@@ -139,23 +138,12 @@ def test_heads_weigh_by_what_depends_on_them():
     torch.testing.assert_close(weighted_heads(attention, torch.zeros(1, 2, 2)), attention.mean(1))
 
 
-def test_one_stream_and_one_answer():
-    network = lively(DeST(SMALL, temporal=False))
-    batch = make_batch([1])
-    with torch.no_grad():
-        memory = network.project_videos(network.encode_videos(batch))
-        answers = network.encode_answers(batch["answer_ids"][:1], batch["answer_mask"][:1])
-    maps = attention_maps(network, batch["questions"], memory, answers, 0)
-    assert maps.clips is None
-    assert float(maps.frames.sum()) == pytest.approx(1)
-
-
-def test_the_published_mask_leaves_out_the_last_clip():
-    network = lively(DeST(SMALL, published_quirks=True))
-    batch = make_batch([1])
+def test_one_stream_one_answer_and_the_published_mask():
+    network, batch = lively(DeST(SMALL, temporal=False)), make_batch([1])
+    batch |= {"answer_ids": batch["answer_ids"][:1], "answer_mask": batch["answer_mask"][:1]}
+    maps = maps_of(network, look(network, batch))
+    assert maps.clips is None and float(maps.frames.sum()) == pytest.approx(1)
+    network, batch = lively(DeST(SMALL, published_quirks=True)), make_batch([1])
     batch["clip_mask"] = torch.ones(1, 5, dtype=torch.bool)
-    with torch.no_grad():
-        memory = network.project_videos(network.encode_videos(batch))
-        answers = network.encode_answers(batch["answer_ids"], batch["answer_mask"])
-    maps = attention_maps(network, batch["questions"], memory, answers, 0)
-    assert (maps.clips > 0).tolist() == [True, True, True, False, False]
+    maps = maps_of(network, look(network, batch))
+    assert (maps.clips > 0).tolist() == [True, True, True, False, False]  # it leaves out the last clips

@@ -47,7 +47,7 @@ def test_answers_and_scores_are_those_of_test_only(toy_world, toy_checkpoint, pr
             torch.testing.assert_close(answer.logits, logits[row["qid"]], rtol=1e-5, atol=1e-5)
             assert answer.probabilities == sorted(answer.probabilities, reverse=True)
             answered.add((*answer.best,))
-    assert len(answered) > 4  # not one answer to all
+    assert len(answered) > 2  # not one answer to all
 
 
 def test_frames_features_and_times(toy_world, predictor, video):
