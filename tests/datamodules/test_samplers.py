@@ -88,14 +88,6 @@ def test_questions_of_a_video_meet():
     assert indices(TrainBatchSampler(few, 2, 100).batches(0)) == indices(TrainBatchSampler(few, 2, 2).batches(0))
 
 
-def test_one_question_a_video_is_a_plain_shuffle():
-    """Questions of a video follow each other as often as in a random permutation."""
-    codes = np.repeat(np.arange(3), 2)
-    orders = np.array([TrainBatchSampler(codes, 4).order(epoch) for epoch in range(3000)])
-    same_video_follows = (codes[orders[:, :-1]] == codes[orders[:, 1:]]).mean()
-    assert same_video_follows == pytest.approx(1 / 5, abs=0.02)
-
-
 @pytest.mark.parametrize("k", [1, 2, 3, 4])
 def test_no_question_is_favoured(k):
     """Left over questions stand where others do, but for the few that fill no group at the end."""
