@@ -1,7 +1,6 @@
 """Frames against Pillow, and what is refused."""
 
 import pickle
-import unicodedata
 from pathlib import Path
 
 import cv2
@@ -143,24 +142,3 @@ def test_damage_anywhere(tmp_path, suffix):
 def test_ids_stay_inside_the_root(tmp_path, name):
     with pytest.raises(InputError, match=r"the video id .* cannot be a file name"):
         FrameReader(tmp_path, 1).read(name)
-
-
-def test_links_are_followed(tmp_path):
-    """Large datasets lie on several disks: links to a video's folder, to a frame, to the root."""
-    write_frames(tmp_path / "other disk" / "a", ["1.png"])
-    (tmp_path / "frames" / "b").mkdir(parents=True)
-    (tmp_path / "frames" / "a").symlink_to(tmp_path / "other disk" / "a")
-    (tmp_path / "frames" / "b" / "0001.png").symlink_to(tmp_path / "other disk" / "a" / "1.png")
-    (tmp_path / "elsewhere").symlink_to(tmp_path / "frames")
-    reader = FrameReader(tmp_path / "elsewhere", 1, image_size=8)
-    assert reader.missing(["a", "b"]) == [] and reader.problems(["a", "b"]) == {}
-    assert (reader.read("a") == reader.read("b")).all()
-
-
-@pytest.mark.parametrize(("asked", "there"), [("NFC", "NFD"), ("NFD", "NFC")])
-def test_accents_spelt_otherwise(tmp_path, asked, there):
-    name = "Zo\u00eb \ud55c\uad6d"
-    write_frames(tmp_path / unicodedata.normalize(there, name), ["1.png"])
-    wanted = unicodedata.normalize(asked, name)
-    reader = FrameReader(tmp_path, 2, image_size=8)
-    assert reader.read(wanted).any() and reader.missing([wanted, "Zo\u00eb"]) == ["Zo\u00eb"]
