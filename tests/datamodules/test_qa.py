@@ -110,6 +110,9 @@ def test_what_is_refused(module, qa_root):
     with h5py.File(qa_root / "anetqa.h5", "a") as features:
         for video_id in ("test0", "test2"):
             del features[video_id]
+    refused(r"^2 of the 3 videos of test\.csv .* clip features in .*anetqa\.h5 \(test0, test2\)")
+    with h5py.File(qa_root / "anetqa.h5", "a") as features:
+        for video_id in ("test0", "test2"):
             features[video_id] = np.zeros((2, 6), np.float32)
     refused(r"^2 of the 3 videos of test\.csv .* \(test0, test2\); .*anetqa\.h5, 'test0': float32 of shape \(2, 6\)")
     for frame in (qa_root / "frames" / "v_test1").iterdir():
