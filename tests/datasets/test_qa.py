@@ -20,16 +20,11 @@ class Frames:
         return np.full((1, 3, 2, 2), 0 if random is None else random.integers(256), np.uint8)
 
 
-class Clips:
-    def read(self, video_id, random=None):
-        return np.zeros((2, 4), np.float32)
-
-
-def dataset(seed=None, clips=None, number=6) -> QADataset:
-    columns = {name: [f"{name[0]}{i}" for i in range(number)] for name in ("qid", "question")}
+def dataset(seed=None, clips=None) -> QADataset:
+    columns = {name: [f"{name[0]}{i}" for i in range(6)] for name in ("qid", "question")}
     table = pa.table({name: pa.array(column, pa.large_string()) for name, column in columns.items()})
     for name, texts in (("answer", ("yes", "no", "?")), ("video_id", "ab")):
-        table = table.append_column(name, pa.array([texts[i % len(texts)] for i in range(number)]).dictionary_encode())
+        table = table.append_column(name, pa.array([texts[i % len(texts)] for i in range(6)]).dictionary_encode())
     return QADataset(QuestionTable(table), Frames(), clips, ["no", "yes"], "v_{video_id}", seed)
 
 
@@ -41,7 +36,7 @@ def test_each_video_is_read_once():
     assert first.clips is None
     assert (second.qids, second.labels) == (["q0", "q4"], [1, 0])
     assert data.read([Draw(2)])[0].labels == [IGNORE_INDEX]  # "?" is outside the vocabulary
-    assert dataset(clips=Clips())[0].clips.shape == (2, 4)
+    assert dataset(clips=Frames())[0].clips.shape == (1, 3, 2, 2)
     assert len(data) == 6
 
 

@@ -54,9 +54,6 @@ def test_agqa(tmp_path):
     assert found["novel compositions"] == {"all novel compositions": 0, "sequencing": 1, "nc_other": 2}
     assert found["indirect reference, recall"] == {"all indirect references": 1, "object": 0}
     assert found["number of steps"] == {"3": 1} and found["compositional steps"] == {"more steps": 2}
-
-
-def test_agqa_without_flags_and_with_companions(tmp_path):
     found = counts(agqa.SOURCE, read_agqa(tmp_path, {"a": {name: AGQA[name] for name in agqa.FIELDS}}))
     assert found["novel compositions"] == found["indirect reference, recall"] == found["number of steps"] == {}
     companions = {"a": None, "b": "c", "c": "gone", "d": "a"}
