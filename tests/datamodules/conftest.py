@@ -2,6 +2,7 @@
 
 import csv
 import json
+from itertools import product
 from pathlib import Path
 
 import h5py
@@ -16,17 +17,14 @@ QUESTIONS = {"train": (3, 1, 5, 2), "val": (2, 4), "test": (1, 6, 2)}  # questio
 
 def write_split(root: Path, split: str, counts, answers=ANSWERS) -> None:
     """The questions in turns, one of each video, so that those of a video are not adjacent."""
-    rows = []
-    for turn in range(max(counts)):
-        for video, count in enumerate(counts):
-            if turn < count:
-                question = "what is it" if turn % 2 else "who runs"
-                answer = answers[(video + turn) % len(answers)]
-                rows.append((f"{split}{video}_{turn}", question, answer, f"{split}{video}", turn % 9))
     with (root / f"{split}.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["qid", "question", "answer", "video_id", "type"])
-        writer.writerows(rows)
+        for turn, video in product(range(max(counts)), range(len(counts))):
+            if turn < counts[video]:
+                question = "what is it" if turn % 2 else "who runs"
+                answer = answers[(video + turn) % len(answers)]
+                writer.writerow([f"{split}{video}_{turn}", question, answer, f"{split}{video}", turn % 9])
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Multiple choice as batches: each text once, and labels that are indices of choices."""
 
+import csv
 import json
 
 import pytest
@@ -18,12 +19,11 @@ ROWS = [  # video, choices, right
 
 
 def write(root, split, rows):
-    lines = [
-        ",".join([video, "9", "8", "8", "what is it", str(right), str(number), "DO", *choices.split()])
-        for number, (video, choices, right) in enumerate(rows)
-    ]
-    header = "video,frame_count,width,height,question,answer,qid,type,a0,a1,a2,a3,a4"
-    (root / f"{split}.csv").write_text("\n".join([header, *lines]) + "\n")
+    with (root / f"{split}.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(nextqa.COLUMNS)
+        for number, (video, choices, right) in enumerate(rows):
+            writer.writerow([video, "what is it", right, number, "DO", *choices.split()])
     (root / nextqa.MAP).write_text(json.dumps({video: f"00/{video}" for video, *_ in rows}))
 
 
@@ -41,9 +41,8 @@ def test_batches(choice_settings):
     texts = ["cat", "runs", "dog", "red", "is", "yes", "no"]  # of the batch, in order of appearance
     assert second["choices"].tolist() == [[0, 1, 2, 3, 4], [0, 0, 2, 3, 4], [5, 6, 2, 0, 3]]
     assert second["choice_texts"] == [choices.split() for _, choices, _ in ROWS[1:]]
-    ids, mask = data.tokenizer.encode(texts)
-    assert second["answer_ids"].equal(ids)
-    assert second["answer_mask"].equal(mask)
+    for name, tensor in zip(("answer_ids", "answer_mask"), data.tokenizer.encode(texts), strict=True):
+        assert second[name].equal(tensor)
     assert second["answer_lengths"] == [3] * 7
     assert second["labels"].tolist() == [3, 0, IGNORE_INDEX]  # of equal choices the first
     assert second["answer_texts"] == ["red", "cat", ""]

@@ -15,7 +15,6 @@ OTHER = "import datasets; "
 @pytest.mark.parametrize(
     ("code", "there", "said"),
     [
-        (OTHER + FIRST + "from modules import load_model", True, f"restart Python .* with {ROOT} first in sys.path"),
         (OTHER + FIRST + "import datamodules.qa", True, f"restart Python .* with {ROOT} first in sys.path"),
         ("sys.path.append(root); from modules import load_model", True, "sys.path.insert"),
         (FIRST + OTHER + "import modules; from datasets.errors import InputError", False, ""),

@@ -43,9 +43,6 @@ def places(sample, stream, view, seed=0):
 )
 def test_views(stream, view, seen):
     assert places(video(other=video("w", frames=2, clips=3)), stream, view) == seen
-
-
-def test_nothing_is_the_mean_that_normalising_takes_away():
     assert see(video(), "frames", "nothing", 0).dtype == np.float32  # the image encoder normalises uint8 alone
 
 
@@ -101,12 +98,4 @@ def test_the_same_evidence_in_any_batch_and_alone(qa_settings, temporal):
     one, other = evidence(1, *probes), evidence(100, *probes)
     for key, tensors in one.items():
         torch.testing.assert_close(other[key], tensors, rtol=0, atol=0)
-    for probe in set(probes) - {"reverse_frames", "shuffle_frames"}:  # alone, frames are in that order
-        for key, tensors in evidence(2, probe).items():
-            torch.testing.assert_close(one[key], tensors, rtol=0, atol=0)
-    (alone,) = {
-        tuple(frames[:, 0, 0, 0].tolist())
-        for (_, qid), (frames, *_) in evidence(1, "reverse_frames").items()
-        if qid == "test0_0"
-    }
-    assert alone == (62, 60)
+    assert evidence(1, "reverse_frames")["reverse_frames", "test0_0"][0][:, 0, 0, 0].tolist() == [62, 60]

@@ -88,41 +88,28 @@ def test_questions_of_a_video_meet():
     assert indices(TrainBatchSampler(few, 2, 100).batches(0)) == indices(TrainBatchSampler(few, 2, 2).batches(0))
 
 
-def test_one_question_a_video_is_a_plain_shuffle():
-    """Questions of a video follow each other as often as in a random permutation."""
-    codes = np.repeat(np.arange(3), 2)
-    orders = np.array([TrainBatchSampler(codes, 4).order(epoch) for epoch in range(3000)])
-    same_video_follows = (codes[orders[:, :-1]] == codes[orders[:, 1:]]).mean()
-    assert same_video_follows == pytest.approx(1 / 5, abs=0.02)
-
-
 @pytest.mark.parametrize("k", [1, 2, 3, 4])
 def test_no_question_is_favoured(k):
     """Left over questions stand where others do, but for the few that fill no group at the end."""
     codes = np.repeat(np.arange(4), (1, 2, 5, 8))
     places = np.array([np.argsort(TrainBatchSampler(codes, 16, k).order(epoch)) for epoch in range(2000)])
-    full = k * (16 // k)
-    for question in range(16):
-        within = places[:, question][places[:, question] < full]
-        counts = np.bincount(within // k, minlength=16 // k)
+    for own in places.T:
+        counts = np.bincount(own[own < k * (16 // k)] // k, minlength=16 // k)
         assert abs(counts - counts.mean()).max() < 6 * np.sqrt(counts.mean())
 
 
 def test_order_depends_on_seed_and_epoch_alone():
-    codes = np.repeat(np.arange(20), 3)
-    order = TrainBatchSampler(codes, 8, 2, seed=1).order(4).tolist()
-    assert TrainBatchSampler(codes, 8, 2, seed=1, rank=1, num_ranks=3).order(4).tolist() == order
-    assert TrainBatchSampler(codes, 8, 2, seed=1).order(5).tolist() != order
-    assert TrainBatchSampler(codes, 8, 2, seed=2).order(4).tolist() != order
+    def order(epoch, seed, *ranks):
+        return TrainBatchSampler(np.repeat(np.arange(20), 3), 8, 2, seed, *ranks).order(epoch).tolist()
+
+    assert order(4, 1, 1, 3) == order(4, 1) not in (order(5, 1), order(4, 2))
 
 
 @pytest.mark.parametrize(
     ("count", "size", "sizes"),
     [
-        (24, 4, [[4, 4]] * 3),
         (25, 4, [[4, 2, 2], [4, 2, 2], [4, 2, 3]]),  # one question left for three ranks: two rounds share 13
         (27, 4, [[4, 4, 1]] * 3),
-        (35, 4, [[4, 4, 3], [4, 4, 4], [4, 4, 4]]),
         (5, 1, [[1, 1], [1, 2]]),
     ],
 )

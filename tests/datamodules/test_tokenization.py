@@ -39,7 +39,7 @@ def test_length_is_cut_only_where_asked_or_no_position_is_left():
     assert tokenizer.encode([long, "cat"])[0].shape == (2, 512)  # the limit of one call does not stay
 
 
-def test_folder_with_vocab_txt(tmp_path):
+def test_folders(tmp_path):
     odd = ["Dog", "\u2028", "\u2029", "\x85", "\x0b", "\x1e", "a\u2028b"]  # some end lines elsewhere
     for ending in ("\n", "\r\n"):
         (tmp_path / "vocab.txt").write_bytes("".join(word + ending for word in [*WORDS, *odd]).encode())
@@ -47,13 +47,9 @@ def test_folder_with_vocab_txt(tmp_path):
     assert load_tokenizer(tmp_path).encode(["Dog"])[0].tolist() == [[2, 10, 3]]
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": False}))
     assert load_tokenizer(str(tmp_path)).encode(["Dog"])[0].tolist() == [[2, 13, 3]]
-
-
-def test_folder_with_tokenizer_json(tmp_path):
-    BertTokenizerFast(vocab={token: index for index, token in enumerate(WORDS)}).save_pretrained(tmp_path)
-    tokenizer = load_tokenizer(tmp_path)
-    assert tokenizer.encode(["red cat"])[0].tolist() == [[2, 9, 11, 3]]
-    assert tokenizer.vocab == WORDS and tokenizer.vocab_size == len(WORDS)
+    BertTokenizerFast(vocab={token: index for index, token in enumerate(WORDS)}).save_pretrained(tmp_path / "json")
+    tokenizer = load_tokenizer(tmp_path / "json")
+    assert tokenizer.encode(["red cat"])[0].tolist() == [[2, 9, 11, 3]] and tokenizer.vocab == WORDS
 
 
 def test_what_is_refused(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Clip features: what is read, by which process, and what is refused."""
 
+import contextlib
 import multiprocessing
 import pickle
 import unicodedata
@@ -34,22 +35,13 @@ def test_all_or_sampled(file):
     assert other.read("b").dtype == np.float32 and other.read("b")[:, 3].tolist() == [0, 1]
 
 
-def read_in_child(clips, queue):
-    queue.put(clips.read("a")[:, 0].tolist())
-
-
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_each_process_opens_the_file_itself(file, method):
     clips = ClipFeatures(file, 4)
     clips.read("a")  # open in this process
-    assert pickle.loads(pickle.dumps(clips)).read("a").shape == (6, 4)
-    context = multiprocessing.get_context(method)
-    queue = context.Queue()
-    process = context.Process(target=read_in_child, args=(clips, queue))
-    process.start()
-    assert queue.get(timeout=60) == [0, 1, 2, 3, 4, 5]
-    process.join(60)
-    assert process.exitcode == 0 and clips.read("a").shape == (6, 4)
+    with multiprocessing.get_context(method).Pool(1) as pool:
+        assert pool.apply(clips.read, ("a",))[:, 0].tolist() == [0, 1, 2, 3, 4, 5]
+    assert clips.read("a").shape == (6, 4)
 
 
 BAD = {  # of which all but the last two are found without reading
@@ -88,23 +80,15 @@ def test_videos_that_cannot_be_used(tmp_path):
         assert problems.get(name, message) == message
 
 
-@pytest.mark.parametrize("video_id", ["c", "a/b", "..", "../x", "\0", "a" * 200, "ü"])
-def test_no_such_video(file, video_id):
-    with pytest.raises(InputError, match=r"x\.h5, .*no features of this video"):
-        ClipFeatures(file, 4).read(video_id)
-
-
-def test_files_that_cannot_be_used(file, tmp_path):
-    whole = file.read_bytes()
-    for content in (None, b"not HDF5", whole[:-40]):
-        file.unlink()
-        if content is not None:
-            file.write_bytes(content)
-        with pytest.raises(InputError, match=str(file)):
-            ClipFeatures(file, 4).read("a")
-        with pytest.raises(InputError, match=str(file)):
-            ClipFeatures(file, 4).missing(["a"])
-        file.touch()
+def test_files_that_cannot_be_used(file):
+    for video_id in ("c", "a/b", "..", "\0", "a" * 200, "ü"):
+        with pytest.raises(InputError, match=r"x\.h5, .*no features of this video"):
+            ClipFeatures(file, 4).read(video_id)
+    for content in (b"not HDF5", file.read_bytes()[:-40], None):
+        file.unlink() if content is None else file.write_bytes(content)
+        for use in (lambda clips: clips.read("a"), lambda clips: clips.missing(["a"])):
+            with pytest.raises(InputError, match=str(file)):
+                use(ClipFeatures(file, 4))
 
 
 def test_shards_that_are_joined_by_links_are_read(file, tmp_path):
@@ -118,10 +102,10 @@ def test_shards_that_are_joined_by_links_are_read(file, tmp_path):
         joined["soft"] = h5py.SoftLink("/link")
         joined["again"] = h5py.SoftLink("/")
         joined.create_virtual_dataset("virtual", layout)
-    clips = ClipFeatures(tmp_path / "joined.h5", 4)
+    clips = pickle.loads(pickle.dumps(ClipFeatures(tmp_path / "joined.h5", 4)))
     videos = {"link": 6, "more/b": 2, "soft": 6, "virtual": 8}
     assert clips.missing([*videos, "none"]) == ["none"] and clips.problems(videos) == {}
-    assert {name: len(pickle.loads(pickle.dumps(clips)).read(name)) for name in videos} == videos
+    assert {name: len(clips.read(name)) for name in videos} == videos
     assert clips.read("virtual")[:, 1].tolist() == [0, 1, 2, 3, 4, 5, 0, 1]
     with h5py.File(tmp_path / "joined.h5", locking=False) as joined:
         assert set(dataset_names(joined)) == set(videos)
@@ -146,24 +130,19 @@ def test_numbers_that_lie_elsewhere_are_no_row_of_zeros(file, tmp_path, source):
 
 def test_damaged_anywhere(file):
     """Flipped bits: an error that names the file, or features of the right shape. Nothing else comes out."""
-    whole = file.read_bytes()
-    random = np.random.default_rng(0)
-    refused = 0
-    for _ in range(300):
+    whole, random, refused = file.read_bytes(), np.random.default_rng(0), 0
+    for _ in range(200):
         damaged = bytearray(whole)
         for position in random.integers(0, len(whole), 8):
             damaged[position] ^= 1 << random.integers(8)
         file.write_bytes(damaged)
-        clips = ClipFeatures(file, 4)
-        try:
-            if not clips.missing(["a"]):
-                assert clips.read("a").shape[1] == 4
-        except InputError as error:
-            refused += 1
-            assert "x.h5" in str(error)
-        finally:
-            clips.close()
-    assert refused > 30
+        with contextlib.closing(ClipFeatures(file, 4)) as clips:
+            try:
+                assert clips.missing(["a"]) or clips.read("a").shape[1] == 4
+            except InputError as error:
+                refused += 1
+                assert "x.h5" in str(error)
+    assert refused > 20
 
 
 @pytest.mark.parametrize(("asked", "there"), [("NFC", "NFD"), ("NFD", "NFC")])

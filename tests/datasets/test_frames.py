@@ -1,7 +1,6 @@
 """Frames against Pillow, and what is refused."""
 
 import pickle
-import unicodedata
 from pathlib import Path
 
 import cv2
@@ -89,20 +88,11 @@ def test_frames_of_any_program_in_order_of_their_number(tmp_path, form):
 
 def test_sampling_trim_and_doubling(tmp_path):
     write_frames(tmp_path / "v", [f"{i:04d}.png" for i in range(1, 11)])
-    assert FrameReader(tmp_path, 4, 1.0, 8).read("v")[:, 0, 0, 0].tolist() == [0, 3, 5, 8]
-    assert FrameReader(tmp_path, 3, 0.8, 8).read("v")[:, 0, 0, 0].tolist() == [1, 4, 7]  # of 0..8
-    assert FrameReader(tmp_path, 20, 1.0, 8).read("v")[:, 0, 0, 0].tolist() == sorted([*range(10)] * 2)
+    for settings_, kept in (((4, 1.0), [0, 3, 5, 8]), ((3, 0.8), [1, 4, 7]), ((20, 1.0), sorted([*range(10)] * 2))):
+        assert FrameReader(tmp_path, *settings_, 8).read("v")[:, 0, 0, 0].tolist() == kept
     reader = FrameReader(tmp_path, 3, 1.0, 8)
     drawn = [reader.read("v", np.random.default_rng(seed)) for seed in (1, 1, 2)]
     assert (drawn[0] == drawn[1]).all() and (drawn[0] != drawn[2]).any()
-
-
-def test_listing_is_read_once(tmp_path):
-    write_frames(tmp_path / "v", ["1.png"])
-    reader = FrameReader(tmp_path, 1, image_size=8)
-    reader.read("v")
-    (tmp_path / "v" / "1.png").rename(tmp_path / "v" / "2.png")
-    assert reader.names("v") == ["1.png"]
 
 
 def test_folders_that_cannot_be_used(tmp_path):
@@ -130,18 +120,14 @@ def test_folders_that_cannot_be_used(tmp_path):
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
 def test_damage_anywhere(tmp_path, suffix):
     """Cut off or bits flipped: an error with the path; or, as a jpg has no checksum, a picture of the right size."""
-    path = tmp_path / f"1.{suffix}"
+    path, random, refused = tmp_path / f"1.{suffix}", np.random.default_rng(0), []
     Image.fromarray(scene(48, 64)).save(path)
     whole = path.read_bytes()
-    random = np.random.default_rng(0)
-    cut = [whole[: int(keep * len(whole))] for keep in (0, 0.01, 0.5, 0.95)]
-    flipped = []
+    contents = [b"not an image", *(whole[: int(keep * len(whole))] for keep in (0, 0.01, 0.5, 0.95))]
     for _ in range(200):
-        damaged = bytearray(whole)
-        damaged[random.integers(len(whole))] ^= 1 << random.integers(8)
-        flipped.append(damaged)
-    refused = []
-    for content in [b"not an image", *cut, *flipped]:
+        contents.append(bytearray(whole))
+        contents[-1][random.integers(len(whole))] ^= 1 << random.integers(8)
+    for content in contents:
         path.write_bytes(content)
         try:
             assert read_square(path, 32).shape == (3, 32, 32)
@@ -152,40 +138,7 @@ def test_damage_anywhere(tmp_path, suffix):
     assert all(refused if suffix == "png" else refused[:5]) and any(refused[5:])
 
 
-@pytest.mark.parametrize("name", ["../secret", "..", ".", "", "a/../../secret", "v\0", "absolute"])
+@pytest.mark.parametrize("name", ["../secret", "..", ".", "", "a/../../secret", "v\0", "/etc"])
 def test_ids_stay_inside_the_root(tmp_path, name):
-    write_frames(tmp_path / "secret", ["1.png"])
-    write_frames(tmp_path / "frames" / "a", ["1.png"])
-    name = str(tmp_path / "secret") if name == "absolute" else name
     with pytest.raises(InputError, match=r"the video id .* cannot be a file name"):
-        FrameReader(tmp_path / "frames", 1, image_size=8).read(name)
-
-
-def test_links_are_followed(tmp_path):
-    """Large datasets lie on several disks: links to a video's folder, to a frame, to the root."""
-    write_frames(tmp_path / "other disk" / "a", ["1.png"])
-    (tmp_path / "frames" / "b").mkdir(parents=True)
-    (tmp_path / "frames" / "a").symlink_to(tmp_path / "other disk" / "a")
-    (tmp_path / "frames" / "b" / "0001.png").symlink_to(tmp_path / "other disk" / "a" / "1.png")
-    (tmp_path / "elsewhere").symlink_to(tmp_path / "frames")
-    for root in ("frames", "elsewhere"):
-        reader = FrameReader(tmp_path / root, 1, image_size=8)
-        assert reader.missing(["a", "b"]) == [] and reader.problems(["a", "b"]) == {}
-        assert (reader.read("a") == reader.read("b")).all()
-
-
-@pytest.mark.parametrize(("asked", "there"), [("NFC", "NFD"), ("NFD", "NFC")])
-def test_accents_spelt_otherwise(tmp_path, asked, there):
-    name = "Zo\u00eb \ud55c\uad6d"
-    write_frames(tmp_path / unicodedata.normalize(there, name), ["1.png"])
-    wanted = unicodedata.normalize(asked, name)
-    reader = FrameReader(tmp_path, 2, image_size=8)
-    assert reader.read(wanted).any() and reader.missing([wanted, "Zo\u00eb"]) == ["Zo\u00eb"]
-    assert FrameReader(tmp_path, 2, image_size=8).read(wanted).any()
-
-
-def test_counts_are_no_setting(tmp_path):
-    """They are not for a checkpoint to keep."""
-    (tmp_path / ".extract_frames.json").write_text('{"fps": 3.0, "counts": {"v_a": 7}}')
-    reader = FrameReader(tmp_path, 2)
-    assert reader.settings() == {"fps": 3.0} and reader.counts() == {"v_a": 7}
+        FrameReader(tmp_path, 1).read(name)

@@ -33,7 +33,6 @@ CASES = {
     "vocabulary": [
         ("[]", "answer -> index"),
         ('{"a": 1}', "index 0"),
-        ('{"a": 0, "b": 0}', "index 1"),
         ('{"a": true}', "index 0"),
         ('{"a": 0', "not valid JSON"),
     ],
@@ -56,7 +55,6 @@ CASES = {
     "captions": [
         ([], "no captions"),
         ([{"vid": "a"}], "item 0"),
-        ([{"vid": 3, "cap": "x"}], "'vid' is 3"),
         ([{"vid": "../a", "cap": "x"}], "'../a'"),
         ([{"vid": "a", "cap": "x"}, {"vid": "b", "cap": ["y", 3]}], "item 1: the caption 3"),
         ([{"vid": "a", "cap": " . "}], "says nothing"),
@@ -65,7 +63,6 @@ CASES = {
     "anetqa": [
         (ANET, "no questions"),
         (f"{ANET}a,what,b,c,9\n", "line 2: the type is '9'"),
-        (f"{ANET}a,what,b,c,3.0\n", "line 2: the type is '3.0'"),
         (f"{ANET}a,,b,c,3\n", "line 2: 'question'"),
         (f"{ANET},what,b,c,3\n", "line 2: 'qid'"),
         (f"{ANET}a,wh\0at,b,c,3\n", "line 2: 'question'"),

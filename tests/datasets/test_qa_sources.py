@@ -54,9 +54,6 @@ def test_agqa(tmp_path):
     assert found["novel compositions"] == {"all novel compositions": 0, "sequencing": 1, "nc_other": 2}
     assert found["indirect reference, recall"] == {"all indirect references": 1, "object": 0}
     assert found["number of steps"] == {"3": 1} and found["compositional steps"] == {"more steps": 2}
-
-
-def test_agqa_without_flags_and_with_companions(tmp_path):
     found = counts(agqa.SOURCE, read_agqa(tmp_path, {"a": {name: AGQA[name] for name in agqa.FIELDS}}))
     assert found["novel compositions"] == found["indirect reference, recall"] == found["number of steps"] == {}
     companions = {"a": None, "b": "c", "c": "gone", "d": "a"}
@@ -73,114 +70,70 @@ def test_msrvtt(tmp_path):
     assert counts(msrvttqa.SOURCE, table)["question word"] == {"what": 1, "who": 1, "how": 1, "when": 0, "where": 0}
 
 
-NEXTQA_HEADER = "video,frame_count,width,height,question,answer,qid,type,a0,a1,a2,a3,a4\n"
-NEXTQA_ROW = "290,369,640,480,why,{right},6,{kind},x,y,{choice},u,v\n"
+NEXTQA = "video,frame_count,width,height,question,answer,qid,type,a0,a1,a2,a3,a4\n"
+ROW = "290,369,640,480,why,{right},6,{kind},x,y,{choice},u,v\n"
+STAR = {"question_id": "Interaction_T1", "question": "Which?", "video_id": "6H78U", "answer": "d", "start": 1, "end": 9}
+STAR["choices"] = [{"choice_id": number, "choice": choice} for number, choice in enumerate("abcd")]
+CHOICES = STAR["choices"]
 
 
-class TestNextQA:
-    def read(self, tmp_path, **changes):
-        row = NEXTQA_ROW.format(**{"right": 1, "kind": "CW", "choice": "z", **changes})
-        (tmp_path / "val.csv").write_text(NEXTQA_HEADER + NEXTQA_ROW.format(right=0, kind="TN", choice="z") + row)
-        (tmp_path / nextqa.MAP).write_text(json.dumps({"290": "0101/290"}))
-        return nextqa.read_questions(tmp_path / "val.csv")
-
-    def test_reads_the_published_format(self):
-        table = nextqa.read_questions(FIXTURES / "nextqa" / "val.csv")
-        assert (table.qid(0), table.video_ids[table.video(0)]) == ("4010069381_6", "4010069381")
-        assert table.choices(0) == [
-            "roll the handle",
-            "tap their feet",
-            "strum the string",
-            "hit with sticks",
-            "pat with hand",
-        ]
-        assert table.answer(0) == "roll the handle"
-        assert sum(counts(nextqa.SOURCE, table)["type"].values()) == len(table) == 101
-        groups = counts(nextqa.SOURCE, table)["official group"]
-        assert groups["C: causal"] + groups["T: temporal"] + groups["D: descriptive"] == 101
-
-    @pytest.mark.parametrize(
-        ("changes", "message"),
-        [
-            ({"choice": ""}, r"val\.csv, line 3: 'choice 2' is empty"),
-            ({"choice": "  "}, r"val\.csv, line 3: 'choice 2' is empty"),
-            ({"right": 5}, r"val\.csv, line 3: the right choice is '5'; there are 0 to 4"),
-            ({"right": "x"}, r"val\.csv, line 3: the right choice is 'x'; there are 0 to 4"),
-            ({"kind": "XX"}, r"val\.csv, line 3: the type is 'XX'; there are CW, CH"),
-            ({"choice": "z,more"}, r"val\.csv, line 3: 14 fields instead of 13"),
-        ],
-    )
-    def test_a_wrong_row_is_named(self, tmp_path, changes, message):
-        with pytest.raises(InputError, match=message):
-            self.read(tmp_path, **changes)
-
-    def test_a_video_without_mapping(self, tmp_path):
-        (tmp_path / "val.csv").write_text(NEXTQA_HEADER + NEXTQA_ROW.format(right=0, kind="TN", choice="z"))
-        with pytest.raises(InputError, match=r"map_vid_vidorID\.json does not exist"):
-            nextqa.read_questions(tmp_path / "val.csv")
-        for places, said in (
-            ({}, r"val\.csv, line 2: map_vid_vidorID\.json does not have the video '290'"),
-            ({"290": 5}, r"val\.csv, line 2: map_vid_vidorID\.json has 5 for the video '290'"),
-            (["290"], r"map_vid_vidorID\.json is not a JSON object"),
-        ):
-            (tmp_path / nextqa.MAP).write_text(json.dumps(places))
-            with pytest.raises(InputError, match=said):
-                nextqa.read_questions(tmp_path / "val.csv")
-
-    def test_the_map_names_frames_and_features(self, tmp_path):
-        (tmp_path / "val.csv").write_text(NEXTQA_HEADER + NEXTQA_ROW.format(right="", kind="TN", choice="z"))
-        (tmp_path / nextqa.MAP).write_text('{"290": "0101/other"}')
-        table = nextqa.read_questions(tmp_path / "val.csv")
-        assert (table.video_ids, table.answer(0)) == (["other"], "")
+def read_nextqa(tmp_path, places='{"290": "0101/290"}', **changes):
+    row = ROW.format(**{"right": 1, "kind": "CW", "choice": "z", **changes})
+    (tmp_path / "val.csv").write_text(NEXTQA + ROW.format(right=0, kind="TN", choice="z").replace(",6,", ",5,") + row)
+    (tmp_path / nextqa.MAP).write_text(places)
+    return nextqa.read_questions(tmp_path / "val.csv")
 
 
-STAR_RECORD = {
-    "question_id": "Interaction_T1_13",
-    "question": "Which object was tidied up by the person?",
-    "video_id": "6H78U",
-    "start": 11.1,
-    "end": 19.6,
-    "answer": "The closet/cabinet.",
-    "choices": [
-        {"choice_id": number, "choice": choice}
-        for number, choice in enumerate(["The blanket.", "The table.", "The clothes.", "The closet/cabinet."])
+def read_star(tmp_path, **changes):
+    (tmp_path / "val.json").write_text(json.dumps([STAR, STAR | {"question_id": "Sequence_T2"} | changes]))
+    return star.read_questions(tmp_path / "val.json")
+
+
+def test_nextqa(tmp_path):
+    table = nextqa.read_questions(FIXTURES / "nextqa" / "val.csv")
+    assert (table.qid(0), table.video_ids[table.video(0)]) == ("4010069381_6", "4010069381")
+    assert table.choices(0)[:2] == ["roll the handle", "tap their feet"] and len(table.choices(0)) == 5
+    assert table.answer(0) == "roll the handle"
+    found = counts(nextqa.SOURCE, table)
+    groups = {label: number for label, number in found["official group"].items() if label[1] == ":"}
+    assert sum(found["type"].values()) == sum(groups.values()) == len(table) == 101
+    table = read_nextqa(tmp_path, '{"290": "0101/other"}', right="")  # the map names frames and features
+    assert (table.video_ids, table.answer(0), table.answer(1)) == (["other"], "x", "")
+    for name in (nextqa.MAP, ".val.csv.arrow"):
+        (tmp_path / name).unlink()
+    with pytest.raises(InputError, match=r"map_vid_vidorID\.json does not exist"):
+        nextqa.read_questions(tmp_path / "val.csv")
+
+
+def test_star(tmp_path):
+    table = read_star(tmp_path, choices=CHOICES[::-1])
+    assert (table.choices(0), table.choices(1)) == (list("abcd"), list("dcba"))
+    assert (table.answer(1), table.video_ids) == ("d", ["6H78U"])
+    found = dict.fromkeys(star.QUESTION_TYPES, 0) | {"Interaction": 1, "Sequence": 1}
+    assert counts(star.SOURCE, table)["type"] == found
+    (tmp_path / "test.json").write_text(json.dumps([{key: STAR[key] for key in STAR if key != "answer"}]))
+    assert star.read_questions(tmp_path / "test.json").answer(0) == ""
+
+
+@pytest.mark.parametrize(
+    ("read", "changes", "message"),
+    [
+        (read_nextqa, {"choice": "  "}, r"val\.csv, line 3: 'choice 2' is empty"),
+        (read_nextqa, {"right": 5}, "line 3: the right choice is '5'; there are 0 to 4"),
+        (read_nextqa, {"right": "x"}, "line 3: the right choice is 'x'"),
+        (read_nextqa, {"kind": "XX"}, "line 3: the type is 'XX'; there are CW, CH"),
+        (read_nextqa, {"choice": "z,more"}, "line 3: 14 fields instead of 13"),
+        (read_nextqa, {"places": "{}"}, r"val\.csv, line 2: map_vid_vidorID\.json does not have the video '290'"),
+        (read_nextqa, {"places": '{"290": 5}'}, r"line 2: map_vid_vidorID\.json has 5 for the video '290'"),
+        (read_nextqa, {"places": '["290"]'}, r"map_vid_vidorID\.json is not a JSON object"),
+        (read_star, {"choices": CHOICES[1:]}, r"val\.json, item 1: no 'choice 3'"),
+        (read_star, {"choices": CHOICES * 2}, "item 1: 8 choices; the first row has 4"),
+        (read_star, {"choices": [{"choice_id": 0}]}, "item 1: 'choices' is no list of choices"),
+        (read_star, {"choices": None}, "item 1: 'choices' is no list of choices"),
+        (read_star, {"answer": "3"}, "item 1: the answer '3' is none of its choices"),
+        (read_star, {"video_id": 3}, "item 1: 'video_id' is 3, not text"),
     ],
-}
-
-
-class TestSTAR:
-    def read(self, tmp_path, *changes):
-        path = tmp_path / "STAR_val.json"
-        others = [{**STAR_RECORD, "question_id": f"Sequence_T2_{number}", **one} for number, one in enumerate(changes)]
-        path.write_text(json.dumps([STAR_RECORD, *others]))
-        return star.read_questions(path)
-
-    def test_reads_the_published_format(self, tmp_path):
-        table = self.read(tmp_path, {"choices": STAR_RECORD["choices"][::-1]})
-        assert table.choices(1) == table.choices(0)[::-1]
-        assert (table.answer(1), table.video_ids) == ("The closet/cabinet.", ["6H78U"])
-        assert counts(star.SOURCE, table)["type"] == {
-            **dict.fromkeys(star.QUESTION_TYPES, 0),
-            "Interaction": 1,
-            "Sequence": 1,
-        }
-
-    def test_the_test_split_has_no_answers(self, tmp_path):
-        (tmp_path / "x.json").write_text(json.dumps([{k: v for k, v in STAR_RECORD.items() if k != "answer"}]))
-        assert star.read_questions(tmp_path / "x.json").answer(0) == ""
-
-    @pytest.mark.parametrize(
-        ("change", "message"),
-        [
-            ({"choices": STAR_RECORD["choices"][1:]}, "item 1: no 'choice 3'"),
-            ({"choices": STAR_RECORD["choices"] * 2}, "item 1: 8 choices; the first row has 4"),
-            ({"choices": [{"choice_id": 0}]}, "item 1: 'choices' is no list of choices"),
-            ({"choices": None}, "item 1: 'choices' is no list of choices"),
-            ({"answer": "The sofa."}, "item 1: the answer 'The sofa.' is none of its choices"),
-            ({"answer": "3"}, "item 1: the answer '3' is none of its choices"),
-            ({"video_id": 3}, "item 1: 'video_id' is 3, not text"),
-        ],
-    )
-    def test_a_wrong_record_is_named(self, tmp_path, change, message):
-        with pytest.raises(InputError, match=message):
-            self.read(tmp_path, change)
+)
+def test_a_wrong_row_of_choices_is_named(tmp_path, read, changes, message):
+    with pytest.raises(InputError, match=message):
+        read(tmp_path, **changes)

@@ -3,7 +3,6 @@
 from itertools import pairwise
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,19 +23,10 @@ def test_one_of_each_span():
     assert sample_features(6, 3).tolist() == [0, 2, 4]
 
 
-@pytest.mark.parametrize(
-    ("available", "trim", "kept"),
-    [
-        (10, 1.0, range(0, 10)),
-        (10, 0.8, range(0, 9)),  # (1 - 0.8) / 2 is a little below 0.1 in float64
-        (20, 0.8, range(1, 18)),
-        (100, 0.5, range(25, 75)),
-        (1, 0.01, range(0, 1)),
-        (3, 0.1, range(1, 2)),
-    ],
-)
-def test_kept_centre(available, trim, kept):
-    assert kept_range(available, trim) == kept
+def test_kept_centre():
+    assert kept_range(10, 0.8) == range(0, 9)  # (1 - 0.8) / 2 is a little below 0.1 in float64
+    assert [kept_range(*case) for case in ((20, 0.8), (100, 0.5))] == [range(1, 18), range(25, 75)]
+    assert [kept_range(*case) for case in ((1, 0.01), (3, 0.1))] == [range(0, 1), range(1, 2)]
 
 
 @given(available=sizes, wanted=sizes, trim=st.floats(0.01, 1.0), seed=st.integers(0, 99))

@@ -94,9 +94,8 @@ def test_too_few_captions_are_an_error():
 
 
 def test_boundaries_scale_with_the_lengths():
-    assert scaled_boundaries(np.array([10, 30, 60]), 50).tolist() == [0, 5, 20, 50]
-    assert scaled_boundaries(np.array([1, 1, 98]), 10).tolist() == [0, 1, 2, 10]
-    assert scaled_boundaries(np.array([98, 1, 1]), 10).tolist() == [0, 8, 9, 10]
+    for lengths, most, ends in (([10, 30, 60], 50, [5, 20]), ([1, 1, 98], 10, [1, 2]), ([98, 1, 1], 10, [8, 9])):
+        assert scaled_boundaries(np.array(lengths), most).tolist() == [0, *ends, most]
 
 
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=12), st.integers(0, 100), st.booleans())

@@ -1,5 +1,4 @@
 import pickle
-from itertools import pairwise
 
 import h5py
 import numpy as np
@@ -32,10 +31,6 @@ def make(collections, training=True, seed=0, most=6):
     return ReferringDataset(collections, most, seed, training)
 
 
-def same(first, second):
-    return first.question == second.question and first.qid == second.qid and np.array_equal(first.clips, second.clips)
-
-
 def test_features_stand_in_the_order_of_the_question(collections):
     dataset = make(collections)
     assert len(dataset) == 12
@@ -44,13 +39,6 @@ def test_features_stand_in_the_order_of_the_question(collections):
         assert sample.clips.shape == (sample.clip_lengths.sum(), WIDTH)
         assert (sample.clips == shown[:, None]).all()
         assert len(sample.clips) <= 6
-
-
-def test_every_pass_asks_something_else(collections):
-    dataset = make(collections)
-    passes = [[s.question for s in dataset.read([Draw(index, epoch) for index in range(12)])] for epoch in range(3)]
-    for first, second in pairwise(passes):
-        assert sum(one != other for one, other in zip(first, second, strict=True)) > 6
 
 
 def test_with_other_shares_every_video_has_its_turn_before_any_has_a_second(collections):
@@ -67,12 +55,14 @@ def test_with_other_shares_every_video_has_its_turn_before_any_has_a_second(coll
 
 
 def test_a_draw_does_not_depend_on_what_was_read_before(collections):
+    def told(samples):
+        return [(sample.question, sample.qid, sample.clips.tolist()) for sample in samples]
+
     dataset, fresh = make(collections), pickle.loads(pickle.dumps(make(collections)))
     requests = [Draw(index, epoch) for epoch in range(2) for index in range(12)]
-    for ours, theirs in zip(dataset.read(requests), fresh.read(requests[::-1])[::-1], strict=True):
-        assert same(ours, theirs)
-    other = make(collections, seed=1).read(requests)
-    assert not all(same(ours, theirs) for ours, theirs in zip(dataset.read(requests), other, strict=True))
+    found = told(dataset.read(requests))
+    assert found == told(fresh.read(requests[::-1]))[::-1] != told(make(collections, seed=1).read(requests))
+    assert sum(first[0] != second[0] for first, second in zip(found[:12], found[12:], strict=True)) > 6
 
 
 def test_validation_takes_the_middle_features(collections, tmp_path):

@@ -8,8 +8,6 @@ from datasets.video import ffmpeg as program
 from datasets.video.decoding import VideoFrames
 from datasets.video.ffmpeg import VideoError, find_ffmpeg
 
-from .video_files import ffmpeg, make_video
-
 
 def decode_all(path) -> np.ndarray:
     """[frames, height, width, 3] RGB, by another decoder's interface."""
@@ -22,22 +20,6 @@ def decode_all(path) -> np.ndarray:
 
 def test_every_frame_as_another_reader_decodes_it(video):
     np.testing.assert_array_equal(np.stack(list(VideoFrames(video))), decode_all(video))
-
-
-def test_variable_rate_gives_the_stored_frames(tmp_path):
-    path = make_video(tmp_path / "a.mp4", 30, options=("-vf", "select='not(mod(n,5))+lt(n,9)'", "-fps_mode", "vfr"))
-    np.testing.assert_array_equal(np.stack(list(VideoFrames(path))), decode_all(path))
-
-
-def test_turned_video(tmp_path, video):
-    ffmpeg("-display_rotation", 90, "-i", video, "-c", "copy", tmp_path / "a.mp4")
-    assert next(iter(VideoFrames(tmp_path / "a.mp4"))).shape == (96, 64, 3)
-
-
-def test_an_unfinished_iteration_ends_the_decoder(video):
-    frames = iter(VideoFrames(video))
-    next(frames)
-    frames.close()
 
 
 def test_a_decoder_that_gives_up_is_no_end(video, tmp_path, monkeypatch):

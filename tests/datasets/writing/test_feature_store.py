@@ -52,9 +52,8 @@ def test_the_same_features_make_the_same_bytes(tmp_path):
     """In whatever order, and over however many runs."""
     contents = set()
     for run, orders in enumerate((["abc"], ["cab"], ["b", "ac"])):
-        store = FeatureStore(tmp_path / f"{run}.h5", SETTINGS)
         for order in orders:
-            store.start()
+            store = opened(tmp_path / f"{run}.h5")
             for key in order:
                 store.write(key, features(ord(key)))
             store.merge(order)
@@ -82,46 +81,33 @@ def test_what_kills_and_systems_left_goes_and_what_is_another_store_s_stays(stor
     store.path.with_name(".a.h5.x1y2.tmp").write_bytes(b"half")
     other = store.path.with_name(".b.h5.x1y2.tmp")
     other.write_bytes(b"of another")
-    (store.parts / ".DS_Store").touch()
     (store.parts / "@eaDir").mkdir()
-    (store.parts / "@eaDir" / "x").touch()
+    for name in (".DS_Store", "@eaDir/x", f".{hashed_name('a')}.npy.x1y2.tmp"):
+        (store.parts / name).touch()
     store.write("a", features(0))
     store.merge(["a"])
     assert sorted(path.name for path in store.path.parent.iterdir()) == [other.name, "a.h5"]
 
 
-def test_notes_stay_with_the_features(store):
-    for key in ("a", "b"):
-        store.write(key, features(0))
-        store.write_note(key, "damäged")
-    assert store.note("a") == "damäged"
-    store.remove_note("b")
-    store.merge(["a", "b"])
-    later = opened(store.path)
-    later.write("c", features(1))
-    later.merge(["a", "b", "c"])
-    assert [FeatureStore(store.path, SETTINGS).note(key) for key in "abc"] == ["damäged", None, None]
-
-
-def test_parts_of_others_stay(store):
+def test_parts_and_notes_of_others_stay(store):
     """Two collections of videos may share a file."""
     for key in "abc":
         store.write(key, features(ord(key)))
-        store.write_note(key, "damaged")
+        store.write_note(key, "damäged")
     store.write_note("d", "empty")
-    (store.parts / f".{hashed_name('a')}.npy.x1y2.tmp").write_bytes(b"of a run that was killed")
+    store.remove_note("b")
     assert store.merge(["a", "b"]) == 2
     left = {f"{hashed_name('c')}.npy", f"{hashed_name('c')}.txt", f"{hashed_name('d')}.txt", "settings.json"}
     assert {path.name for path in store.parts.iterdir()} == left
     again = opened(store.path)
     assert "c" in again and again.note("d") == "empty"
     assert again.merge(["c", "d"]) == 3 and not again.parts.exists()
+    assert [opened(store.path).note(key) for key in "abcd"] == ["damäged", None, "damäged", "empty"]
 
 
 def test_notes_of_failures_survive_the_merge(store):
     store.write("a", features(0))
-    store.merge(["a"])
-    for reason in ("wäs empty", "noise"):  # a failure alone; of another download
+    for reason in ("wäs empty", "noise"):  # of another download
         store.start()
         store.write_note("b", reason)
         store.merge(["a", "b"])
@@ -130,23 +116,20 @@ def test_notes_of_failures_survive_the_merge(store):
     assert "b" not in later and later.note("b") == "noise"
     assert later.merge(["a", "b"]) == 1 and not later.parts.exists()
     assert (store.path.stat().st_ino, store.path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
-
     later.start()  # the video is downloaded again
     later.write("b", features(1))
     assert later.note("b") is None and later.merge(["b"]) == 2
     mended = FeatureStore(store.path, SETTINGS)
     assert "b" in mended and mended.note("b") is None
-    with h5py.File(store.path) as file:
-        assert list(file) == ["a", "b"]
 
 
 def test_other_settings_and_files_are_refused(store, tmp_path):
     with pytest.raises(InputError, match=f"{store.parts} were made with width = 3, and this run has 5"):
         FeatureStore(store.path, SETTINGS | {"width": 5}).start()
-    store.write("a", features(0))
-    store.merge(["a"])
-    with pytest.raises(InputError, match=f"{store.path} were made with arch = 'toy', and this run has 'base'"):
-        FeatureStore(store.path, SETTINGS | {"arch": "base"})
+    for text in ("[]", '"fps"'):
+        (store.parts / "settings.json").write_text(text)
+        with pytest.raises(InputError, match=r"settings\.json is not a JSON object of settings: restore it, or"):
+            store.start()
     (tmp_path / "text.h5").write_text("notes")
     with h5py.File(tmp_path / "own.h5", "w") as file:
         file["a"] = features(0)
@@ -157,28 +140,21 @@ def test_other_settings_and_files_are_refused(store, tmp_path):
 
 KILLED = """
 import os, signal, sys
-import h5py, numpy as np
 from pathlib import Path
-from datasets.writing import feature_store
-
-def killing(module, name, after):
-    original, calls = getattr(module, name), 0
-    def wrapper(*args, **kwargs):
-        nonlocal calls
-        calls += 1
-        if calls > after:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return original(*args, **kwargs)
-    setattr(module, name, wrapper)
-
-store = feature_store.FeatureStore(Path(sys.argv[1]), {"arch": "toy", "width": 3, "checkpoint_sha256": None})
+import h5py, numpy as np
+from datasets.writing.feature_store import FeatureStore
+path, owner, name, after = sys.argv[1:]
+owner = {"h5py": h5py.Group, "file": h5py.File, "os": os}[owner]
+original, left = getattr(owner, name), iter(range(int(after)))
+def killing(*args, **kwargs):
+    if next(left, None) is None:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return original(*args, **kwargs)
+store = FeatureStore(Path(path), {"arch": "toy", "width": 3, "checkpoint_sha256": None})
 store.start()
-place, name, after = sys.argv[2:]
-owners = {"h5py": h5py.Group, "file": h5py.File, "os": os, "np": np}
-killing(owners[place], name, int(after))
+setattr(owner, name, killing)
 for key in "abc":
-    if key not in store:
-        store.write(key, np.full((2, 3), ord(key), np.float32))
+    store.write(key, np.full((2, 3), ord(key), np.float32))
 store.merge("abc")
 """
 

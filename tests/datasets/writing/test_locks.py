@@ -1,8 +1,5 @@
 """One writer at a time, whatever becomes of it."""
 
-import errno
-import fcntl
-import os
 import signal
 import socket
 
@@ -41,15 +38,3 @@ def test_shares_are_side_by_side(tmp_path):
         assert path.exists()  # the other one still has it
         for share in (0, None):
             refused(path, share, "is being written")
-
-
-@pytest.mark.parametrize("code", (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP))
-def test_a_file_system_without_locks(tmp_path, monkeypatch, code):
-    def no_locks(*args):
-        raise OSError(code, os.strerror(code))
-
-    monkeypatch.setattr(fcntl, "lockf", no_locks)
-    with sole_writer(tmp_path / ".lock", "it") as alone:
-        assert not alone
-    assert not (tmp_path / ".lock").exists()
-    refused(tmp_path / "none" / ".lock", None, rf"{tmp_path}/none/\.lock: No such file or directory")
