@@ -1,7 +1,5 @@
 """Conversion keeps every bit and the metadata; --info says what a file is and where its weights go."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +9,7 @@ from modules.checkpoints.metadata import make_metadata
 from modules.checkpoints.reader import read_checkpoint
 from modules.models.dest import DeST
 from preproc.convert_checkpoint import convert, describe, main
-from tests.kit.paths import ROOT
+from tests.kit.processes import run_python
 from tests.modules.models.test_dest import SMALL
 
 METADATA = make_metadata(SMALL, {"exp_name": "toy", "datasets": ["anetqa"]}, ["yes", "no"], ["[PAD]"])
@@ -38,65 +36,46 @@ def assert_same(first, second):
 @pytest.mark.parametrize("suffix", [".ckpt", ".pth", ".pt"])
 def test_there_and_back(tmp_path, checkpoint, suffix):
     convert(checkpoint, tmp_path / "y.safetensors")
-    assert_same(checkpoint, tmp_path / "y.safetensors")
     convert(tmp_path / "y.safetensors", tmp_path / f"z{suffix}")
-    assert_same(checkpoint, tmp_path / f"z{suffix}")
+    for made in ("y.safetensors", f"z{suffix}"):
+        assert_same(checkpoint, tmp_path / made)
     assert read_checkpoint(tmp_path / f"z{suffix}").metadata == METADATA
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["x.ckpt", "y.safetensors", f"z{suffix}"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.ckpt", "y.safetensors", f"z{suffix}"]
 
 
-def test_weights_that_share_memory(tmp_path):
+def test_weights_that_share_memory_and_the_legacy_format(tmp_path):
     """Published checkpoints were written with two tables in one memory."""
     table = torch.randn(10, 4)
-    weights = {"positions": table, "first": table[:3], "same": table, "turned": table.T}
-    torch.save(weights, tmp_path / "x.pth")
-    convert(tmp_path / "x.pth", tmp_path / "y.safetensors")
-    assert_same(tmp_path / "x.pth", tmp_path / "y.safetensors")
-
-
-def test_legacy_format(tmp_path):
-    torch.save({"model": {"a": torch.ones(2)}}, tmp_path / "x.pth", _use_new_zipfile_serialization=False)
-    convert(tmp_path / "x.pth", tmp_path / "y.ckpt")
-    assert_same(tmp_path / "x.pth", tmp_path / "y.ckpt")
+    torch.save({"positions": table, "first": table[:3], "same": table, "turned": table.T}, tmp_path / "x.pth")
+    torch.save({"model": {"a": torch.ones(2)}}, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    for source, target in (("x.pth", "y.safetensors"), ("old.pth", "y.ckpt")):
+        convert(tmp_path / source, tmp_path / target)
+        assert_same(tmp_path / source, tmp_path / target)
     assert read_checkpoint(tmp_path / "y.ckpt").layout == "state_dict"
 
 
-def test_info(checkpoint):
-    text = describe(read_checkpoint(checkpoint))
+def test_info(tmp_path, checkpoint):
+    words = ("preproc/convert_checkpoint.py", checkpoint, tmp_path / "y.safetensors", "--info")
+    text = run_python(*words).stdout
+    assert f"wrote {tmp_path / 'y.safetensors'}" in text
     assert "x.ckpt: a DeST checkpoint for question answering" in text
     assert "exp_name toy, datasets ['anetqa']" in text
-    assert "hidden_size 32, head_width 24" in text
-    assert "answers   2" in text
+    assert "hidden_size 32, head_width 24" in text and "answers   2" in text
     lines = {line.split("  ")[1].strip(): line for line in text.splitlines() if line.startswith("  ")}
     numbers = sum(weight.numel() for weight in DeST(SMALL).visual_encoder.state_dict().values())
     assert lines["visual_encoder"].split()[1:] == ["18", f"{numbers:,}", "DeST"]
     assert "not used (integers)" in text
+    for name, kind, goes in (
+        ("backbone.patch_embed.proj.weight", "a Video Swin checkpoint", "Video Swin"),
+        ("conv.weight", "a file of another project", "not used"),
+    ):
+        torch.save({"state_dict": {name: torch.ones(2)}}, tmp_path / "x.pth")
+        text = describe(read_checkpoint(tmp_path / "x.pth"))
+        rows = [line for line in text.splitlines() if line.split()[0] == name.split(".")[0]]
+        assert kind in text and rows[0].endswith(goes)
 
 
-@pytest.mark.parametrize(
-    ("weights", "kind", "part", "goes"),
-    [
-        ({"backbone.patch_embed.proj.weight": torch.ones(2)}, "a Video Swin checkpoint", "backbone", "Video Swin"),
-        ({"conv.weight": torch.ones(2)}, "a file of another project", "conv", "not used"),
-    ],
-)
-def test_info_on_others(tmp_path, weights, kind, part, goes):
-    torch.save({"state_dict": weights}, tmp_path / "x.pth")
-    text = describe(read_checkpoint(tmp_path / "x.pth"))
-    assert kind in text
-    assert any(line.split()[0] == part and line.endswith(goes) for line in text.splitlines())
-
-
-def test_command_line(tmp_path, checkpoint):
-    script = [sys.executable, "preproc/convert_checkpoint.py"]
-    command = [*script, str(checkpoint), str(tmp_path / "y.safetensors"), "--info"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert "a DeST checkpoint for question answering" in done.stdout
-    assert f"wrote {tmp_path / 'y.safetensors'}" in done.stdout
-
-
-def test_refusals(tmp_path, checkpoint, capsys):
+def test_refusals(tmp_path, checkpoint, refused):
     before = checkpoint.read_bytes()
     for arguments, said in (
         ([checkpoint], "give the file to write, or --info"),
@@ -106,9 +85,5 @@ def test_refusals(tmp_path, checkpoint, capsys):
         ([checkpoint, "/proc/no/y.ckpt"], "cannot write /proc/no/y.ckpt"),
         ([checkpoint, "/proc/no/y.safetensors"], "cannot write /proc/no/y.safetensors"),
     ):
-        assert main([str(argument) for argument in arguments]) == 2
-        error = capsys.readouterr().err
-        assert said in error
-        assert error.count("\n") == 1
-    assert checkpoint.read_bytes() == before
-    assert [path.name for path in tmp_path.iterdir()] == ["x.ckpt"]
+        assert said in refused(main, *arguments)
+    assert checkpoint.read_bytes() == before and [path.name for path in tmp_path.iterdir()] == ["x.ckpt"]
