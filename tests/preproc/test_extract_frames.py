@@ -139,23 +139,6 @@ def test_a_decoder_that_is_interrupted_leaves_no_directory(tmp_path, stand_in):
         assert list(contents(tmp_path / "frames")) == [".extract_frames.json"]
 
 
-def test_a_place_that_is_taken(tmp_path, stand_in):
-    """It stops no other video, and stays as it is."""
-    for name in "abc":
-        make_video(tmp_path / "videos" / f"{name}.mp4", 30)
-    frames = tmp_path / "frames"
-    frames.mkdir()
-    (frames / "a").write_text("notes")
-    stand_in(f'mkdir -p "{frames}/b"\necho mine > "{frames}/b/0001.png"\n"$REAL" "$@"')
-    assert {problem.path.name: problem.reason for problem in extract_frames(tmp_path / "videos", frames, "agqa")} == {
-        "a.mp4": f"its frames have no place, {frames}/a is in the way: Not a directory",
-        "b.mp4": f"its frames have no place, {frames}/b is in the way: Directory not empty",
-    }
-    found = contents(frames)
-    assert (found.pop("a"), found.pop("b/0001.png")) == (b"notes", b"mine\n")
-    assert sorted(found) == [".extract_frames.json", *(f"c/000{number}.png" for number in range(1, 5))]
-
-
 def test_frames_from_elsewhere_are_not_claimed(tmp_path):
     make_video(tmp_path / "videos" / "a.mp4", 30)
     (tmp_path / "frames" / "b").mkdir(parents=True)

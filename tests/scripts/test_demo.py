@@ -70,13 +70,12 @@ def test_a_failure_names_the_step_and_its_log(demo, tmp_path):
     assert demo()[0].returncode == 0
 
 
-def on_a_terminal(script, *arguments, **environment) -> tuple[int, str]:
-    """Exit code of a script, and all that a terminal of 100 columns gets from it."""
+def on_a_terminal(**environment) -> tuple[int, str]:
+    """Exit code of the demo, and all that a terminal of 100 columns gets from it."""
     ours, its = pty.openpty()
     fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
     environment = os.environ | environment | {"TERM": "xterm", "SLOW": "0.7"}
-    command = ["bash", str(ROOT / "scripts" / script), *arguments]
-    process = subprocess.Popen(command, stdin=its, stdout=its, stderr=its, env=environment)
+    process = subprocess.Popen(["bash", ROOT / "scripts/demo.sh"], stdin=its, stdout=its, stderr=its, env=environment)
     os.close(its)
     said = b""
     while True:
@@ -89,7 +88,7 @@ def on_a_terminal(script, *arguments, **environment) -> tuple[int, str]:
 
 
 def test_a_terminal_shows_what_runs(tmp_path, python):
-    code, said = on_a_terminal("demo.sh", PYTHON=python, TOY=tmp_path / "toy")
+    code, said = on_a_terminal(PYTHON=python, TOY=tmp_path / "toy")
     assert code == 0, said
     plain = re.sub(r"\x1b\[[?\d;]*[A-Za-ln-z]", "\n", re.sub(r"\x1b\[[\d;]*m", "", said))  # moves; colours
     running = set(re.findall(r"^(train-\w+) +\S+ +accuracy 0\.875 +\d+ s left", plain, re.MULTILINE))
@@ -97,7 +96,7 @@ def test_a_terminal_shows_what_runs(tmp_path, python):
     lines = [line.split()[0] for line in plain.splitlines() if re.search(r"^\S+ +\d+ s$", line)]
     assert len(lines) == len(set(lines)) == 19  # each step once, when it is done
     assert "\x1b[?25h" in said.rsplit("\x1b[?25l")[-1]  # the cursor is there again
-    code, said = on_a_terminal("demo.sh", PYTHON=python, TOY=tmp_path / "b", MISSTEP="task_pretrain_trm")
+    code, said = on_a_terminal(PYTHON=python, TOY=tmp_path / "b", MISSTEP="task_pretrain_trm")
     assert code == 1
     assert said.endswith(f"FAILED: the step 'train-trm' of the demo (log: {tmp_path}/b/logs/train-trm.log)\n")
 
@@ -113,15 +112,3 @@ def test_mistakes(tmp_path, python):
     ):
         done = bash(*words, cwd=tmp_path, PYTHON=program, TOY=tmp_path / "toy", MISSTEP="pytest")
         assert (done.returncode, done.stderr) == (code, said) and not (tmp_path / "toy").exists()
-
-
-@pytest.mark.parametrize("workers", ["0", "1"])
-def test_tests_show_a_bar_on_a_terminal(tmp_path, workers):
-    (tmp_path / "test_two.py").write_text("def test_good(): pass\ndef test_bad(): assert 1 == 2\n")
-    arguments = ("test.sh", "-n", workers, "-p", "no:cacheprovider", str(tmp_path))
-    code, said = on_a_terminal(*arguments, PYTHON=sys.executable)
-    assert code == 1
-    assert f"{'━' * 20}{'╌' * 20} 1 of 2, 0 failed" in said and f"{'━' * 40} 2 of 2, 1 failed" in said
-    assert "assert 1 == 2" in said and "1 failed, 1 passed" in re.sub(r"\x1b\[[\d;]*m", "", said)
-    done = bash(*arguments, cwd=tmp_path, PYTHON=sys.executable)
-    assert done.returncode == 1 and "━" not in done.stdout
