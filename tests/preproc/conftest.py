@@ -23,13 +23,25 @@ def refused(capsys) -> Callable[..., str]:
 
 
 @pytest.fixture
-def stand_in(tmp_path, monkeypatch) -> Callable[[str], None]:
+def program_file(tmp_path) -> Callable[[str, str], Path]:
+    """Makes a program of a shell script."""
+
+    def make(name: str, text: str) -> Path:
+        script = tmp_path / name
+        script.parent.mkdir(exist_ok=True)
+        script.write_text(f"#!/bin/sh\n{text}\n")
+        script.chmod(0o755)
+        return script
+
+    return make
+
+
+@pytest.fixture
+def stand_in(program_file, monkeypatch) -> Callable[[str], None]:
     """Makes a program the ffmpeg that is used; in it $REAL is the real one."""
 
     def use(text: str) -> None:
-        script = tmp_path / "stand_in"
-        script.write_text(f'#!/bin/sh\nREAL="{find_ffmpeg()}"\n{text}\n')
-        script.chmod(0o755)
+        script = program_file("stand_in", f'REAL="{find_ffmpeg()}"\n{text}')
         for module in ("datasets.video.ffmpeg", "modules.inference.video_input"):
             monkeypatch.setattr(f"{module}.find_ffmpeg", lambda: str(script))
 

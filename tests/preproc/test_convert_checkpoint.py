@@ -33,27 +33,6 @@ def assert_same(first, second):
     assert first.metadata == second.metadata
 
 
-@pytest.mark.parametrize("suffix", [".ckpt", ".pth", ".pt"])
-def test_there_and_back(tmp_path, checkpoint, suffix):
-    convert(checkpoint, tmp_path / "y.safetensors")
-    convert(tmp_path / "y.safetensors", tmp_path / f"z{suffix}")
-    for made in ("y.safetensors", f"z{suffix}"):
-        assert_same(checkpoint, tmp_path / made)
-    assert read_checkpoint(tmp_path / f"z{suffix}").metadata == METADATA
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.ckpt", "y.safetensors", f"z{suffix}"]
-
-
-def test_weights_that_share_memory_and_the_legacy_format(tmp_path):
-    """Published checkpoints were written with two tables in one memory."""
-    table = torch.randn(10, 4)
-    torch.save({"positions": table, "first": table[:3], "same": table, "turned": table.T}, tmp_path / "x.pth")
-    torch.save({"model": {"a": torch.ones(2)}}, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
-    for source, target in (("x.pth", "y.safetensors"), ("old.pth", "y.ckpt")):
-        convert(tmp_path / source, tmp_path / target)
-        assert_same(tmp_path / source, tmp_path / target)
-    assert read_checkpoint(tmp_path / "y.ckpt").layout == "state_dict"
-
-
 def test_info(tmp_path, checkpoint):
     words = ("preproc/convert_checkpoint.py", checkpoint, tmp_path / "y.safetensors", "--info")
     text = run_python(*words).stdout
@@ -75,15 +54,31 @@ def test_info(tmp_path, checkpoint):
         assert kind in text and rows[0].endswith(goes)
 
 
+def test_there_and_back(tmp_path, checkpoint):
+    """Also weights that share memory, as in published checkpoints, and the legacy format."""
+    table = torch.randn(10, 4)
+    torch.save({"positions": table, "first": table[:3], "same": table, "turned": table.T}, tmp_path / "shared.pth")
+    torch.save({"model": {"a": torch.ones(2)}}, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    for source in ("x.ckpt", "shared.pth", "old.pth"):
+        for suffix in (".ckpt", ".pth", ".pt"):
+            convert(tmp_path / source, tmp_path / "y.safetensors")
+            convert(tmp_path / "y.safetensors", tmp_path / f"z{suffix}")
+            for made in ("y.safetensors", f"z{suffix}"):
+                assert_same(tmp_path / source, tmp_path / made)
+            (tmp_path / f"z{suffix}").unlink()
+    convert(tmp_path / "old.pth", tmp_path / "y.ckpt")
+    assert read_checkpoint(tmp_path / "y.ckpt").layout == "state_dict"
+    assert {path.name for path in tmp_path.iterdir()} == {"x.ckpt", "shared.pth", "old.pth", "y.safetensors", "y.ckpt"}
+
+
 def test_refusals(tmp_path, checkpoint, refused):
     before = checkpoint.read_bytes()
-    for arguments, said in (
-        ([checkpoint], "give the file to write, or --info"),
-        ([checkpoint, tmp_path / "y.onnx"], "cannot write .onnx; use .safetensors or .ckpt"),
-        ([checkpoint, checkpoint], "is the file to be read; give another name"),
-        ([tmp_path / "no.ckpt", tmp_path / "y.ckpt"], "no.ckpt does not exist"),
-        ([checkpoint, "/proc/no/y.ckpt"], "cannot write /proc/no/y.ckpt"),
-        ([checkpoint, "/proc/no/y.safetensors"], "cannot write /proc/no/y.safetensors"),
+    for target, said in (
+        ((), "give the file to write, or --info"),
+        ((tmp_path / "y.onnx",), "cannot write .onnx; use .safetensors or .ckpt"),
+        ((checkpoint,), "is the file to be read; give another name"),
+        (("/proc/no/y.ckpt",), "cannot write /proc/no/y.ckpt"),
+        (("/proc/no/y.safetensors",), "cannot write /proc/no/y.safetensors"),
     ):
-        assert said in refused(main, *arguments)
+        assert said in refused(main, checkpoint, *target)
     assert checkpoint.read_bytes() == before and [path.name for path in tmp_path.iterdir()] == ["x.ckpt"]

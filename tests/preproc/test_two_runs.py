@@ -121,13 +121,3 @@ def test_features_where_there_are_no_locks(videos, tmp_path, no_locks, monkeypat
         assert extract_features.main(arguments) == 0
     with h5py.File(tmp_path / "a.h5") as file:
         assert sorted(file["videos"]) == ["a", "b", "c", "d"]
-
-
-def test_frames_under_another_spelling_are_not_made_again(tmp_path, capsys):
-    make_video(tmp_path / "videos" / "Zo\u00eb.mp4", 30)
-    arguments = [str(tmp_path / "videos"), str(tmp_path / "frames"), "--dataset", "agqa"]
-    assert extract_frames.main(arguments) == 0
-    (tmp_path / "frames" / "Zo\u00eb").rename(tmp_path / "frames" / "Zoe\u0308")
-    assert extract_frames.main(arguments) == 0
-    assert "1 were there already" in capsys.readouterr().out
-    assert list(frames_of(tmp_path / "frames")) == ["Zoe\u0308"]

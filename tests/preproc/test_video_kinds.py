@@ -1,8 +1,8 @@
 """Kinds of video that people's own files and machines bring."""
 
+import shutil
 import subprocess
 import time
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -22,27 +22,23 @@ from tests.kit.paths import FIXTURES
 
 from .test_extract_frames import assert_frames_of_ffmpeg
 
-DEEP = {  # file -> codec, pixels, size
-    "vp9.webm": ("libvpx-vp9", "yuv420p10le", "96x64"),
-    "prores.mov": ("prores_ks", "yuv422p10le", "97x64"),
-    "h264.mp4": ("libx264", "yuv444p10le", "97x64"),
-    "grey10.mkv": ("ffv1", "gray10le", "97x64"),
-    "grey16.mkv": ("ffv1", "gray16le", "97x64"),
-    "rgb16.mkv": ("ffv1", "gbrp16le", "97x64"),
-    "alpha16.mkv": ("png", "rgba64be", "97x64"),
-}
+# file -> codec, pixels
+DEEP = {"vp9.webm": "libvpx-vp9 yuv420p10le", "prores.mov": "prores_ks yuv422p10le", "h264.mp4": "libx264 yuv444p10le"}
+DEEP |= {"grey10.mkv": "ffv1 gray10le", "grey16.mkv": "ffv1 gray16le", "rgb16.mkv": "ffv1 gbrp16le"}
+DEEP["alpha16.mkv"] = "png rgba64be"
 
 
 @pytest.mark.parametrize("name", ["hevc10.mp4", *DEEP])
 def test_more_than_8_bits_a_sample(tmp_path, name):
     folder = tmp_path / "videos"
     path = folder / name
+    folder.mkdir()
     if name in DEEP:
-        codec, pixels, size = DEEP[name]
+        codec, pixels = DEEP[name].split()
+        size = "96x64" if "420" in pixels else "97x64"
         make_video(path, 30, size=size, options=("-c:v", codec, "-pix_fmt", pixels))
     else:
-        folder.mkdir()
-        path.write_bytes((FIXTURES / "videos" / name).read_bytes())
+        shutil.copy(FIXTURES / "videos" / name, path)
     command = [find_ffmpeg(), "-v", "error", "-i", path, "-pix_fmt", "rgb24", "-f", "rawvideo", "-"]
     raw = subprocess.run(command, capture_output=True, check=True).stdout  # ffmpeg's own conversion to 8 bits
     frames = np.stack(list(VideoFrames(path)))
@@ -96,21 +92,6 @@ def test_slow_is_not_stalled(monkeypatch):
     assert run_ffmpeg(["sh", "-c", "for i in 1 2 3 4 5; do echo $i; sleep 0.3; done"]).stdout == b"1\n2\n3\n4\n5\n"
 
 
-def test_linked_subfolders(tmp_path):
-    """Each folder once, however many links lead to it; loops end."""
-    root, outside = tmp_path / "videos", tmp_path / "outside"
-    for path in (root / "z" / "one.mp4", outside / "deep" / "two.mp4", outside / "three.mp4"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    links = {root / "a": root / "z", root / "linked": outside, root / "linked too": outside / "deep"}
-    links |= {outside / "deep" / "back": root, outside / "round": outside, root / "itself": root / "itself"}
-    for link, target in links.items():
-        link.symlink_to(target)
-    found, problems = list_videos(root, get_naming("agqa"))
-    assert [video.video_id for video in found] == ["one", "three", "two"] and problems == []
-    assert found[0].path == root / "z" / "one.mp4"
-
-
 @pytest.mark.parametrize("kind", ["libvpx -f webm -live 1", "copy -f matroska"])
 def test_length_without_a_header(tmp_path, kind):
     """As a browser records, or a pipe gives: the file cannot be written again at its end."""
@@ -153,22 +134,32 @@ def test_of_several_streams_the_one_of_ffmpeg(tmp_path, suffix, sizes, default):
     assert {frame.shape for frame in VideoFrames(FIXTURES / "videos" / "two_default.mkv")} == {(64, 64, 3)}
 
 
+def test_linked_subfolders(tmp_path):
+    """Each folder once, however many links lead to it; loops end."""
+    for name in ("videos/z/one.mp4", "outside/deep/two.mp4", "outside/three.mp4"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    links = {"videos/a": "videos/z", "videos/linked": "outside", "videos/too": "outside/deep", "outside/up": "videos"}
+    for link, target in (links | {"outside/round": "outside", "videos/itself": "videos/itself"}).items():
+        (tmp_path / link).symlink_to(tmp_path / target)
+    found, problems = list_videos(tmp_path / "videos", get_naming("agqa"))
+    assert [video.video_id for video in found] == ["one", "three", "two"] and problems == []
+    assert found[0].path == tmp_path / "videos" / "z" / "one.mp4"
+
+
 @pytest.mark.parametrize("how", ["named", "system", "nowhere"])
 @pytest.mark.parametrize("said", ["4.4.2-0ubuntu", "n3.4", "5.0.1"])
-def test_an_old_ffmpeg_is_one_line_at_the_start(tmp_path, monkeypatch, refused, request, said, how):
-    make_video(tmp_path / "videos" / "a.mp4", 3)
-    script = tmp_path / "bin" / "ffmpeg"
-    if how != "nowhere":
-        script.parent.mkdir()
-        script.write_text(f"#!/bin/sh\necho ffmpeg version {said} Copyright\n")
-        script.chmod(0o755)
+def test_an_old_ffmpeg_is_one_line_at_the_start(tmp_path, monkeypatch, refused, request, program_file, said, how):
+    script = program_file("bin/ffmpeg", f"echo ffmpeg version {said} Copyright")
+    message = f"{script} is ffmpeg {said}, and videos need ffmpeg 5.1 or newer: unset IMAGEIO_FFMPEG_EXE"
+    if how == "nowhere":
+        script.unlink()
+        message = f"{script} cannot be run: No such file or directory"
     monkeypatch.setenv("PATH", str(script.parent if how == "system" else tmp_path / "empty"))
     monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(script))
     request.addfinalizer(find_ffmpeg.cache_clear)
     find_ffmpeg.cache_clear()
-    message = f"{script} is ffmpeg {said}, and videos need ffmpeg 5.1 or newer: unset IMAGEIO_FFMPEG_EXE"
-    if how == "nowhere":
-        message = f"{script} cannot be run: No such file or directory"
+    (tmp_path / "videos").mkdir()
     for main, words in ((frames_script, ()), (features_script, ("--arch", "tiny", "--random-start", "0"))):
         assert message in refused(main, tmp_path / "videos", tmp_path / "out", "--dataset", "agqa", *words)
-        assert not Path(tmp_path / "out").exists()
+    assert not (tmp_path / "out").exists()
