@@ -23,25 +23,11 @@ def refused(capsys) -> Callable[..., str]:
 
 
 @pytest.fixture
-def program_file(tmp_path) -> Callable[[str, str], Path]:
-    """Makes a program of a shell script."""
-
-    def make(name: str, text: str) -> Path:
-        script = tmp_path / name
-        script.parent.mkdir(exist_ok=True)
-        script.write_text(f"#!/bin/sh\n{text}\n")
-        script.chmod(0o755)
-        return script
-
-    return make
-
-
-@pytest.fixture
-def stand_in(program_file, monkeypatch) -> Callable[[str], None]:
+def stand_in(program, monkeypatch) -> Callable[[str], None]:
     """Makes a program the ffmpeg that is used; in it $REAL is the real one."""
 
     def use(text: str) -> None:
-        script = program_file("stand_in", f'REAL="{find_ffmpeg()}"\n{text}')
+        script = program(f'REAL="{find_ffmpeg()}"\n{text}', "stand_in")
         for module in ("datasets.video.ffmpeg", "modules.inference.video_input"):
             monkeypatch.setattr(f"{module}.find_ffmpeg", lambda: str(script))
 

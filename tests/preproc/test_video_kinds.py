@@ -149,8 +149,8 @@ def test_linked_subfolders(tmp_path):
 
 @pytest.mark.parametrize("how", ["named", "system", "nowhere"])
 @pytest.mark.parametrize("said", ["4.4.2-0ubuntu", "n3.4", "5.0.1"])
-def test_an_old_ffmpeg_is_one_line_at_the_start(tmp_path, monkeypatch, refused, request, program_file, said, how):
-    script = program_file("bin/ffmpeg", f"echo ffmpeg version {said} Copyright")
+def test_an_old_ffmpeg_is_one_line_at_the_start(tmp_path, monkeypatch, refused, request, program, said, how):
+    script = program(f"echo ffmpeg version {said} Copyright", "bin/ffmpeg")
     message = f"{script} is ffmpeg {said}, and videos need ffmpeg 5.1 or newer: unset IMAGEIO_FFMPEG_EXE"
     if how == "nowhere":
         script.unlink()

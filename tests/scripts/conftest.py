@@ -2,10 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
-
-import pytest
 
 from tests.kit.paths import ROOT
 
@@ -18,17 +15,3 @@ def bash(script: str | Path, *arguments: str, cwd: Path, **environment: object) 
     given = {name: str(value) for name, value in environment.items()}
     command = ["bash", ROOT / "scripts" / script, *arguments]
     return subprocess.run(command, cwd=cwd, env=plain | given, capture_output=True, text=True, timeout=300)
-
-
-@pytest.fixture
-def program(tmp_path) -> Callable[..., Path]:
-    """Makes a program of a shell script."""
-
-    def make(text: str, place: str | Path = "python") -> Path:
-        path = tmp_path / place
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"#!/bin/bash\n{text}\n")
-        path.chmod(0o755)
-        return path
-
-    return make
