@@ -49,14 +49,6 @@ def test_each_key_is_read():
     assert set(DEFAULTS) - read == set()
 
 
-def test_each_argument_of_what_is_constructed_has_a_source():
-    brought = {"network", "optimizer", "vocabulary", "answer_ids", "answer_mask", "num_answers_in_predictions"}
-    brought |= {"sizes", "spatial", "max_clips", "folder", "signals", "monitor"}
-    brought |= {name for sizes in ("vit", "bert", "answer") for name in DEFAULTS[f"{sizes}_config"]}
-    for function in CONSTRUCTED:
-        assert set(inspect.signature(function).parameters) - set(DEFAULTS) - brought == set(), function
-
-
 def test_keys_are_valid_and_documented(capsys):
     """Each has one owner and a meaning; the page of settings is of this version."""
     assert check_values(DEFAULTS, Config) == DEFAULTS

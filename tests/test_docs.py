@@ -2,7 +2,7 @@
 
 import argparse
 import importlib
-import os
+import itertools
 import re
 import shlex
 import subprocess
@@ -107,64 +107,36 @@ def accept_script(module: str, words: list[str], monkeypatch) -> None:
         importlib.import_module(module).main()
 
 
-def accept_python(words: list[str], monkeypatch, tmp_path: Path) -> None:
-    """What follows ``python``."""
-    script, *words = words
-    if script == "-m" and words[0] == "pytest":
-        assert all((ROOT / word).exists() for word in words[1:] if word.startswith("tests/"))
-    elif script == "-m":
-        assert words[0].startswith("benchmarks."), words[0]
-        accept_script(words[0], words[1:], monkeypatch)
-    elif Path(script).name == "run.py":
-        stub = tmp_path / "settings.json"
-        stub.write_text("{}")
-        assert run_command_line([str(stub) if word.endswith((".json", ".yaml")) else word for word in words]) == 0
-    else:
-        assert (ROOT / script).is_file(), script
-        accept_script(script.removesuffix(".py").replace("/", "."), words, monkeypatch)
-
-
-def accept_bash(words: list[str], variables: dict[str, str], monkeypatch, tmp_path: Path) -> None:
-    """What follows ``bash``: of a script for one recipe, also the command line that it gives to Python."""
-    script = ROOT / words[0]
-    assert script.is_file(), words[0]
-    subprocess.run(["bash", "-n", script], check=True)
-    if script.name == "test.sh":
-        assert all((ROOT / word).exists() for word in words if word.startswith("tests/"))
-    if script.name in ("demo.sh", "test.sh", "slurm_features.sh"):
-        return
-    given = tmp_path / "given"
-    python = tmp_path / "python"
-    python.write_text(f'#!/bin/sh\nprintf "%s\\0" "$@" >{shlex.quote(str(given))}\n')
-    python.chmod(0o755)
-    # What the web demo and the training scripts look for.
-    for file in ("checkpoints/anetqa_with_trm.ckpt", "ckpt/vqa.pth", "ckpt/trm.ckpt"):
-        (tmp_path / file).parent.mkdir(exist_ok=True)
-        (tmp_path / file).touch()
-    environment = {**os.environ, "TOY": str(tmp_path), **variables, "PYTHON": str(python)}
-    subprocess.run(["bash", script, *words[1:]], cwd=tmp_path, env=environment, check=True)
-    accept_python(given.read_text().split("\0")[:-1], monkeypatch, tmp_path)
+def accept_run(words: list[str], tmp_path: Path) -> None:
+    stub = tmp_path / "settings.json"
+    stub.write_text("{}")
+    assert run_command_line([str(stub) if word.endswith((".json", ".yaml")) else word for word in words]) == 0
 
 
 def accept(command: Command, monkeypatch, tmp_path: Path) -> None:
-    words = list(command.words)
-    variables = {}
-    while words and ASSIGNMENT.match(words[0]):
-        name, _, value = words.pop(0).partition("=")
-        variables[name] = value
+    words = list(itertools.dropwhile(ASSIGNMENT.match, command.words))
     if not words or words[0] in KNOWN_PROGRAMS:
         return
     if words[0] == "torchrun":
         words = ["python", *words[words.index("run.py") :]]
     if words[0] == "sbatch":
-        assert (ROOT / "scripts" / "slurm.sh").is_file()
-        words = ["python", "run.py", "with", *words[words.index("scripts/slurm.sh") + 1 :]]
-    program, *words = words
-    assert program in ("python", "bash"), f"{program} is on no list of this test"
-    if program == "python":
-        accept_python(words, monkeypatch, tmp_path)
-    else:
-        accept_bash(words, variables, monkeypatch, tmp_path)
+        words = ["bash", *words[words.index("scripts/slurm.sh") :]]
+    assert words[0] in ("python", "bash"), f"{words[0]} is on no list of this test"
+    program, script, *words = words
+    assert all((ROOT / word).exists() for word in words if word.startswith("tests/"))
+    if script == "-m" and words[0] != "pytest":
+        assert words[0].startswith("benchmarks."), words[0]
+        accept_script(words[0], words[1:], monkeypatch)
+    elif Path(script).name == "run.py":
+        accept_run(words, tmp_path)
+    elif program == "python" and script != "-m":
+        assert (ROOT / script).is_file(), script
+        accept_script(script.removesuffix(".py").replace("/", "."), words, monkeypatch)
+    elif program == "bash":  # its settings: tests of scripts have the rest of the command that it gives to Python
+        assert (ROOT / script).is_file(), script
+        subprocess.run(["bash", "-n", ROOT / script], check=True)
+        settings = [word for word in words if ASSIGNMENT.match(word) or word.startswith("task_")]
+        accept_run(["with", *settings], tmp_path)
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=str)

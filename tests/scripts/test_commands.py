@@ -57,18 +57,20 @@ def test_trainings_and_inference(given, tmp_path, script):
         assert f"load_path={file}" in given(script)
 
 
-@pytest.mark.parametrize("name", ["ask.sh", *RUNS])
+@pytest.mark.parametrize("name", ["ask.sh", "probe.sh", *RUNS])
 def test_python_is_that_of_the_environment_made_here(tmp_path, program, name):
     """Unless PYTHON is set; without `.venv`, what the path has."""
     shutil.copytree(ROOT / "scripts", tmp_path / "a b" / "scripts")
     path = f"{program('echo path', 'bin/python').parent}:{os.environ['PATH']}"
     for said in ("path", ".venv"):
-        script, variables = tmp_path / "a b" / "scripts" / name, {"CKPT": "x.ckpt", "PATH": path, "PYTHON": ""}
+        script = tmp_path / "a b" / "scripts" / name
+        variables = {"CKPT": "x.ckpt", "DATA_ROOT": "x", "PATH": path, "PYTHON": ""}
         assert bash(script, "clip.mp4", "what is it", cwd=tmp_path, **variables).stdout == f"{said}\n"
         program("echo .venv", "a b/.venv/bin/python")
 
 
-def test_ask(given):
+def test_ask_and_probe(given):
+    assert {"probe=all", "test_only=True"} <= set(given("probe.sh", "seed=3", CKPT="x.ckpt", DATA_ROOT="x"))
     words = given("ask.sh", "my clip.mp4", "what is a=b", "task_finetune_anetqa", "nframe=3", CKPT="a b.ckpt")
     asked = ["video=my clip.mp4", "question='what is a=b'", "task_finetune_anetqa", "nframe=3"]
     assert words == ["ask", "with", "load_path=a b.ckpt", *asked]

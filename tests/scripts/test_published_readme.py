@@ -34,11 +34,8 @@ def test_preprocessing(clone, toy_world):
     (clone / "activitynet-qa").mkdir()
     (clone / "activitynet-qa" / "dataset").symlink_to(toy_world / "raw" / "anetqa")
     (clone / "AGQA_balanced").symlink_to(toy_world / "raw" / "agqa")
-    for script, raw, name, suffix in (
-        ("preproc_anetqa.py", "activitynet-qa/dataset", "anetqa", "csv"),
-        ("preproc_agqa.py", "AGQA_balanced", "agqa", "json"),
-    ):
-        done = shell(clone, f"python preproc/{script} -i {raw} data/{name}")
+    for raw, name, suffix in (("activitynet-qa/dataset", "anetqa", "csv"), ("AGQA_balanced", "agqa", "json")):
+        done = shell(clone, f"python preproc/preproc_{name}.py -i {raw} data/{name}")
         assert (done.returncode, done.stderr) == (0, "")
         files = {"vocab.json", *(f"{split}.{suffix}" for split in ("train", "val", "test"))}
         assert {path.name for path in (clone / "data" / name).iterdir()} >= files
