@@ -1,9 +1,6 @@
 """Whatever is run from a command line ends with one line of error, not with a traceback."""
 
 import ast
-import shlex
-import subprocess
-import sys
 
 import pytest
 
@@ -31,13 +28,6 @@ def test_ctrl_c_before_anything_runs():
     kill = "lambda: os.kill(os.getpid(), signal.SIGINT)"
     done = run_python("-c", f"import os, signal; from datasets.errors import run_cli; exit(run_cli({kill})())")
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "stopped by Ctrl-C\n")
-
-
-def test_tests_that_press_ctrl_c_pass_in_the_background_of_a_script():
-    """Where SIGINT is ignored."""
-    test = f"{__file__}::test_ctrl_c_before_anything_runs"
-    command = shlex.join([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test])
-    assert subprocess.run(["bash", "-c", f"trap '' INT; {command}"], cwd=ROOT).returncode == 0
 
 
 @pytest.mark.parametrize("word", ["print_config", "--help"])

@@ -57,38 +57,6 @@ def test_several_predictions_side_by_side_and_as_data(anet, tmp_path, capsys):
     assert second["scores"]["type"]["Motion"] == {"questions": 0, "correct": 0, "accuracy": None}
 
 
-def test_mismatched_ids_are_counted_and_named(anet, tmp_path, capsys):
-    truth, rows = anet
-    path = write(tmp_path / "p.json", [*rows[2:], rows[2], {**rows[0], "qid": "z"}])
-    mismatch = "2 missing ('a', 'b'), 1 duplicate ('c'), 1 unknown ('z'); --allow-missing scores the others"
-    said = f"error: {path}: question ids do not match the truth: {mismatch}\n"
-    assert run(capsys, "anet", path, truth) == (2, "", said)
-
-
-def test_allow_missing(anet, tmp_path, capsys):
-    truth, predictions = anet
-    path = write(tmp_path / "p.json", predictions[:3])
-    code, out, _ = run(capsys, "anet", path, truth, "--allow-missing", "--json", tmp_path / "scores.json")
-    assert code == 0 and rows_of(out)["all"] == ["4", "100.00", "100.00"]
-    assert "p: 1 of 4 questions (25.0 %) are missing; its accuracies are over the others" in out
-    scores = json.loads((tmp_path / "scores.json").read_text())["predictions"][0]
-    assert (scores["missing"], scores["scores"]["overall"]["all"]["questions"]) == (1, 3)
-
-
-def test_other_errors(anet, tmp_path, capsys):
-    truth, predictions = anet
-    path = write(tmp_path / "p.json", predictions)
-    for arguments, message in (
-        (("anot", path, truth), "no question-answering dataset named 'anot' (did you mean"),
-        (("anet", tmp_path / "none.json", truth), "none.json does not exist"),
-        (("anet", path, tmp_path / "none.csv"), "none.csv does not exist"),
-        (("agqa", path, truth), "test.csv is not a JSON object of records"),
-        (("anet", path, truth, "--json", tmp_path / "p.json" / "x"), "cannot write"),
-    ):
-        code, _, error = run(capsys, *arguments)
-        assert code == 2 and error.startswith("error: ") and message in error
-
-
 def test_command_reads_well_in_a_pipe_and_needs_no_torch(anet, tmp_path):
     truth, predictions = anet
     paths = [write(tmp_path / f"{index}{'_long_name' * 6}.json", predictions) for index in range(5)]
@@ -96,3 +64,24 @@ def test_command_reads_well_in_a_pipe_and_needs_no_torch(anet, tmp_path):
     done = run_python("-c", f"{code}; runpy.run_path('eval.py', run_name='__main__')", "anet", *paths, truth)
     assert done.returncode == 0 and done.stdout.splitlines()[-1] == "False", done.stderr
     assert all(path.stem in done.stdout for path in paths) and "\x1b" not in done.stdout  # not cut, not wrapped
+
+
+def test_what_does_not_match_is_counted_and_named(anet, tmp_path, capsys):
+    truth, rows = anet
+    path = write(tmp_path / "p.json", [*rows[2:], rows[2], {**rows[0], "qid": "z"}])
+    mismatch = "2 missing ('a', 'b'), 1 duplicate ('c'), 1 unknown ('z'); --allow-missing scores the others"
+    said = f"error: {path}: question ids do not match the truth: {mismatch}\n"
+    assert run(capsys, "anet", path, truth) == (2, "", said)
+    write(path, rows[:3])
+    code, out, _ = run(capsys, "anet", path, truth, "--allow-missing", "--json", tmp_path / "scores.json")
+    assert code == 0 and rows_of(out)["all"] == ["4", "100.00", "100.00"]
+    assert "p: 1 of 4 questions (25.0 %) are missing; its accuracies are over the others" in out
+    scores = json.loads((tmp_path / "scores.json").read_text())["predictions"][0]
+    assert (scores["missing"], scores["scores"]["overall"]["all"]["questions"]) == (1, 3)
+    for words, said in (
+        (("anot", write(path, rows), truth), "no question-answering dataset named 'anot' (did you mean"),
+        (("anet", tmp_path / "none.json", truth), "none.json does not exist"),
+        (("anet", path, truth, "--json", path / "x"), "cannot write"),
+    ):
+        code, _, error = run(capsys, *words)
+        assert code == 2 and error.startswith("error: ") and said in error

@@ -130,7 +130,7 @@ def test_agqa(raw, tmp_path):
         before = (out / f".{name}.arrow").stat().st_mtime_ns
         assert len(agqa.read_questions(out / name)) == counts[split]
         assert (out / f".{name}.arrow").stat().st_mtime_ns == before
-    assert main(["-i", str(raw["agqa"]), "-o", str(full), "--full"]) == 0
+    assert main(["-i", str(raw["agqa"]), str(full), "--full"]) == 0  # as the published README has it
     assert written(full)[0] | written(full)[1] == published and written(full)[2] == asked
     for seed in (0, 1):
         preproc_agqa.preprocess(raw["agqa"], tmp_path / str(seed), seed)

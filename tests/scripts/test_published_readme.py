@@ -30,18 +30,6 @@ def shell(clone: Path, command: str) -> subprocess.CompletedProcess:
     return subprocess.run(["bash", "-c", command], cwd=clone, env=environment, capture_output=True, text=True)
 
 
-def test_preprocessing(clone, toy_world):
-    (clone / "activitynet-qa").mkdir()
-    (clone / "activitynet-qa" / "dataset").symlink_to(toy_world / "raw" / "anetqa")
-    (clone / "AGQA_balanced").symlink_to(toy_world / "raw" / "agqa")
-    for raw, name, suffix in (("activitynet-qa/dataset", "anetqa", "csv"), ("AGQA_balanced", "agqa", "json")):
-        done = shell(clone, f"python preproc/preproc_{name}.py -i {raw} data/{name}")
-        assert (done.returncode, done.stderr) == (0, "")
-        files = {"vocab.json", *(f"{split}.{suffix}" for split in ("train", "val", "test"))}
-        assert {path.name for path in (clone / "data" / name).iterdir()} >= files
-    assert (clone / "data/anetqa/test.csv").read_bytes() == (toy_world / "data/anetqa/test.csv").read_bytes()
-
-
 def test_training_and_inference(clone, toy_world, toy_checkpoint):
     (clone / "ckpt").mkdir()
     shutil.copy(toy_checkpoint, clone / "ckpt" / "trm.ckpt")

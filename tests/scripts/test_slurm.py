@@ -70,14 +70,6 @@ def test_elsewhere_than_in_the_root_and_without_slurm(slurm, tmp_path):
     assert done.returncode == 2 and re.fullmatch(r"error: .*sbatch scripts/slurm\.sh RECIPE.*\n", done.stderr)
 
 
-def test_tasks_that_do_not_fit_are_one_line_before_anything_loads(slurm, world):
-    words = settings(world, "num_gpus=2", "per_gpu_batchsize=2")
-    done = run_in(slurm | JOB | {"SLURM_NTASKS": "1"}, slurm["PYTHON"], "run.py", *words, cwd=ROOT)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert re.fullmatch(r"error: SLURM was asked for .*; ask for a task for each GPU .*, or write .*\n", done.stderr)
-    assert not (world / "result").exists()
-
-
 INTERACTIVE = {"SLURM_NTASKS": "1", "SLURM_STEP_NUM_TASKS": "1"}
 OF_SALLOC = {"SLURM_JOB_ID": "40123", "SLURM_JOB_NAME": "mine", "SLURM_NTASKS": "1", "SLURM_NNODES": "1"}
 
