@@ -1,22 +1,27 @@
-"""The same preprocessing started twice; file systems that know no locks; HDF5 files that are open elsewhere."""
+"""The same preprocessing started twice, killed and started again; file systems that know no locks."""
 
 import errno
 import fcntl
 import json
 import os
+import random
+import re
 import shutil
+import signal
 from pathlib import Path
 
-import h5py
 import pytest
 
 from datasets.names import hashed_name
 from preproc import extract_features, extract_frames
-from tests.datasets.video.video_files import make_video
-from tests.kit.other_process import hdf5_elsewhere, writer_elsewhere
+from tests.datasets.video.video_files import make_cut_video, make_video
+from tests.kit.kill_at import sitecustomize
+from tests.kit.other_process import writer_elsewhere
 from tests.kit.processes import start
 
-TOY = ("--dataset", "agqa", "--arch", "toy", "--random-start", "0", "--size", "16")
+from .conftest import contents
+
+TOY = "--dataset agqa --arch toy --random-start 0 --size 32 --decoders 2"
 
 
 @pytest.fixture
@@ -90,34 +95,66 @@ def test_counts_are_of_the_frames_that_are_there(videos, tmp_path):
 
 
 def test_features_twice_at_once(videos, tmp_path, refused):
-    arguments = [str(videos), str(tmp_path / "a.h5"), *TOY]
+    """Other shards are no hindrance."""
+    command, shard = (extract_features.main, videos, tmp_path / "a.h5", *TOY.split()), ("--shard", "0/2")
     with writer_elsewhere(tmp_path / ".a.h5.lock") as process:
-        said = f"a.h5 is being written by process {process.pid} on "
-        for words in ((), ("--shard", "0/2")):
-            assert said in refused(extract_features.main, *arguments, *words)
-    with writer_elsewhere(tmp_path / ".a.h5.lock", 1):  # another shard
-        assert extract_features.main([*arguments, "--shard", "0/2"]) == 0
+        for words in ((), shard):
+            assert f"a.h5 is being written by process {process.pid} on " in refused(*command, *words)
+    with writer_elsewhere(tmp_path / ".a.h5.lock", 1):
+        assert command[0]([*map(str, command[1:]), *shard]) == 0
         for words in (("--shard", "1/2"), ("--merge",)):
-            assert "is being written" in refused(extract_features.main, *arguments, *words)
-    for words in (("--shard", "1/2"), ("--merge",)):
-        assert extract_features.main([*arguments, *words]) == 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.h5", "videos"]
+            assert "is being written" in refused(*command, *words)
 
 
-def test_features_where_there_are_no_locks(videos, tmp_path, no_locks, monkeypatch, capsys):
-    """The run that ends last finds all done; a file that is open elsewhere is replaced, whole."""
-    arguments = [str(videos), str(tmp_path / "a.h5"), *TOY]
-    extract = extract_features.extract_features
+MOST_OPERATIONS = 60  # on files, from a start to a kill
 
-    def overtaken(*args):
-        monkeypatch.setattr(extract_features, "extract_features", extract)
-        assert extract_features.main(arguments) == 0  # the other run, from its beginning to its end
 
-    monkeypatch.setattr(extract_features, "extract_features", overtaken)
-    assert extract_features.main(arguments) == 0
-    assert capsys.readouterr().out.count("3 videos in") == 2
-    make_video(videos / "d.mp4", 50)
-    with hdf5_elsewhere(tmp_path / "a.h5"):
-        assert extract_features.main(arguments) == 0
-    with h5py.File(tmp_path / "a.h5") as file:
-        assert sorted(file["videos"]) == ["a", "b", "c", "d"]
+@pytest.fixture(scope="module")
+def many_videos(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("videos")
+    for i in range(12):
+        make_video(folder / f"{i}.mp4", 40 + 25 * i, size="320x240")
+    make_cut_video(folder / "5.mp4", 200, size="320x240")
+    return folder
+
+
+def files_of(out: Path) -> dict[str, bytes]:
+    return contents(out) if out.is_dir() else {"": out.read_bytes()}
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("script", "options"), [("frames", "--dataset agqa --jobs 2"), ("features", TOY)])
+def test_killed_and_started_again(many_videos, tmp_path, kills, script, options):
+    def run(out: Path, **environment: str) -> tuple[int, str]:
+        process = start(
+            f"preproc/extract_{script}.py", many_videos, out, *options.split(), PYTHONUNBUFFERED="1", **environment
+        )
+        said = process.communicate()[0]
+        return process.returncode, said
+
+    undisturbed, out, parts = tmp_path / "undisturbed", tmp_path / "out", tmp_path / "out.parts"
+    assert run(undisturbed)[0] == 0
+    draw, seen, left = random.Random(0), {}, 12
+
+    def look() -> None:
+        """What is there of a video must be whole, and stay as it was."""
+        nonlocal left
+        there = list(out.glob("[!.]*") if out.is_dir() else parts.glob("[!.]*.npy"))
+        for path in there:
+            stamp = (path.stat().st_ino, path.stat().st_mtime_ns)
+            assert seen.setdefault(path.name, stamp) == stamp
+            if out.is_dir():
+                assert contents(path) == contents(undisturbed / path.name)
+        left = 0 if out.is_file() else 12 - len(there)
+
+    for kill in range(kills + 1):
+        at = sitecustomize.variables(draw.randint(1, MOST_OPERATIONS), out, group=False) if kill < kills else {}
+        code, said = run(out, **at)
+        assert code in ((-signal.SIGKILL, 0) if at else (0,))
+        if announced := re.search(r"(\d+) videos to do", said):
+            assert int(announced[1]) == left
+        look()
+    assert left == 0 and files_of(out) == files_of(undisturbed)
+    listed = Path(f"{out}.failed.csv").read_text()
+    assert "used, but damaged" in listed and listed == Path(f"{undisturbed}.failed.csv").read_text()
+    assert out.is_dir() or not [*tmp_path.glob("out.parts"), *tmp_path.glob(".*")]

@@ -1,6 +1,8 @@
-"""scripts/demo.sh and scripts/test.sh: what they say when something fails, and that they do not do things twice."""
+"""scripts/demo.sh, test.sh and gpu.sh: what they run, and what they say when something fails."""
 
+import argparse
 import fcntl
+import importlib
 import os
 import pty
 import re
@@ -10,6 +12,7 @@ import sys
 import termios
 
 import pytest
+import torch
 
 from tests.kit.paths import ROOT
 
@@ -112,3 +115,35 @@ def test_mistakes(tmp_path, python):
     ):
         done = bash(*words, cwd=tmp_path, PYTHON=program, TOY=tmp_path / "toy", MISSTEP="pytest")
         assert (done.returncode, done.stderr) == (code, said) and not (tmp_path / "toy").exists()
+
+
+SHOWN = '[[ "$1" == -c ]] && exit "${NO_GPU:-0}"\necho "ran $*"\n[[ -z "${MISSTEP:-}" || "$*" != *"$MISSTEP"* ]]'
+
+
+def test_tests_and_benchmarks_on_a_gpu(program, tmp_path, monkeypatch):
+    """A failure does not keep the rest from running."""
+
+    class ParsedError(Exception):
+        pass
+
+    def parse(parser, real=argparse.ArgumentParser.parse_args):
+        assert torch.device(real(parser).device).type == "cuda"
+        raise ParsedError
+
+    out = tmp_path / "new" / "out.txt"
+    given = {"cwd": tmp_path, "PYTHON": program(SHOWN), "OUT": out}
+    done = bash("gpu.sh", **given, NO_GPU="1")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "FAILED: PyTorch finds no GPU here\n")
+    assert not out.exists() and bash("gpu.sh", **given).returncode == 0
+    done = bash("gpu.sh", "-x", **given, MISSTEP="benchmarks.inference")
+    assert done.returncode == 1
+    assert done.stderr.startswith("FAILED: python -m benchmarks.inference --device cuda (log: ")
+    tests, *ran = (line.split()[1:] for line in done.stdout.splitlines() if line.startswith("ran "))
+    assert tests == ["-m", "pytest", "-m", "gpu", "-x"]
+    assert {words[1] for words in ran} == {f"benchmarks.{name}" for name in ("inference", "train_step", "features")}
+    assert all(" ".join(words) in out.read_text() for words in (tests, *ran))
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse)
+    for _, *words in ran:
+        monkeypatch.setattr(sys, "argv", words)
+        with pytest.raises(ParsedError):
+            importlib.import_module(words[0]).main()
