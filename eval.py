@@ -113,7 +113,7 @@ def print_report(report: Report, train_file: Path | None) -> None:
     """The tables, and what they do not say."""
     print_table(run_table(report) if report.spreads else score_table(report))
     if report.differences:
-        print_table(difference_table(report.differences))
+        print_table(difference_table(report))
     if report.priors is not None:
         print_table(prior_table(report, report.priors))
         print("\n".join([f"priors: from {train_file}", *explain(report.priors)]))

@@ -4,7 +4,7 @@ import datamodules  # noqa: F401  (prepares the import of torchvision)
 
 
 def __getattr__(name: str):
-    # Lazy: the loader imports timm and transformers, which worker processes have no use for.
+    # Lazy: the loader imports timm, which worker processes have no use for.
     if name == "load_model":
         from modules.checkpoints.network import load_model
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from transformers import DistilBertConfig, DistilBertModel
 
 from datasets.errors import InputError
 
+from .distilbert import DistilBert
 from .precision import float32_in_evaluation
 from .transfer import inverse, send_numbers
 
@@ -51,21 +51,18 @@ class DenseReLU(nn.Module):
 class AnswerEncoder(nn.Module):
     """CLS of DistilBERT -> Linear -> ReLU -> Linear."""
 
-    def __init__(self, config: DistilBertConfig, out_width: int):
+    def __init__(self, lm: DistilBert, width: int, out_width: int):
         super().__init__()
-        self.lm = DistilBertModel(config)
-        self.pooler = nn.Sequential(DenseReLU(config.dim), nn.Linear(config.dim, out_width))
+        self.lm = lm
+        self.pooler = nn.Sequential(DenseReLU(width), nn.Linear(width, out_width))
 
     def forward(self, ids: Tensor, mask: Tensor | None) -> Tensor:
         """``[A, L]`` token ids and mask (1 = a token; None: nothing but tokens) -> ``[A, out_width]``.
 
         Float32 in evaluation, even under autocast: answers are encoded once per run there.
         """
-        if mask is not None:
-            # In the form that DistilBERT's attention takes: made by transformers, it would wait for the device.
-            mask = mask.bool()[:, None, None]  # [A, 1, 1, L]
         with float32_in_evaluation(self, ids.device):
-            return self.pooler(self.lm(input_ids=ids, attention_mask=mask).last_hidden_state[:, 0])
+            return self.pooler(self.lm(ids, None if mask is None else mask.bool())[:, 0])
 
     def start_from(self, name: str) -> None:
         """Takes DistilBERT's published weights: the start of `lm` where no checkpoint brings any.
@@ -76,6 +73,8 @@ class AnswerEncoder(nn.Module):
         Raises:
             InputError: it cannot be had, or has other sizes.
         """
+        from transformers import DistilBertModel  # slow to import, and of use to a first training alone
+
         try:
             published = DistilBertModel.from_pretrained(name)
         except (OSError, ValueError) as error:

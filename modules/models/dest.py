@@ -14,12 +14,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import DistilBertConfig
 
 from datamodules.batch import Questions
 
 from .answer_encoder import AnswerEncoder
 from .chunks import chunks_by_length, group_by_video
+from .distilbert import DistilBert
 from .image_encoder import ImageEncoder
 from .precision import float32_in_evaluation
 from .settings import ModelSettings, ModelSizes
@@ -119,20 +119,16 @@ class DeST(nn.Module):
             )
             self.temporal_encoder = TemporalEncoder(_text_stack(sizes, drop_rate))
             self.video_head = mlp_head(width, sizes.head_width)
-        self.ans_encoder = AnswerEncoder(
-            DistilBertConfig(
-                vocab_size=sizes.vocab_size,
-                max_position_embeddings=sizes.max_text_positions,
-                dim=width,
-                n_layers=sizes.answer_layers,
-                n_heads=sizes.answer_heads,
-                hidden_dim=sizes.answer_intermediate_size,
-                dropout=drop_rate,
-                attention_dropout=drop_rate,
-                initializer_range=sizes.init_std,
-            ),
-            out_width=sizes.head_width,
+        answers = DistilBert(
+            sizes.vocab_size,
+            width,
+            sizes.max_text_positions,
+            sizes.answer_layers,
+            sizes.answer_heads,
+            sizes.answer_intermediate_size,
+            drop_rate,
         )
+        self.ans_encoder = AnswerEncoder(answers, width, sizes.head_width)
         self.init_weights()
 
     @property
@@ -154,15 +150,13 @@ class DeST(nn.Module):
             self.temporal_encoder,
             self.frame_head,
             self.video_head,
+            self.ans_encoder,
         ):
             for module in part.modules() if part is not None else ():
                 if isinstance(module, nn.Linear):
                     init_linear(module, std)
                 elif isinstance(module, nn.Embedding):
                     nn.init.normal_(module.weight, std=std)
-        for module in self.ans_encoder.pooler.modules():
-            if isinstance(module, nn.Linear):
-                init_linear(module, std)
         if self.temporal:
             nn.init.trunc_normal_(self.temporal_embedding.bos, std=std)
             nn.init.trunc_normal_(self.temporal_embedding.eos, std=std)
@@ -182,11 +176,9 @@ class DeST(nn.Module):
         """Recomputes the layers' activations in the backward pass instead of keeping them: less memory, more time."""
         self.visual_encoder.set_grad_checkpointing(True)
         self.text_encoder.encoder.grad_checkpointing = True
+        self.ans_encoder.lm.grad_checkpointing = True
         if self.temporal:
             self.temporal_encoder.encoder.grad_checkpointing = True
-        lm = self.ans_encoder.lm
-        # transformers renamed it between the releases that are in use
-        getattr(lm, "activation_checkpointing_enable", lm.gradient_checkpointing_enable)()
 
     def compile_encoders(self) -> None:
         """Compiles, in place, the parts whose shapes repeat from batch to batch: the image and the answer encoder."""

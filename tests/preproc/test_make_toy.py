@@ -8,9 +8,9 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-from datasets.sources import nextqa
+from datasets.sources import get_source, nextqa
 from datasets.video.decoding import VideoFrames
-from datasets.video.library import get_naming, list_videos
+from datasets.video.library import list_videos
 from preproc import preproc_agqa, preproc_anetqa, preproc_tgif, preproc_vatex
 from preproc.make_toy import COUNTS, draw_worlds, make_toy, write_annotations
 from preproc.toy import choices as toy_choices
@@ -157,7 +157,7 @@ def test_the_videos_are_those_of_their_names_and_whole(small):
         assert len(list(path.parent.iterdir())) == counts[name] and len(frames) == num_frames
         differences = [np.abs(a.astype(int) - b).mean() for a, b in zip(frames, render(video, 32), strict=True)]
         assert max(differences) < 12  # what the codec loses
-    found, problems = list_videos(folder / "nextqa" / "videos", get_naming("nextqa"))
+    found, problems = list_videos(folder / "nextqa" / "videos", get_source("nextqa"))
     assert {video for *_, video in choice_rows(folder, "test")} <= {video.video_id for video in found}
     assert {video.path.parent.name for video in found} == {toy_choices.FOLDER} and not problems
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from datasets.errors import InputError
+from datasets.sources import get_source
 from datasets.video import ffmpeg as program
 from datasets.video.decoding import VideoFrames
 from datasets.video.ffmpeg import VideoError, find_ffmpeg, run_ffmpeg
-from datasets.video.library import get_naming, list_videos
+from datasets.video.library import list_videos
 from modules.inference.video_input import find_seconds, read_frames
 from preproc.extract_features import main as features_script
 from preproc.extract_frames import FrameSettings, extract_frames
@@ -142,7 +143,7 @@ def test_linked_subfolders(tmp_path):
     links = {"videos/a": "videos/z", "videos/linked": "outside", "videos/too": "outside/deep", "outside/up": "videos"}
     for link, target in (links | {"outside/round": "outside", "videos/itself": "videos/itself"}).items():
         (tmp_path / link).symlink_to(tmp_path / target)
-    found, problems = list_videos(tmp_path / "videos", get_naming("agqa"))
+    found, problems = list_videos(tmp_path / "videos", get_source("agqa"))
     assert [video.video_id for video in found] == ["one", "three", "two"] and problems == []
     assert found[0].path == tmp_path / "videos" / "z" / "one.mp4"
 
