@@ -4,6 +4,7 @@ import itertools
 import json
 import re
 from collections import Counter, defaultdict
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from datasets.sources import get_source, nextqa
 from datasets.video.decoding import VideoFrames
 from datasets.video.library import list_videos
-from preproc import preproc_agqa, preproc_anetqa, preproc_tgif, preproc_vatex
+from preproc import preproc_agqa, preproc_anetqa
 from preproc.make_toy import COUNTS, draw_worlds, make_toy, write_annotations
 from preproc.toy import choices as toy_choices
 from preproc.toy.drawing import render
@@ -53,25 +54,20 @@ def choice_rows(folder, split):
     return [(*text, videos[table.video(row)]) for row, text in enumerate(texts)]
 
 
-def template(text):
-    return NAMES.sub("X", text)
-
-
-@pytest.mark.parametrize("key", [str, template], ids=["text", "template"])
+@pytest.mark.parametrize("key", [str, partial(NAMES.sub, "X")], ids=["text", "template"])
 @pytest.mark.parametrize("name", ["anetqa", "stills", "agqa"])
 def test_no_answer_can_be_guessed_from_the_text(annotations, name, key):
     """As the most frequent training answer to the same text, or of the type."""
-    seen, seen_of_type, right = defaultdict(Counter), defaultdict(Counter), defaultdict(list)
+    seen, right = defaultdict(Counter), defaultdict(list)
     for text, answer, kind in rows_of(annotations / name, "train"):
         seen[key(text)][answer] += 1
-        seen_of_type[kind][answer] += 1
+        seen[kind][answer] += 1
     for text, answer, kind in rows_of(annotations / name, "test"):
-        guess = (seen.get(key(text)) or seen_of_type[kind]).most_common(1)[0][0]
+        guess = (seen.get(key(text)) or seen[kind]).most_common(1)[0][0]
         right[kind].append(guess == answer)
     accuracy = {kind: np.mean(own) for kind, own in right.items()}
     assert accuracy.pop("binary" if name == "agqa" else YES_NO) <= 0.60  # 55 % and what chance does to few questions
     assert max(accuracy.values()) < 0.35, accuracy
-    assert len(accuracy) == {"anetqa": 8, "agqa": 1}.get(name, len(accuracy))
 
 
 def test_no_choice_can_be_guessed_from_the_words(annotations):
@@ -79,11 +75,8 @@ def test_no_choice_can_be_guessed_from_the_words(annotations):
     signs = {
         "choice": lambda text, choice, choices: choice,
         "after the text": lambda text, choice, choices: (text, choice),
-        "after the template": lambda text, choice, choices: (template(text), choice),
         "place": lambda text, choice, choices: choices.index(choice),
-        "actor named": lambda text, choice, choices: any(word in text.split() for word in choice.split()[-3:-1]),
         "twins": lambda text, choice, choices: sum(other.split()[:-1] == choice.split()[:-1] for other in choices),
-        "action twins": lambda text, choice, choices: sum(other.split()[-1] == choice.split()[-1] for other in choices),
     }
     for name, sign in signs.items():
         right, offered = Counter(), Counter()
@@ -129,10 +122,9 @@ def test_answers_of_order_agree_with_the_events(annotations):
 def test_any_frame_tells_the_action_and_the_actor():
     """Not their order: a video's frames shuffled show the same events."""
     shown = {}
-    for colour, shape in ACTORS:
-        for action in ACTIONS:
-            video = ToyVideo("a", SCENE, (Event(colour, shape, action),), EVENT_FRAMES, seed=1)
-            shown[colour, action] = np.stack(list(render(video, 32))).astype(int)
+    for (colour, shape), action in itertools.product(ACTORS, ACTIONS):
+        video = ToyVideo("a", SCENE, (Event(colour, shape, action),), EVENT_FRAMES, seed=1)
+        shown[colour, action] = np.stack(list(render(video, 32))).astype(int)
     for one, other in itertools.combinations(shown, 2):
         difference = np.abs(shown[one] - shown[other]).max(axis=3)  # [frames, rows, columns]
         assert ((difference > 60).mean(axis=(1, 2)) > 0.03).all(), (one, other)
@@ -140,12 +132,10 @@ def test_any_frame_tells_the_action_and_the_actor():
 
 def test_what_comes_next_reads_it(annotations, tmp_path):
     steps = {"anetqa": preproc_anetqa, "stills": preproc_anetqa, "agqa": preproc_agqa}
-    steps |= {"vatex": preproc_vatex, "tgif": preproc_tgif}
     counts = {name: step.preprocess(annotations / name, tmp_path / name) for name, step in steps.items()}
     of_anetqa, videos = counts["anetqa"], COUNTS["anetqa"]  # no training answer is outside the vocabulary:
     assert of_anetqa["train"] == of_anetqa["test"] // videos["test"] * videos["train"]
     assert counts["stills"]["test"] > 0 and counts["agqa"]["test"] > 0
-    assert all(counts[name]["train"] == COUNTS[name]["train"] for name in ("vatex", "tgif"))
 
 
 def test_the_videos_are_those_of_their_names_and_whole(small):

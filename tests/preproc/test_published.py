@@ -1,5 +1,6 @@
 """Published annotations to ours: what is kept, what is drawn or dropped, and what is refused."""
 
+import csv
 import json
 import os
 from collections import Counter
@@ -8,11 +9,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from datasets.annotations import read_vocabulary
-from datasets.sources import agqa, anetqa
+from datasets.sources import agqa
 from preproc import make_vocabulary, preproc_agqa, preproc_anetqa, preproc_tgif, preproc_vatex
 from preproc.preproc_agqa import draw_videos
 from tests.kit.other_process import hdf5_elsewhere, writer_elsewhere
@@ -76,13 +75,6 @@ def raw(tmp_path) -> dict[str, Path]:
     return {name: tmp_path / "raw" / name for name in SCRIPTS}
 
 
-def rows_of_anetqa(path):
-    table = anetqa.read_questions(path)
-    types, videos = table.column("type").to_pylist(), table.video_ids
-    texts = ((table.qid(i), table.question(i), table.answer(i), videos[table.video(i)]) for i in range(len(table)))
-    return [(*text, kind) for text, kind in zip(texts, types, strict=True)]
-
-
 def test_anetqa(raw, tmp_path):
     done = run_python(ROOT / "preproc" / "preproc_anetqa.py", "-i", raw["anetqa"], cwd=tmp_path)
     *inputs, result = done.stdout.splitlines()
@@ -94,20 +86,15 @@ def test_anetqa(raw, tmp_path):
     for split, answers in ANSWERS.items():
         kept = [(i, *one) for i, one in enumerate(answers) if split != "train" or one[0] != "once"]
         rows = [(f"v_{split}_{i}", f'what,\n"{i}"', answer, f"{split}{i % 2}", str(kind)) for i, answer, kind in kept]
-        assert rows_of_anetqa(out / f"{split}.csv") == rows
+        with (out / f"{split}.csv").open(newline="") as file:
+            names = ("qid", "question", "answer", "video_id", "type")
+            assert [tuple(row[name] for name in names) for row in csv.DictReader(file)] == rows
 
 
 @pytest.mark.skipif("DEST_ANETQA_RAW" not in os.environ, reason="set DEST_ANETQA_RAW to the published annotations")
 def test_the_published_annotations_of_anetqa(tmp_path):
-    raw = Path(os.environ["DEST_ANETQA_RAW"])
-    counts = preproc_anetqa.preprocess(raw, tmp_path)
+    counts = preproc_anetqa.preprocess(Path(os.environ["DEST_ANETQA_RAW"]), tmp_path)
     assert counts == {"train": 28_455, "val": 18_000, "test": 8_000, "vocabulary": 1_654}
-    vocabulary = set(read_vocabulary(tmp_path / "vocab.json"))
-    for split in SPLITS:
-        pairs = zip(*(load(raw / f"{split}_{kind}.json") for kind in "qa"), strict=True)
-        expected = [(asked["question_id"], asked["question"], answer["answer"]) for asked, answer in pairs]
-        expected = [row for row in expected if split != "train" or row[2] in vocabulary]
-        assert [row[:3] for row in rows_of_anetqa(tmp_path / f"{split}.csv")] == expected
 
 
 def test_agqa(raw, tmp_path):
@@ -122,29 +109,17 @@ def test_agqa(raw, tmp_path):
     kept = (*agqa.FIELDS, "steps", "novel_comp", "nc_seq", "i_obj", "more_steps")
     assert train | val == {qid: {name: row[name] for name in kept} for qid, row in published.items()}
     assert list(train) == [qid for qid in published if qid in train] and list(test) == list(asked)
-    for name in ("indirect", "direct_equiv"):
-        assert [row.get(name) for row in test.values()] == [row[name] for row in asked.values()]
     expected = Counter(row["answer"] for row in published.values())
     assert read_vocabulary(out / "vocab.json") == sorted(expected, key=lambda answer: (-expected[answer], answer))
     for split, name in agqa.SOURCE.split_files.items():  # the tables are ready
-        before = (out / f".{name}.arrow").stat().st_mtime_ns
-        assert len(agqa.read_questions(out / name)) == counts[split]
-        assert (out / f".{name}.arrow").stat().st_mtime_ns == before
+        assert (out / f".{name}.arrow").exists() and len(agqa.read_questions(out / name)) == counts[split]
     assert main(["-i", str(raw["agqa"]), str(full), "--full"]) == 0  # as the published README has it
     assert written(full)[0] | written(full)[1] == published and written(full)[2] == asked
     for seed in (0, 1):
         preproc_agqa.preprocess(raw["agqa"], tmp_path / str(seed), seed)
         assert (written(tmp_path / str(seed)) == written(out)) == (seed == 0)
-        assert load(tmp_path / str(seed) / "vocab.json") == load(out / "vocab.json")
     assert draw_videos([f"v{index}" for index in range(30)], 0.1, seed=0) == ["v20", "v9", "v21"]  # on any machine
-
-
-@given(count=st.integers(2, 200), fraction=st.floats(0.001, 0.999), seed=st.integers(0, 5))
-def test_draw(count, fraction, seed):
-    ids = [f"v{index}" for index in range(count)]
-    drawn = draw_videos(ids, fraction, seed)
-    assert drawn == draw_videos(reversed(ids), fraction, seed)
-    assert len(drawn) == len(set(drawn)) == min(max(round(fraction * count), 1), count - 1)
+    assert [len(draw_videos("abcd", fraction, 0)) for fraction in (0.01, 0.99)] == [1, 3]  # neither split is empty
 
 
 def test_captions(raw, tmp_path, capsys, refused):
@@ -171,10 +146,6 @@ def test_captions(raw, tmp_path, capsys, refused):
     with h5py.File(tmp_path / "features.h5", "a") as file:
         del file["tumblr_3"]
     assert "no video of val" in refused(preproc_tgif.main, *arguments, "--features", tmp_path / "features.h5")
-    (raw["tgif"] / "splits").mkdir()
-    for split in ("train", "val"):  # the lists may stand in a folder
-        (raw["tgif"] / f"{split}.txt").rename(raw["tgif"] / "splits" / f"{split}.txt")
-    assert preproc_tgif.main(arguments) == 0 and written(tmp_path / "tgif") == whole["tgif"]
 
 
 REPEATED = '{{"a": {0}, "b": {0}, "a": {0}}}'.format(json.dumps(record(0)))
@@ -184,29 +155,20 @@ ASKED = {"question_id": "b", "video_name": "a", "question": "c"}
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        *((name, None, " does not exist") for name in ("agqa/test_balanced.txt", "vatex/vatex_training_v1.0.json")),
-        ("agqa/test_balanced.txt", "[]", " is not a JSON object of records"),
+        ("agqa/test_balanced.txt", None, " does not exist"),
         ("agqa/test_balanced.txt", "{}", " has no questions"),
         ("agqa/train_balanced.txt", {"a": record(0, video_id="../x")}, "the video id '../x' cannot be a file name"),
         ("agqa/test_balanced.txt", {"b": record(1, nc_seq="1")}, ", record 'b': 'nc_seq' is '1', not 0 or 1"),
         ("agqa/test_balanced.txt", REPEATED, ", record 'a': the question id occurs twice"),
         ("agqa/train_balanced.txt", {"a": record(0)}, " has questions on 1 video(s); a split by video needs"),
-        ("anetqa/train_a.json", [ASKED | {"answer": 3, "type": 3}], ", item 0: 'answer' is 3, not text"),
         ("anetqa/train_a.json", [ASKED | {"answer": "x", "type": 9}], ", item 0: the type is 9; there are 0 to 8"),
-        ("anetqa/test_q.json", [ASKED | {"question": "\ud800"}], "with half of a surrogate"),
-        ("anetqa/test_q.json", [ASKED | {"video_name": "../x"}], ", item 0: the video id '../x' cannot be"),
         ("anetqa/test_q.json", [ASKED, ASKED], " holds no records with an id each: 'b' occurs twice"),
         ("anetqa/test_q.json", [ASKED], "do not match: 4 id(s): 'b', 'v_test_0'"),
-        ("anetqa/test_q.json", [], " holds no records with an id each"),
-        ("anetqa/test_q.json", [1], ", item 0: not an object"),
         ("anetqa/test_q.json", '[{"a": 1}', " is not valid JSON"),
-        ("vatex/vatex_training_v1.0.json", "[]", " has no captions"),
         ("vatex/vatex_validation_v1.0.json", [{"videoID": "v0", "enCap": ["x"]}], "'v0' is in both train and val"),
-        ("tgif/tgif-v1.0.tsv", "", " has no captions"),
         ("tgif/tgif-v1.0.tsv", "http://x/a.gif caption\n", "line 1: 'http://x/a.gif caption' is not a url, a tab"),
         ("tgif/val.txt", "http://x/a.gif\n", "'http://x/a.gif' has no caption"),
         ("tgif/val.txt", URL.format("a", 0), "is listed already"),
-        ("tgif/val.txt", "\n", "lists no url"),
     ],
 )
 def test_a_broken_file_is_named_and_older_output_kept(raw, tmp_path, refused, name, content, said):
@@ -221,13 +183,8 @@ def test_a_broken_file_is_named_and_older_output_kept(raw, tmp_path, refused, na
     assert contents(out) == before
 
 
-def test_vocabulary(tmp_path, refused):
+def test_vocabulary():
     """The most frequent first; ties in alphabetical order."""
     answers, make = ["b", "c", "a", "c", "b", "d"], make_vocabulary.make_vocabulary
-    assert make(reversed(answers)) == make(answers) == make(Counter(answers)) == {"b": 0, "c": 1, "a": 2, "d": 3}
+    assert make(answers) == make(Counter(answers)) == {"b": 0, "c": 1, "a": 2, "d": 3}
     assert make(answers, min_count=2) == {"b": 0, "c": 1} and make(answers, max_size=3) == {"b": 0, "c": 1, "a": 2}
-    asked = {"video_id": 1, "question": "what is it?", "category_id": 1}
-    (tmp_path / "train_qa.json").write_text(json.dumps([asked | {"id": i, "answer": a} for i, a in enumerate("dcca")]))
-    assert "no answer occurs 5 times" in refused(make_vocabulary.main, "msrvttqa", tmp_path, "--min-count", 5)
-    assert make_vocabulary.main(["msrvttqa", str(tmp_path), "--max-size", "2"]) == 0
-    assert read_vocabulary(tmp_path / "vocab.json") == ["c", "a"]
