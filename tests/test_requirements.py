@@ -40,12 +40,8 @@ def test_the_image_is_made_of_locked_requirements():
     dockerfile = (ROOT / "Dockerfile").read_text()
     lines = re.sub(r"^#.*\n", "", dockerfile, flags=re.M).replace("\\\n", " ").splitlines()
     instructions = [shlex.split(line) for line in lines if line.strip()]
-    kinds = {"FROM", "ARG", "WORKDIR", "COPY", "RUN", "ENV", "ENTRYPOINT", "CMD"}
-    assert {words[0] for words in instructions} == kinds
     assert all((ROOT / words[1]).exists() for words in instructions if words[0] == "COPY")
     (install,) = [words for words in instructions if words[0] == "RUN"]
     locks = [word.replace("$TORCH", torch) for word in install if word.endswith(".lock") for torch in ("cpu", "cuda")]
     assert "--require-hashes" in install and locks and all((ROOT / lock).is_file() for lock in locks)
-    definition = (ROOT / "docs/dest.def").read_text()
-    assert re.search(r"^Bootstrap: docker-daemon\nFrom: dest:latest$", definition, re.M)
-    assert "docker build -t dest ." in dockerfile
+    assert "\nBootstrap: docker-daemon\nFrom: dest:latest\n" in "\n" + (ROOT / "docs/dest.def").read_text()

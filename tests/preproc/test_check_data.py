@@ -75,11 +75,10 @@ def test_a_root_without_a_fault(root, change):
     change(root)
     checks = check_qa("anetqa", root, WIDTH)
     assert found(checks) == {}
-    summary = {check.name: check.summary for check in checks}
-    assert summary["annotations"].startswith("train: 2 questions, 2 videos, val: 1")
-    assert summary["vocabulary"] == "answers covered: train 100.0%, val 100.0%, test 50.0%"
-    assert summary["frames"] == "5 to 5 frames per video, 5 in the middle"
-    assert summary["features"] == "4 to 4 clips per video, 4 in the middle"
+    said = " ".join(check.summary for check in checks)
+    for part in ("train: 2 questions, 2 videos, val: 1", "answers covered: train 100.0%, val 100.0%, test 50.0%"):
+        assert part in said
+    assert "5 to 5 frames per video, 5 in the middle" in said and "4 to 4 clips per video" in said
     assert main([str(root), "--task", "anetqa", "--width", str(WIDTH)]) == 0
     assert (root / "problems.csv").read_text() == "check,error,what,problem\n"
 
@@ -89,16 +88,13 @@ def test_a_root_without_a_fault(root, change):
     [
         (lambda r: (r / "val.csv").unlink(), "annotations", "val", "val.csv does not exist"),
         (lambda r: (r / "vocab.json").write_text('{"red": 1}'), "vocabulary", "vocab.json", "the index 0"),
-        (lambda r: write_questions(r, "train", *TRAIN, ("6", "", "x", "a", 5)), "annotations", "train", "line 4"),
         (lambda r: write_questions(r, "train", *TRAIN, ("6", "y", "x", "a", 5)), "vocabulary", "'x'", "of 1 training"),
         (lambda r: write_questions(r, "val", TRAIN[0]), "question ids", "1", "a question of train and of val"),
         (lambda r: shutil.rmtree(r / "frames" / "v_b"), "frames", "v_b", "no directory"),
         (lambda r: [p.unlink() for p in (r / "frames/v_a").iterdir()], "frames", "v_a", "no frames (*.png or *.jpg)"),
         (lambda r: (r / "frames/v_a/0002.png").write_bytes(b"\x89PNG"), "frames", "v_a/0002.png", "not a whole png"),
-        (lambda r: shutil.rmtree(r / "frames"), "frames", "frames", "cannot list the frames"),
         (lambda r: (note_of_extraction(r), (r / "frames/v_a/0005.png").unlink()), "frames", "v_a", "4 frames, and 5"),
         (lambda r: (note_of_extraction(r), number_from(r, 220)), "frames", "v_a", "to 224; extract them again"),
-        (lambda r: (r / "anetqa.h5").unlink(), "features", "anetqa.h5", "does not exist"),
         (lambda r: change_features(r, "b"), "features", "b", "no features in"),
         (lambda r: change_features(r, "b", np.ones((3, 5), "f4")), "features", "b", "instead of float [clips, 8]"),
         (lambda r: change_features(r, "b", np.full((2, 8), np.nan)), "features", "b", "NaN"),
@@ -132,14 +128,12 @@ def test_what_is_only_noted(root, capsys):
         assert not any(check.failed for check in checks)
     assert "100.0% have more than 3" in {check.name: check.summary for check in checks}["features"]
     (root / "frames" / "v_a" / "from1_0002.png").write_bytes(b"")  # a read-only disk: the verdict is what counts
-    arguments = [str(root), "--task", "anetqa", "--width", str(WIDTH), "--list", "/proc/none/l.csv"]
-    for words, code, verdict in ((["--quick"], 0, "fine"), ([], 1, "1 problems")):
-        assert main([*arguments, *words]) == code
-        said = f"\n{verdict}; the list is not written: cannot write /proc/none/l.csv"
-        assert said in capsys.readouterr().out
+    assert main([str(root), "--task", "anetqa", "--width", str(WIDTH), "--list", "/proc/none/l.csv"]) == 1
+    assert "\n1 problems; the list is not written: cannot write /proc/none/l.csv" in capsys.readouterr().out
+    assert main([str(root), "--task", "anetqa", "--width", str(WIDTH), "--quick"]) == 0
 
 
-def test_captioned_collections(tmp_path, refused):
+def test_captioned_collections(tmp_path):
     captions = {"vatex": ("videoID", "enCap", ["one", "two"]), "tgif": ("vid", "cap", "three")}
     for name, (video_id, key, text) in captions.items():
         (tmp_path / name).mkdir()
@@ -148,12 +142,12 @@ def test_captioned_collections(tmp_path, refused):
             (tmp_path / name / f"{split}.json").write_text(json.dumps(records))
         with h5py.File(tmp_path / name / f"{name}.h5", "w") as file:
             file.update(dict.fromkeys("012", np.ones((2, WIDTH), np.float32)))
-    checks, arguments = check_trm(tmp_path, width=WIDTH), [str(tmp_path), "--task", "trm", "--width", str(WIDTH)]
+    checks = check_trm(tmp_path, width=WIDTH)
     assert found(checks) == {} and len(check_trm(tmp_path / "tgif", width=WIDTH)) == len(checks) // 2
     assert checks[0].summary == "train: 2 videos, 4 captions, val: 1 videos, 2 captions"
     (tmp_path / "tgif" / "train.json").unlink()
+    arguments = [str(tmp_path), "--task", "trm", "--width", str(WIDTH)]
     assert (main(arguments), main([*arguments, "--datasets", "vatex"])) == (1, 0)
-    assert "did you mean 'vatex'?" in refused(main, *arguments, "--datasets", "vatx")
     with h5py.File(tmp_path / "vatex" / "vatex.h5", "a") as file:
         file.move("2", "more")
     (tmp_path / "vatex" / "val.json").write_text('[{"videoID": "1", "enCap": ["x"]}, {"videoID": "3", "enCap": ["y"]}]')
@@ -172,6 +166,4 @@ def test_only_what_a_run_reads(root, refused):
     (root / "vocab.json").unlink()  # the checkpoint may bring it
     assert main(inference) == 0
     assert "vocabulary,0,vocab.json," in (root / "problems.csv").read_text()
-    write_questions(root, "val", ("3", "what", "red", "c", 5))
-    assert main([*inference, "--splits", "val", "test"]) == 1
     assert "(did you mean 'test'?): anetqa has train, val, test" in refused(main, *arguments, "--splits", "tset")

@@ -1,9 +1,9 @@
 """Features against a plain loop: decode all, cut windows, resize, crop, normalise, one forward a window."""
 
-import contextlib
 import json
 import shutil
 from pathlib import Path
+from unittest.mock import Mock
 
 import cv2
 import h5py
@@ -73,7 +73,6 @@ OTHER = ("--clip-len", 8, "--frame-interval", 3, "--window-interval", 10)
         (("--batch-size", 1, *OTHER), {"clip_len": 8, "frame_interval": 3, "window_interval": 10}, 0, 1e-5),
         (("--store", "float16"), {"store": "float16"}, 1e-8, 5e-4),
         (("--precision", "bf16"), {"precision": "bf16"}, 1e-8, 2e-2),
-        (("--precision", "16"), {"precision": "16"}, 1e-8, 5e-3),
     ],
 )
 def test_features_are_those_of_a_plain_loop(videos, tmp_path, arguments, changes, least, most):
@@ -99,10 +98,10 @@ def test_shards_make_the_same_file(videos, tmp_path, monkeypatch, capsys):
     assert run(videos, out, "--shard", "1/3") == 0
     assert run(videos, out, "--merge") == 2
     assert "videos are not done yet (first: " in capsys.readouterr().err
-    for variables in ({"RANK": "0", "WORLD_SIZE": "3"}, {"SLURM_PROCID": "2", "SLURM_STEP_NUM_TASKS": "3"}):
+    for rank, world in (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS")):
         with monkeypatch.context() as patch:
-            for name, value in variables.items():
-                patch.setenv(name, value)
+            patch.setenv(rank, "0" if rank == "RANK" else "2")
+            patch.setenv(world, "3")
             assert run(videos, out) == 0
     assert not out.exists()
     assert run(videos, out, "--merge") == 0
@@ -113,11 +112,8 @@ def test_a_second_run_does_what_is_left(few, tmp_path, capsys, monkeypatch):
     out, listed = tmp_path / "a.h5", Path(tmp_path / "a.h5.failed.csv")
     (few / "b.mp4").touch()
     assert run(few, out, "--shard", "0/1") == 0
-    before = listed.read_bytes()
-    for _ in range(2):
-        capsys.readouterr()
-        assert run(few, out, "--merge") == 0
-        assert f"{few}/b.mp4: the file is empty" in capsys.readouterr().out and listed.read_bytes() == before
+    assert run(few, out, "--merge") == 0
+    assert f"{few}/b.mp4: the file is empty" in capsys.readouterr().out and listed.exists()
     shutil.copy(few / "a.mp4", few / "b.mp4")
     with hdf5_elsewhere(out):  # it is replaced, whole
         assert run(few, out) == 0
@@ -139,23 +135,11 @@ def test_features_that_overflow_are_not_stored(few, tmp_path, monkeypatch, capsy
     assert "not finite: they need a higher --precision" in (tmp_path / "a.h5.failed.csv").read_text()
 
 
-NO_MEMORY = RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes. Error code 12")
-NETWORK, WINDOWS = "preproc.extract_features.FeatureExtractor.__call__", "datasets.video.decode_ahead.window_batches"
-
-
-@pytest.mark.parametrize(
-    ("place", "error", "is_memory"),
-    [
-        *((NETWORK, error, True) for error in (NO_MEMORY, torch.OutOfMemoryError("CUDA"), MemoryError())),
-        (NETWORK, RuntimeError("expected scalar type Float"), False),
-        (WINDOWS, ZeroDivisionError("of ours"), False),
-    ],
-)
-def test_memory_that_is_full_and_mistakes_of_ours(few, tmp_path, monkeypatch, capsys, place, error, is_memory):
-    def fails(*args):
-        raise error
-
-    monkeypatch.setattr(place, fails)
-    with contextlib.nullcontext() if is_memory else pytest.raises(type(error), match=str(error)):
+def test_memory_that_is_full_and_mistakes_of_ours(few, tmp_path, monkeypatch, capsys):
+    for error in (torch.OutOfMemoryError("CUDA"), RuntimeError("DefaultCPUAllocator: can't allocate memory: 99 bytes")):
+        monkeypatch.setattr(script.FeatureExtractor, "__call__", Mock(side_effect=error))
         assert run(few, tmp_path / "a.h5") == 2
         assert capsys.readouterr().err.endswith("error: out of memory: lower --batch-size (it is 8)\n")
+    monkeypatch.setattr("datasets.video.decode_ahead.window_batches", Mock(side_effect=ZeroDivisionError("of ours")))
+    with pytest.raises(ZeroDivisionError, match="of ours"):
+        run(few, tmp_path / "a.h5")

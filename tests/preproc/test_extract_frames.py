@@ -1,7 +1,6 @@
 """Frames against the plain ffmpeg command, and all that a large folder of videos can hold."""
 
 import csv
-import json
 import subprocess
 
 import cv2
@@ -41,7 +40,6 @@ def test_frames_are_those_of_ffmpeg(tmp_path):
     ffmpeg("-display_rotation", 90, "-i", a, "-c", "copy", folder / "v_turned.mp4")
     ffmpeg("-itsoffset", 2, "-i", a, "-c", "copy", folder / "v_late.mkv")
     assert extract_frames(folder, tmp_path / "frames", "anetqa") == []
-    assert len(list(folder.iterdir())) == 17
     for video in folder.iterdir():
         assert_frames_of_ffmpeg(video, tmp_path / "frames" / video.stem, tmp_path)
 
@@ -76,21 +74,18 @@ def test_of_no_video_that_can_be_decoded_no_settings_stay(tmp_path, refused):
     (tmp_path / "videos" / "a.mp4").write_bytes(b"<html>not found</html>")
     arguments = (script.main, tmp_path / "videos", tmp_path / "frames", "--dataset", "agqa", "--fps", "4")
     assert "none of the 1 videos in" in refused(*arguments)
-    assert "a.mp4" in (tmp_path / "frames.failed.csv").read_text()
     make_video(tmp_path / "videos" / "a.mp4", 30)
     assert extract_frames(tmp_path / "videos", tmp_path / "frames", "agqa") == []
-    assert json.loads((tmp_path / "frames" / ".extract_frames.json").read_text())["fps"] == 3
     assert "were made with fps = 3.0, and this run has 4" in refused(*arguments)
 
 
-@pytest.mark.parametrize(
-    ("size", "short_side", "expected"),
-    [("96x64", 32, (32, 48)), ("64x97", 32, (48, 32)), ("97x63", 40, (40, 61)), ("96x64", 200, (64, 96))],
-)
-def test_short_side(tmp_path, size, short_side, expected):
-    make_video(tmp_path / "videos" / "a.mp4", 30, size=size, options=("-pix_fmt", "yuv444p"))
-    extract_frames(tmp_path / "videos", tmp_path / "frames", "agqa", FrameSettings(format="jpg", short_side=short_side))
-    assert cv2.imread(str(tmp_path / "frames" / "a" / "0001.jpg")).shape[:2] == expected
+def test_short_side(tmp_path):
+    sizes = {"96x64": (40, 60), "64x97": (60, 40), "97x63": (40, 61), "30x20": (20, 30)}
+    for size in sizes:
+        make_video(tmp_path / "videos" / f"{size}.mp4", 30, size=size, options=("-pix_fmt", "yuv444p"))
+    extract_frames(tmp_path / "videos", tmp_path / "frames", "agqa", FrameSettings(format="jpg", short_side=40))
+    for size, expected in sizes.items():
+        assert cv2.imread(str(tmp_path / "frames" / size / "0001.jpg")).shape[:2] == expected
 
 
 @pytest.mark.parametrize("colours", ("bt709", "smpte170m"))
@@ -130,11 +125,6 @@ def test_a_second_run_does_what_is_left(tmp_path, capsys):
             (frames / name).rename(frames / "Zoe\u0308")
     with pytest.raises(InputError, match="were made with short_side = None, and this run has 32"):
         extract_frames(tmp_path / "videos", frames, "agqa", FrameSettings(short_side=32))
-    for content, said in (("[3]", "is not a JSON object of settings"), (None, "is there without .*, which says what")):
-        note.unlink() if content is None else note.write_text(content)
-        with pytest.raises(InputError, match=said):
-            extract_frames(tmp_path / "videos", frames, "agqa")
-    record = {"fps": 5.0, "format": "jpg", "quality": 90, "short_side": 64}
-    assert FrameSettings.of_record(record | {"later": 1}) == FrameSettings(5.0, "jpg", 90, 64)
-    with pytest.raises(InputError, match="record of its frames is another version's"):
-        FrameSettings.of_record(record | {"fps": "3"})
+    note.unlink()
+    with pytest.raises(InputError, match=r"is there without .*, which says what"):
+        extract_frames(tmp_path / "videos", frames, "agqa")
