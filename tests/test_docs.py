@@ -86,12 +86,6 @@ def parse_only(monkeypatch):
     return monkeypatch
 
 
-def accept_script(module: str, words: list[str], monkeypatch) -> None:
-    monkeypatch.setattr(sys, "argv", [module, *words])
-    with pytest.raises(ParsedError):
-        importlib.import_module(module).main()
-
-
 def accept_run(words: list[str], tmp_path: Path) -> None:
     stub = tmp_path / "settings.json"
     stub.write_text("{}")
@@ -103,21 +97,18 @@ def test_command_is_accepted(command, parse_only, tmp_path):
     words = list(itertools.dropwhile(ASSIGNMENT.match, command))
     if not words or words[0] in KNOWN_PROGRAMS:
         return
-    if words[0] == "torchrun":
-        words = ["python", *words[words.index("run.py") :]]
-    if words[0] == "sbatch":
-        words = ["bash", *words[words.index("scripts/slurm.sh") :]]
+    for launcher, program, script in (("torchrun", "python", "run.py"), ("sbatch", "bash", "scripts/slurm.sh")):
+        words = [program, *words[words.index(script) :]] if words[0] == launcher else words
     assert words[0] in ("python", "bash"), f"{words[0]} is on no list of this test"
     program, script, *words = words
     assert all((ROOT / word).exists() for word in words if word.startswith("tests/"))
-    if script == "-m" and words[0] != "pytest":
-        assert words[0].startswith("benchmarks."), words[0]
-        accept_script(words[0], words[1:], parse_only)
-    elif Path(script).name == "run.py":
+    if Path(script).name == "run.py":
         accept_run(words, tmp_path)
-    elif program == "python" and script != "-m":
-        assert (ROOT / script).is_file(), script
-        accept_script(script.removesuffix(".py").replace("/", "."), words, parse_only)
+    elif program == "python" and words[:1] != ["pytest"]:
+        name, *given = words if script == "-m" else [script.removesuffix(".py").replace("/", "."), *words]
+        parse_only.setattr(sys, "argv", [name, *given])
+        with pytest.raises(ParsedError):
+            importlib.import_module(name).main()
     elif program == "bash":  # its settings: tests of scripts have the rest of the command that it gives to Python
         assert (ROOT / script).is_file(), script
         subprocess.run(["bash", "-n", ROOT / script], check=True)

@@ -9,8 +9,7 @@ import pytest
 
 import eval as evaluation
 from config import markdown_table, run_command_line
-from preproc import check_data, extract_frames
-from tests.datasets.video.video_files import make_video
+from preproc import check_data
 
 NAMES = ("\u0645\u06cc\u200c\u062e", "\u5168\u3000\u89d2", "Zo\u00eb")
 
@@ -32,12 +31,6 @@ def test_scripts(tmp_path, encoding):
     code, text = print_in(encoding, check_data.main, *words)
     assert code == 1 and "e.g. " in text and "problems; all of them" in text
     assert {len(line) for line in text.splitlines() if line[0] in "+|"} == {120}
-    make_video(tmp_path / "videos" / "a.mp4", 9)
-    for name in NAMES:
-        (tmp_path / "videos" / f"{name}.mp4").touch()
-    arguments = (tmp_path / "videos", tmp_path / "frames", "--dataset", "agqa")
-    code, text = print_in(encoding, extract_frames.main, *arguments)
-    assert code == 0 and text.count(".mp4: the file is empty") == 3
     code, text = print_in(encoding, run_command_line, "print_keys")
     assert code == 0 and len(text.strip()) == len(markdown_table()) and "?" in text
     predictions = tmp_path / f"anetqa_by_{NAMES[2]}.json"

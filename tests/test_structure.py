@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+import pytest
+
 from tests.kit.paths import ROOT
 from tests.kit.processes import run_python
 
@@ -73,15 +75,12 @@ def imports_of(module: str) -> Iterator[str]:
 IMPORTS = {module: set(imports_of(module)) for module in SOURCES}
 
 
-def may_import(room: str, other: str) -> bool:
-    return room == other or (LINE_OF[other] < LINE_OF[room] and other in ONLY.get(room, LINE_OF))
-
-
 def test_imports_go_down_only():
     assert {room_of(module) for module in SOURCES} == LINE_OF.keys(), "every folder has its place in the order"
-    pairs = {(module, other) for module, others in IMPORTS.items() for other in others}
-    upwards = {pair for pair in pairs if not may_import(*map(room_of, pair))}
-    assert upwards == set(), "these imports go up; move what is shared down (see ORDER)"
+    for module, other in [(module, other) for module, others in IMPORTS.items() for other in others]:
+        room, below = room_of(module), room_of(other)
+        may_import = room == below or (LINE_OF[below] < LINE_OF[room] and below in ONLY.get(room, LINE_OF))
+        assert may_import, f"{module} imports {other}: this goes up; move what is shared down (see ORDER)"
     TopologicalSorter(IMPORTS).prepare()  # no files import each other
 
     assert "modules.checkpoints.network" in IMPORTS["modules"]  # within a function
@@ -124,6 +123,24 @@ def test_docstrings_open_with_a_verb_or_a_noun():
             assert not re.match(rf"({words})\b", text := ast.get_docstring(node) or "", re.I), text
 
 
-def test_evaluation_needs_no_torch():
-    modules = [module for module in SOURCES if module == "eval" or room_of(module).startswith("modules.evaluation")]
-    assert run_python("-c", f"import sys, {', '.join(modules)}; sys.exit('torch' in sys.modules)").returncode == 0
+def test_main_reports_bad_input_in_one_line():
+    files = [path for folder in (".", "benchmarks", "preproc") for path in (ROOT / folder).glob("*.py")]
+    texts = {path.name: text for path in files if "\ndef main(" in (text := path.read_text(encoding="utf-8"))}
+    assert {"run.py", "eval.py", "make_toy.py", "inference.py", "train_step.py"} <= texts.keys()
+    for name, text in texts.items():
+        assert "\n@run_cli\ndef main(" in text and (name == "run.py" or "raise SystemExit(main())" in text), name
+
+
+@pytest.mark.usefixtures("heeds_ctrl_c")
+def test_ctrl_c_before_anything_runs():
+    kill = "lambda: os.kill(os.getpid(), signal.SIGINT)"
+    done = run_python("-c", f"import os, signal; from datasets.errors import run_cli; exit(run_cli({kill})())")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "stopped by Ctrl-C\n")
+
+
+@pytest.mark.parametrize("word", ["print_config", "--help"])
+def test_settings_are_shown_without_what_trains(word):
+    done = run_python("-X", "importtime", "run.py", word)
+    imported = {line.split("|")[-1].strip() for line in done.stderr.splitlines()}
+    assert done.returncode == 0 and "sacred" in imported, done.stderr
+    assert not imported & {"torch", "pytorch_lightning", "transformers", "pandas", "h5py"}

@@ -1,6 +1,5 @@
 """Benchmarks run through, and know what they measure."""
 
-import json
 import re
 import shutil
 import subprocess
@@ -10,20 +9,10 @@ import pytest
 import torch
 
 import modules  # noqa: F401  (before torchvision)
-from benchmarks import agqa_scale, attention, compare, inference
+from benchmarks import attention, compare, inference
 from benchmarks.measure import precision_of_run, precisions_of
-from preproc.preproc_agqa import preprocess
 from preproc.toy.world import Event, Scene
 from tests.kit.paths import ROOT
-
-
-def test_the_made_up_agqa_has_the_published_form(tmp_path):
-    for split, count, videos in (("train", 300, 20), ("test", 100, 10)):
-        agqa_scale.write_questions(tmp_path / f"{split}_balanced.txt", count, videos=videos, seed=1)
-    counts = preprocess(tmp_path, tmp_path / "out")
-    assert (counts["train"] + counts["val"], counts["val"], counts["test"]) == (300, 30, 100)
-    records = json.loads((tmp_path / "train_balanced.txt").read_text())
-    assert 800 < (tmp_path / "train_balanced.txt").stat().st_size / len(records) < 1300
 
 
 def test_what_a_toy_question_is_about():

@@ -66,11 +66,6 @@ def test_there_and_back(tmp_path, checkpoint):
 
 def test_refusals(tmp_path, checkpoint, refused):
     before = checkpoint.read_bytes()
-    for target, said in (
-        ((), "give the file to write, or --info"),
-        ((tmp_path / "y.onnx",), "cannot write .onnx; use .safetensors or .ckpt"),
-        ((checkpoint,), "is the file to be read; give another name"),
-        (("/proc/no/y.safetensors",), "cannot write /proc/no/y.safetensors"),
-    ):
-        assert said in refused(main, checkpoint, *target)
+    assert "cannot write .onnx; use .safetensors or .ckpt" in refused(main, checkpoint, tmp_path / "y.onnx")
+    assert "is the file to be read; give another name" in refused(main, checkpoint, checkpoint)
     assert checkpoint.read_bytes() == before and [path.name for path in tmp_path.iterdir()] == ["x.ckpt"]

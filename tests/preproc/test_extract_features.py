@@ -111,8 +111,7 @@ def test_shards_make_the_same_file(videos, tmp_path, monkeypatch, capsys):
 def test_a_second_run_does_what_is_left(few, tmp_path, capsys, monkeypatch):
     out, listed = tmp_path / "a.h5", Path(tmp_path / "a.h5.failed.csv")
     (few / "b.mp4").touch()
-    assert run(few, out, "--shard", "0/1") == 0
-    assert run(few, out, "--merge") == 0
+    assert run(few, out) == 0
     assert f"{few}/b.mp4: the file is empty" in capsys.readouterr().out and listed.exists()
     shutil.copy(few / "a.mp4", few / "b.mp4")
     with hdf5_elsewhere(out):  # it is replaced, whole
@@ -123,9 +122,8 @@ def test_a_second_run_does_what_is_left(few, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(script, "make_extractor", None)  # nothing to do: no network is made
     assert run(few, out) == 0
     assert capsys.readouterr().out.splitlines() == [f"2 videos in {out}"]
-    for argument, setting in (("--window-interval", "window_interval = 16"), ("--random-start", "random_start = 0")):
-        assert run(few, out, argument, 7) == 2
-        assert f"were made with {setting}, and this run has 7" in capsys.readouterr().err
+    assert run(few, out, "--window-interval", 7) == 2
+    assert "were made with window_interval = 16, and this run has 7" in capsys.readouterr().err
 
 
 def test_features_that_overflow_are_not_stored(few, tmp_path, monkeypatch, capsys):

@@ -1,6 +1,5 @@
 """The toy world: the same for the same seed, readable by what comes next, and no answer to be had too easily."""
 
-import itertools
 import json
 import re
 from collections import Counter, defaultdict
@@ -12,14 +11,12 @@ import pytest
 from datasets.sources import get_source, nextqa
 from datasets.video.decoding import VideoFrames
 from datasets.video.library import list_videos
-from preproc import preproc_agqa, preproc_anetqa
-from preproc.make_toy import COUNTS, draw_worlds, make_toy, write_annotations
+from preproc.make_toy import draw_worlds, make_toy, write_annotations
 from preproc.toy import choices as toy_choices
 from preproc.toy.drawing import render
 from preproc.toy.questions import ORDER, TEMPORAL_RELATION, YES_NO
-from preproc.toy.world import ACTIONS, ACTORS, EVENT_FRAMES, EVENTS_IN_A_ROW, Event, Scene, ToyVideo
+from preproc.toy.world import ACTIONS, ACTORS, EVENT_FRAMES, EVENTS_IN_A_ROW
 
-SCENE = Scene("beach", "red", "cross", "left", "high", "ball", "tree", "low", 3)
 NAMES = re.compile("|".join([*(" ".join(actor) for actor in ACTORS), *ACTIONS]))
 
 
@@ -119,32 +116,13 @@ def test_answers_of_order_agree_with_the_events(annotations):
     assert checked == set(ORDER) and hard == {2}  # the right one, and the third of the video
 
 
-def test_any_frame_tells_the_action_and_the_actor():
-    """Not their order: a video's frames shuffled show the same events."""
-    shown = {}
-    for (colour, shape), action in itertools.product(ACTORS, ACTIONS):
-        video = ToyVideo("a", SCENE, (Event(colour, shape, action),), EVENT_FRAMES, seed=1)
-        shown[colour, action] = np.stack(list(render(video, 32))).astype(int)
-    for one, other in itertools.combinations(shown, 2):
-        difference = np.abs(shown[one] - shown[other]).max(axis=3)  # [frames, rows, columns]
-        assert ((difference > 60).mean(axis=(1, 2)) > 0.03).all(), (one, other)
-
-
-def test_what_comes_next_reads_it(annotations, tmp_path):
-    steps = {"anetqa": preproc_anetqa, "stills": preproc_anetqa, "agqa": preproc_agqa}
-    counts = {name: step.preprocess(annotations / name, tmp_path / name) for name, step in steps.items()}
-    of_anetqa, videos = counts["anetqa"], COUNTS["anetqa"]  # no training answer is outside the vocabulary:
-    assert of_anetqa["train"] == of_anetqa["test"] // videos["test"] * videos["train"]
-    assert counts["stills"]["test"] > 0 and counts["agqa"]["test"] > 0
-
-
 def test_the_videos_are_those_of_their_names_and_whole(small):
     folder, counts = small
-    for name, num_frames in (("anetqa", EVENTS_IN_A_ROW * EVENT_FRAMES), ("vatex", EVENT_FRAMES)):
+    for name, num_events in (("anetqa", EVENTS_IN_A_ROW), ("vatex", 1)):
         video = draw_worlds(scale=1e-3)[name]["train"][2]
         (path,) = (folder / name / "videos").glob(f"*{video.video_id}.mp4")
         frames = list(VideoFrames(path))
-        assert len(list(path.parent.iterdir())) == counts[name] and len(frames) == num_frames
+        assert len(list(path.parent.iterdir())) == counts[name] and len(frames) == num_events * EVENT_FRAMES
         differences = [np.abs(a.astype(int) - b).mean() for a, b in zip(frames, render(video, 32), strict=True)]
         assert max(differences) < 12  # what the codec loses
     found, problems = list_videos(folder / "nextqa" / "videos", get_source("nextqa"))

@@ -33,23 +33,11 @@ def frames_of(folder: Path) -> dict[str, int]:
     return {path.name: count for path in folder.glob("[!.]*") if (count := len(list(path.iterdir())))}
 
 
-def test_frames_twice_at_once(videos, tmp_path):
-    """One is refused, or finds all done; no frame is lost."""
-    words = ("preproc/extract_frames.py", videos, tmp_path / "frames", "--dataset", "agqa", "--fps", "25")
-    runs = [start(*words, "--jobs", "1") for _ in range(2)]
-    said = [run.communicate()[0] for run in runs]
-    codes = sorted(run.returncode for run in runs)
-    assert codes == [0, 0] or (codes == [0, 2] and "frames is being written by process" in "".join(said))
-    note = json.loads((tmp_path / "frames" / ".extract_frames.json").read_text())
-    assert note["counts"] == frames_of(tmp_path / "frames") == {"a": 400, "b": 300, "c": 200}
-
-
 def test_counts_are_of_the_frames_that_are_there(videos, tmp_path):
     """What a kill left is not there any more."""
     arguments = [str(videos), str(tmp_path / "frames"), "--dataset", "agqa"]
     note = tmp_path / "frames" / ".extract_frames.json"
     (tmp_path / "frames" / f".{hashed_name('b')}.x1y2").mkdir(parents=True)
-    (tmp_path / "frames" / ".extract_frames.lock").write_text("12345 elsewhere\n")
     assert extract_frames.main(arguments) == 0
     there = {path.name for path in (tmp_path / "frames").iterdir()}
     assert there == {".extract_frames.json", "a", "b", "c"}
@@ -61,15 +49,20 @@ def test_counts_are_of_the_frames_that_are_there(videos, tmp_path):
     assert json.loads(note.read_text())["counts"] == {"a": 48, "b": 12, "c": 24}
 
 
-def test_features_twice_at_once(videos, tmp_path, refused):
+@pytest.mark.parametrize(
+    ("script", "words", "out"), [(extract_frames, "--dataset agqa", "a"), (extract_features, TOY, "a.h5")]
+)
+def test_twice_at_once(videos, tmp_path, refused, script, words, out):
     """Other shards are no hindrance."""
-    command, shard = (extract_features.main, videos, tmp_path / "a.h5", *TOY.split()), ("--shard", "0/2")
-    with writer_elsewhere(tmp_path / ".a.h5.lock") as process:
-        for words in ((), shard):
-            assert f"a.h5 is being written by process {process.pid} on " in refused(*command, *words)
-    with writer_elsewhere(tmp_path / ".a.h5.lock", 1):
-        assert command[0]([*map(str, command[1:]), *shard]) == 0
-        assert "is being written" in refused(*command, "--shard", "1/2")
+    command = (videos, tmp_path / out, *words.split())
+    lock = tmp_path / "a" / ".extract_frames.lock" if out == "a" else tmp_path / ".a.h5.lock"
+    lock.parent.mkdir(exist_ok=True)
+    with writer_elsewhere(lock) as process:
+        assert f"{out} is being written by process {process.pid} on " in refused(script.main, *command)
+    if out == "a.h5":
+        with writer_elsewhere(lock, 1):
+            assert script.main([*map(str, command), "--shard", "0/2"]) == 0
+            assert "is being written" in refused(script.main, *command, "--shard", "1/2")
 
 
 MOST_OPERATIONS = 60  # on files, from a start to a kill
@@ -82,10 +75,6 @@ def many_videos(tmp_path_factory) -> Path:
         make_video(folder / f"{i}.mp4", 40 + 25 * i, size="320x240")
     make_cut_video(folder / "5.mp4", 200, size="320x240")
     return folder
-
-
-def files_of(out: Path) -> dict[str, bytes]:
-    return contents(out) if out.is_dir() else {"": out.read_bytes()}
 
 
 @pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
@@ -113,7 +102,10 @@ def test_killed_and_started_again(many_videos, tmp_path, kills, script, options)
             assert seen.setdefault(path.name, stamp) == stamp
             assert not out.is_dir() or contents(path) == contents(undisturbed / path.name)
         left = 0 if out.is_file() else 12 - len(there)
-    assert left == 0 and files_of(out) == files_of(undisturbed)
+    assert left == 0 and (contents(out), out.is_file() and out.read_bytes()) == (
+        contents(undisturbed),
+        out.is_file() and undisturbed.read_bytes(),
+    )
     listed = Path(f"{out}.failed.csv").read_text()
     assert "used, but damaged" in listed and listed == Path(f"{undisturbed}.failed.csv").read_text()
     assert out.is_dir() or not [*tmp_path.glob("out.parts"), *tmp_path.glob(".*")]

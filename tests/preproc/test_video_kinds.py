@@ -24,8 +24,7 @@ from .test_extract_frames import assert_frames_of_ffmpeg
 
 # file -> codec, pixels
 DEEP = {"vp9.webm": "libvpx-vp9 yuv420p10le", "prores.mov": "prores_ks yuv422p10le", "h264.mp4": "libx264 yuv444p10le"}
-DEEP |= {"grey10.mkv": "ffv1 gray10le", "grey16.mkv": "ffv1 gray16le", "rgb16.mkv": "ffv1 gbrp16le"}
-DEEP["alpha16.mkv"] = "png rgba64be"
+DEEP |= {"grey10.mkv": "ffv1 gray10le", "alpha16.mkv": "png rgba64be", "grey.mkv": "ffv1 gray", "gif.gif": "gif rgb8"}
 
 
 @pytest.mark.parametrize("name", ["hevc10.mp4", *DEEP])
@@ -50,17 +49,6 @@ def test_more_than_8_bits_a_sample(tmp_path, name):
     assert read_frames(path, FrameSettings(), 4, 1.0, 32)[0].shape == (4, 3, 32, 32)
 
 
-GREYS = ["mkv png rgba", "mkv ffv1 gray", "mkv png ya8", "mkv png pal8", "mkv png monob"]
-
-
-@pytest.mark.parametrize("kind", [*GREYS, "webm libvpx-vp9 yuva420p", "gif gif rgb8"])
-def test_pixels_of_8_bits_are_those_of_ffmpeg(tmp_path, kind):
-    suffix, codec, pixels = kind.split()
-    video = make_video(tmp_path / "videos" / f"a.{suffix}", 20, options=("-c:v", codec, "-pix_fmt", pixels))
-    extract_frames(tmp_path / "videos", tmp_path / "frames", "agqa")
-    assert_frames_of_ffmpeg(video, tmp_path / "frames" / "a", tmp_path)
-
-
 @pytest.mark.parametrize("text", ["sleep 30", '"$REAL" "$@" | head -c 30000; sleep 30', "exec >&- 2>&-; sleep 30"])
 def test_a_decoder_that_stalls_is_ended(tmp_path, monkeypatch, stand_in, text):
     video = make_video(tmp_path / "videos" / "a.mp4", 20)
@@ -79,41 +67,26 @@ def test_a_decoder_that_stalls_is_ended(tmp_path, monkeypatch, stand_in, text):
     assert time.monotonic() - began < 10
 
 
-@pytest.mark.parametrize("kind", ["libvpx -f webm -live 1", "copy -f matroska"])
-def test_length_without_a_header(tmp_path, kind):
-    """As a browser records, or a pipe gives: the file cannot be written again at its end."""
-    source = make_video(tmp_path / "a.mp4", 50)
-    with (tmp_path / "a.mkv").open("wb") as file:
-        command = [find_ffmpeg(), "-v", "error", "-i", source, "-c:v", *kind.split(), "-"]
-        subprocess.run(command, stdout=file, check=True)
-    assert find_seconds(tmp_path / "a.mkv") == pytest.approx(2, abs=0.1)
+def test_length_without_a_header():
+    """As a browser records: the file cannot be written again at its end."""
     assert find_seconds(FIXTURES / "videos" / "nodur.webm") == pytest.approx(1.2, abs=0.05)
 
 
 @pytest.mark.parametrize("times", ["trunc(N/2)*80", "if(lt(N,20),N,40-N)*40", "0"])
-@pytest.mark.parametrize("codec", [("-c:v", "mjpeg"), ("-c:v", "libx264", "-bf", "0")])
-def test_repeated_and_backward_times_are_no_damage(tmp_path, times, codec):
-    base = make_video(tmp_path / "base.mkv", 40, options=codec)
+def test_repeated_and_backward_times_are_no_damage(tmp_path, times):
+    base = make_video(tmp_path / "base.mkv", 40, options=("-c:v", "libx264", "-bf", "0"))
+    ffmpeg("-i", base, "-c", "copy", "-bsf:v", f"setts=ts='{times}'", tmp_path / "a.mkv")
+    frames = VideoFrames(tmp_path / "a.mkv")
+    assert (len(list(frames)), frames.damage) == (40, "")
+
+
+@pytest.mark.parametrize("default", [0, 1, None])
+def test_of_several_streams_the_one_of_ffmpeg(tmp_path, default):
     path = tmp_path / "videos" / "a.mkv"
     path.parent.mkdir()
-    ffmpeg("-i", base, "-c", "copy", "-bsf:v", f"setts=ts='{times}'", path)
-    frames = VideoFrames(path)
-    assert (len(list(frames)), frames.damage) == (40, "")
-    assert extract_frames(path.parent, tmp_path / "frames", "agqa") == []
-
-
-@pytest.mark.parametrize("suffix", ["mkv", "ts"])
-@pytest.mark.parametrize(
-    ("sizes", "default"),
-    [(("64x48", "32x32"), 1), (("64x48", "32x32"), 0), (("32x32", "64x48"), None)],
-)
-def test_of_several_streams_the_one_of_ffmpeg(tmp_path, suffix, sizes, default):
-    path = tmp_path / "videos" / f"a.{suffix}"
-    path.parent.mkdir()
-    inputs = [word for size in sizes for word in ("-f", "lavfi", "-i", f"testsrc2=s={size}:d=2")]
+    inputs = [word for size in ("64x48", "32x32") for word in ("-f", "lavfi", "-i", f"testsrc2=s={size}:d=2")]
     flags = [word for i in range(2) for word in (f"-disposition:v:{i}", "default" if i == default else "0")]
-    mkv = ("-default_mode", "passthrough") if suffix == "mkv" else ()
-    ffmpeg(*inputs, "-map", 0, "-map", 1, "-pix_fmt", "yuv420p", *flags, *mkv, path)
+    ffmpeg(*inputs, "-map", 0, "-map", 1, "-pix_fmt", "yuv420p", *flags, "-default_mode", "passthrough", path)
     assert extract_frames(path.parent, tmp_path / "frames", "agqa") == []
     assert_frames_of_ffmpeg(path, tmp_path / "frames" / "a", tmp_path)
     assert {frame.shape for frame in VideoFrames(FIXTURES / "videos" / "two_default.mkv")} == {(64, 64, 3)}
@@ -121,15 +94,12 @@ def test_of_several_streams_the_one_of_ffmpeg(tmp_path, suffix, sizes, default):
 
 def test_linked_subfolders(tmp_path):
     """Each folder once, however many links lead to it; loops end."""
-    for name in ("videos/z/one.mp4", "outside/deep/two.mp4", "outside/three.mp4"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    links = {"videos/a": "videos/z", "videos/linked": "outside", "videos/too": "outside/deep", "outside/up": "videos"}
-    for link, target in links.items():
-        (tmp_path / link).symlink_to(tmp_path / target)
-    found, problems = list_videos(tmp_path / "videos", get_source("agqa"))
-    assert [video.video_id for video in found] == ["one", "three", "two"] and problems == []
-    assert found[0].path == tmp_path / "videos" / "z" / "one.mp4"
+    (tmp_path / "videos" / "z").mkdir(parents=True)
+    (tmp_path / "videos" / "z" / "one.mp4").touch()
+    for link, target in {"a": "z", "z/up": ""}.items():
+        (tmp_path / "videos" / link).symlink_to(tmp_path / "videos" / target)
+    ((only,), problems) = list_videos(tmp_path / "videos", get_source("agqa"))
+    assert only.path == tmp_path / "videos" / "z" / "one.mp4" and problems == []
 
 
 @pytest.mark.parametrize("said", ["4.4.2-0ubuntu", "n3.4", "5.0.1"])

@@ -75,17 +75,12 @@ def test_ask_and_probe(given):
     asked = ["video=my clip.mp4", "question='what is a=b'", "task_finetune_anetqa", "nframe=3"]
     assert words == ["ask", "with", "load_path=a b.ckpt", *asked]
     assert "swin_path=my swin.pth" in given("ask.sh", "clip.mp4", "why", CKPT="x.ckpt", SWIN="my swin.pth")
-    code, said = given("ask.sh", "clip.mp4", "what is it")
-    assert code > 0 and "CKPT=best.ckpt bash scripts/ask.sh VIDEO QUESTION" in said
-    for arguments in (["clip.mp4"], [], ["clip.mp4", "save=out.png"]):
-        code, said = given("ask.sh", *arguments, CKPT="x.ckpt")
-        assert code == 2 and said.startswith("error: give a video and a question: ")
+    assert "CKPT=best.ckpt bash scripts/ask.sh VIDEO QUESTION" in given("ask.sh", "clip.mp4", "what is it")[1]
+    said = given("ask.sh", "clip.mp4", "save=out.png", CKPT="x.ckpt")
+    assert said[0] == 2 and said[1].startswith("error: give a video and a question: ")
 
 
-QUOTES = ['it\'s a "quote"', "a \\' b\\", "'", "\\", "what & is $HOME `x` {0}", "is it é", "what\nis it"]
-
-
-@pytest.mark.parametrize("question", ["True", "12", "None", "['a']", *QUOTES])
+@pytest.mark.parametrize("question", ["True", "['a']", "a \\' b\\", "'", "what & is $HOME `x` {0}", "what\nis it"])
 def test_a_question_is_text_in_one_line(given, question):
     words = given("ask.sh", "clip.mp4", question, CKPT="x.ckpt")
     assert settings_of_words(words[2:])["question"] == question.replace("\n", " ")
@@ -94,16 +89,12 @@ def test_a_question_is_text_in_one_line(given, question):
 def test_web_demo(given, tmp_path):
     """Files are named from where the command was given; without any, those of the demo."""
     options = ("--port", "7000", "--host=0.0.0.0", "upload_seconds=5")
-    words = given("web_demo.sh", *options, CKPT="x.ckpt", SWIN="/y.pth")
     settings = ["swin_path=/y.pth", f"load_path={tmp_path}/x.ckpt", "port=7000", "host=0.0.0.0", "upload_seconds=5"]
-    assert words == ["web", "with", *settings]
-    toy = tmp_path / "toy"
-    code, said = given("web_demo.sh", TOY=toy)
-    assert code == 2 and "run `bash scripts/demo.sh` first, or give CKPT" in said
-    (toy / "checkpoints").mkdir(parents=True)
-    (toy / "checkpoints" / "anetqa_with_trm.ckpt").touch()
-    found = {f"load_path={toy}/checkpoints/anetqa_with_trm.ckpt", f"examples={toy}/raw/anetqa/videos"}
-    assert found <= set(given("web_demo.sh", TOY=toy))
-    usage = "bash scripts/web_demo.sh [--host HOST] [--port PORT] [key=value …]"
-    assert given("web_demo.sh", "--prot", "7") == (2, f"error: there is no option --prot; {usage}\n")
-    assert given("web_demo.sh", "--port") == (2, "error: --port needs a value\n")
+    assert given("web_demo.sh", *options, CKPT="x.ckpt", SWIN="/y.pth") == ["web", "with", *settings]
+    assert "run `bash scripts/demo.sh` first, or give CKPT" in given("web_demo.sh", TOY=tmp_path / "toy")[1]
+    checkpoint = tmp_path / "toy/checkpoints/anetqa_with_trm.ckpt"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.touch()
+    found = {f"load_path={checkpoint}", f"examples={tmp_path}/toy/raw/anetqa/videos"}
+    assert found <= set(given("web_demo.sh", TOY=tmp_path / "toy"))
+    assert "there is no option --prot; bash scripts/web_demo.sh" in given("web_demo.sh", "--prot", "7")[1]
