@@ -104,9 +104,7 @@ def test_a_recipe_constructs(name, tmp_path):
         given = {"network": network, "optimizer": construct(OptimizerSettings, settings)}
         model = construct(model_class, given, settings, of_data)
     assert model.optimizer_settings.lr_mult_head == settings["lr_mult_head"]
-    assert network.sizes.hidden_size == settings["hidden_size"]
-    if settings["objective"] == "qa":
-        assert construct(data_class, settings).source.name == settings["datasets"][0]
+    assert settings["objective"] != "qa" or construct(data_class, settings).source.name == settings["datasets"][0]
     assert make_metadata(network.sizes, settings)["config"] == settings
 
 
@@ -114,8 +112,6 @@ def test_settings_that_a_checkpoint_brings():
     made_with = DEFAULTS | {"hidden_size": 64, "nframe": 4, "objective": "trm", "learning_rate": 1.0}
     start = settings_of_checkpoint(Config, made_with, continues=False, given=[], recipes=[])
     assert start["hidden_size"] == 64 and set(start) == set(tied(Config, Tie.WEIGHTS))
-    test = settings_of_checkpoint(Config, made_with, True, [], ["task_finetune_anetqa"])
-    assert test["nframe"] == 4 and not test.keys() & {"objective", "learning_rate"}
+    test = settings_of_checkpoint(Config, made_with, True, {"hidden_size": 128}, ["task_finetune_anetqa"])
+    assert test["nframe"] == 4 and not test.keys() & {"objective", "learning_rate", "hidden_size"}
     assert settings_of_checkpoint(Config, made_with, True, [], [])["objective"] == "trm"
-    assert "hidden_size" not in settings_of_checkpoint(Config, made_with, True, {"hidden_size": 128}, [])
-    assert settings_of_checkpoint(Config, {}, True, [], []) == {}  # a file from elsewhere

@@ -107,9 +107,7 @@ def test_a_file_of_settings_is_read_where_a_recipe_stands(suffix, tmp_path, prin
         ("nframes: 3", "no setting is called 'nframes' (did you mean 'nframe'?)"),
         ("nframe: many", "nframe must be a whole number ≥ 1 and ≤ 4096; got nframe='many' (as "),
         ("exp_name: 2024_05_01", "got exp_name=20240501 (text that looks like a number needs quotes) (as "),
-        ("exp_name: 2024-05-01", "is not a file of settings: date is no value of a setting"),
         ("bert_config: {num_layer: 3}", "bert_config has no part called 'num_layer'"),
-        ("- a\n- b", "is not a file of settings: it holds no keys and values"),
         ("a: [", "is not a file of settings: while parsing"),
     ],
 )

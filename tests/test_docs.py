@@ -139,8 +139,7 @@ def test_links_lead_somewhere(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_what_a_page_names_exists_and_it_says_what_it_is_for(page):
-    for content in fenced(page, "bash"):
-        subprocess.run(["bash", "-n"], input=content, text=True, check=True)
+    subprocess.run(["bash", "-n"], input="\n".join(fenced(page, "bash")), text=True, check=True)
     for content in fenced(page, "python"):
         compile(content, page.name, "exec")
     for name in re.findall(r"`([a-z]\w*)=[^`\s]*`", prose(page)):

@@ -44,13 +44,13 @@ def note_of_extraction(root):
 def root(tmp_path):
     """A data root of ActivityNet-QA without a fault: videos a, b (training), c (validation), d (test)."""
     root = tmp_path / "anetqa"
-    draw = np.random.default_rng(0)
     for video in "abcd":
         (root / "frames" / f"v_{video}").mkdir(parents=True)
         for number in range(1, 6):
-            frame = draw.integers(0, 256, (20, 30, 3), np.uint8)
-            cv2.imwrite(str(root / "frames" / f"v_{video}" / f"{number:04}.png"), frame)
-        change_features(root, video, draw.standard_normal((4, WIDTH)).astype(np.float32))
+            cv2.imwrite(
+                str(root / "frames" / f"v_{video}" / f"{number:04}.png"), np.full((20, 30, 3), number, np.uint8)
+            )
+        change_features(root, video, np.ones((4, WIDTH), np.float32))
     write_questions(root, "train", *TRAIN)
     write_questions(root, "val", ("3", "what", "red", "c", 5))
     write_questions(root, "test", ("4", "what", "green", "d", 5), ("5", "who", "red", "d", 5))
@@ -116,7 +116,7 @@ def test_captioned_collections(tmp_path):
     root = tmp_path / "vatex"
     root.mkdir()
     for split, videos in (("train", "01"), ("val", "2")):
-        records = [{"videoID": video, "enCap": ["a", "b"]} for video in videos]
+        records = [{"videoID": video, "enCap": ["one", "two"]} for video in videos]
         (root / f"{split}.json").write_text(json.dumps(records))
     with h5py.File(root / "vatex.h5", "w") as file:
         file.update(dict.fromkeys("012", np.ones((2, WIDTH), np.float32)))
@@ -124,7 +124,7 @@ def test_captioned_collections(tmp_path):
     assert main([str(tmp_path), "--task", "trm", "--datasets", "vatex", "--width", str(WIDTH)]) == 0
     with h5py.File(root / "vatex.h5", "a") as file:
         file.move("2", "more")
-    (root / "val.json").write_text('[{"videoID": "1", "enCap": ["x"]}, {"videoID": "3", "enCap": ["y"]}]')
+    (root / "val.json").write_text('[{"videoID": "1", "enCap": ["one"]}, {"videoID": "3", "enCap": ["two"]}]')
     faults = {"videos in two splits": "1", "features": "3", "features without captions": "more"}
     checks = found(check_trm(root, width=WIDTH)).items()
     assert {name.removeprefix("vatex: "): things[0][0] for name, things in checks} == faults

@@ -33,21 +33,14 @@ def assert_same(first, second):
 def test_info(tmp_path, checkpoint):
     words = ("preproc/convert_checkpoint.py", checkpoint, tmp_path / "y.safetensors", "--info")
     text = run_python(*words).stdout
-    assert f"wrote {tmp_path / 'y.safetensors'}" in text
-    assert "x.ckpt: a DeST checkpoint for question answering" in text
-    assert "exp_name toy, datasets ['anetqa']" in text
+    for part in (f"wrote {tmp_path / 'y.safetensors'}", "x.ckpt: a DeST checkpoint for question answering"):
+        assert part in text
+    assert "exp_name toy, datasets ['anetqa']" in text and "not used (integers)" in text
     lines = {line.split("  ")[1].strip(): line for line in text.splitlines() if line.startswith("  ")}
     numbers = sum(weight.numel() for weight in DeST(SMALL).visual_encoder.state_dict().values())
     assert lines["visual_encoder"].split()[1:] == ["18", f"{numbers:,}", "DeST"]
-    assert "not used (integers)" in text
-    for name, kind, goes in (
-        ("backbone.patch_embed.proj.weight", "a Video Swin checkpoint", "Video Swin"),
-        ("conv.weight", "a file of another project", "not used"),
-    ):
-        torch.save({"state_dict": {name: torch.ones(2)}}, tmp_path / "x.pth")
-        text = describe(read_checkpoint(tmp_path / "x.pth"))
-        rows = [line for line in text.splitlines() if line.split()[0] == name.split(".")[0]]
-        assert kind in text and rows[0].endswith(goes)
+    torch.save({"state_dict": {"backbone.patch_embed.proj.weight": torch.ones(2)}}, tmp_path / "x.pth")
+    assert "a Video Swin checkpoint" in describe(read_checkpoint(tmp_path / "x.pth"))
 
 
 def test_there_and_back(tmp_path, checkpoint):

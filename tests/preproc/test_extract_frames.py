@@ -93,17 +93,11 @@ def test_jpg_is_close_its_quality_counts_and_no_frame_is_enlarged(tmp_path, colo
     assert shapes == [(60, 40), (20, 30)]
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ('"$REAL" "$@"\nexit 255', "none of the 1 videos"),  # Ctrl-C reaches ffmpeg, too, which then ends too early
-        ("echo 'No space left on device' >&2\nexit 228", r"cannot write .*frames/a: No space left on device"),
-    ],
-)
-def test_a_decoder_that_is_interrupted_leaves_no_directory(tmp_path, stand_in, text, said):
+def test_a_decoder_that_is_interrupted_leaves_no_directory(tmp_path, stand_in):
+    """Ctrl-C reaches ffmpeg, too, which then ends its output in good order: too early."""
     make_video(tmp_path / "videos" / "a.mp4", 30)
-    stand_in(text)
-    with pytest.raises(InputError, match=said):
+    stand_in('"$REAL" "$@"\nexit 255')
+    with pytest.raises(InputError, match="none of the 1 videos"):
         extract_frames(tmp_path / "videos", tmp_path / "frames", "agqa")
     assert not (tmp_path / "frames" / "a").exists()
 

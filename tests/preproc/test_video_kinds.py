@@ -2,18 +2,15 @@
 
 import shutil
 import subprocess
-import time
 
 import cv2
 import numpy as np
 import pytest
 
 from datasets.errors import InputError
-from datasets.sources import get_source
 from datasets.video import ffmpeg as program
 from datasets.video.decoding import VideoFrames
 from datasets.video.ffmpeg import VideoError, find_ffmpeg
-from datasets.video.library import list_videos
 from modules.inference.video_input import find_seconds, read_frames
 from preproc.extract_frames import FrameSettings, extract_frames
 from preproc.extract_frames import main as frames_script
@@ -54,17 +51,13 @@ def test_a_decoder_that_stalls_is_ended(tmp_path, monkeypatch, stand_in, text):
     video = make_video(tmp_path / "videos" / "a.mp4", 20)
     stand_in(text)
     monkeypatch.setattr(program, "STALL_SECONDS", 0.5)
-    began, said = time.monotonic(), r"the decoder gave nothing for 0\.5 s$"
-    for error, message, ask in (
-        (VideoError, f"^{said}", lambda: list(VideoFrames(video))),
-        (InputError, rf"a\.mp4 .*: {said}", lambda: read_frames(video, FrameSettings(), 4, 1, 32)),
-        (VideoError, "gave nothing", lambda: find_seconds(video)),
-        (InputError, "none of the 1", lambda: extract_frames(tmp_path / "videos", tmp_path / "frames", "agqa")),
-    ):
-        with pytest.raises(error, match=message):
-            ask()
+    with pytest.raises(InputError, match=r"a\.mp4 .*: the decoder gave nothing for 0\.5 s$"):
+        read_frames(video, FrameSettings(), 4, 1, 32)
+    with pytest.raises(VideoError, match="gave nothing"):
+        find_seconds(video)
+    with pytest.raises(InputError, match="none of the 1"):
+        extract_frames(tmp_path / "videos", tmp_path / "frames", "agqa")
     assert "a.mp4,the decoder gave nothing for 0.5 s" in (tmp_path / "frames.failed.csv").read_text()
-    assert time.monotonic() - began < 10
 
 
 def test_length_without_a_header():
@@ -90,16 +83,6 @@ def test_of_several_streams_the_one_of_ffmpeg(tmp_path, default):
     assert extract_frames(path.parent, tmp_path / "frames", "agqa") == []
     assert_frames_of_ffmpeg(path, tmp_path / "frames" / "a", tmp_path)
     assert {frame.shape for frame in VideoFrames(FIXTURES / "videos" / "two_default.mkv")} == {(64, 64, 3)}
-
-
-def test_linked_subfolders(tmp_path):
-    """Each folder once, however many links lead to it; loops end."""
-    (tmp_path / "videos" / "z").mkdir(parents=True)
-    (tmp_path / "videos" / "z" / "one.mp4").touch()
-    for link, target in {"a": "z", "z/up": ""}.items():
-        (tmp_path / "videos" / link).symlink_to(tmp_path / "videos" / target)
-    ((only,), problems) = list_videos(tmp_path / "videos", get_source("agqa"))
-    assert only.path == tmp_path / "videos" / "z" / "one.mp4" and problems == []
 
 
 @pytest.mark.parametrize("said", ["4.4.2-0ubuntu", "n3.4", "5.0.1"])
