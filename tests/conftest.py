@@ -68,3 +68,17 @@ def browser():
         chromium = playwright.chromium.launch(executable_path=found, args=["--disable-gpu", "--disable-quic"])
         yield chromium
         chromium.close()
+
+
+@pytest.fixture
+def program(tmp_path) -> Callable[..., Path]:
+    """Makes a program of a shell script."""
+
+    def make(text: str, place: str = "python") -> Path:
+        path = tmp_path / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/bash\n{text}\n")
+        path.chmod(0o755)
+        return path
+
+    return make

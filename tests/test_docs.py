@@ -2,14 +2,14 @@
 
 import argparse
 import importlib
-import os
+import itertools
 import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partialmethod
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -24,25 +24,21 @@ ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 FOLDERS = "benchmarks datamodules datasets docs modules preproc scripts tests".split()
 SOURCES = [*ROOT.glob("*.py"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))]
 PATH = re.compile(rf"({'|'.join(FOLDERS)})/[\w/.]*|\w+\.py")
+COMMAND = re.compile(r"([A-Z_]+=\S+ )*(python|bash|torchrun) ")
+TEXTS = {page: page.read_text(encoding="utf-8") for page in [*PAGES, ROOT / "CHANGELOG.md"]}
 EXAMPLES = {"datasets/sources/mine.py"}  # that a reader is to write
 
 
-class Command(NamedTuple):
-    page: str
-    words: tuple[str, ...]  # variables in front of the program included
-
-    def __str__(self) -> str:
-        return f"{self.page}: {' '.join(self.words)[:80]}"
+def fenced(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", TEXTS[page], re.M | re.S)
 
 
-def fenced(text: str) -> Iterator[tuple[str, str]]:
-    """Language and content of each code block."""
-    return ((match[1], match[2]) for match in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.M | re.S))
+def prose(page: Path) -> str:
+    return re.sub(r"^```.*?^```$", "", TEXTS[page], flags=re.M | re.S)
 
 
-def prose(text: str) -> str:
-    """The text without its code blocks."""
-    return re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
+def spans(page: Path) -> list[str]:
+    return re.findall(r"`([^`\n]+)`", prose(page))
 
 
 def split_commands(block: str) -> Iterator[tuple[str, ...]]:
@@ -59,233 +55,106 @@ def split_commands(block: str) -> Iterator[tuple[str, ...]]:
                 if words:
                     yield tuple(words)
                 words = []
-            elif not (is_redirection(word) or is_redirection(before)):
+            elif not any(re.fullmatch(r"[<>]+&?", one) for one in (word, before)):
                 words.append(word)
             before = word
 
 
-def is_redirection(word: str) -> bool:
-    return re.fullmatch(r"[<>]+&?", word) is not None
+def commands(page: Path) -> Iterator[tuple[str, ...]]:
+    # In a sentence a command may be a general form, with an ellipsis.
+    in_sentences = [span for span in spans(page) if COMMAND.match(span) and "…" not in span]
+    for block in (*fenced(page, "bash"), *in_sentences):
+        yield from split_commands(block)
 
 
-def commands() -> list[Command]:
-    found = []
-    for page in PAGES:
-        text = page.read_text(encoding="utf-8")
-        blocks = [content for language, content in fenced(text) if language == "bash"]
-        # In a sentence a command may be a general form, with an ellipsis.
-        blocks += [span for span in re.findall(r"`([^`\n]+)`", prose(text)) if is_command(span) and "…" not in span]
-        found += [Command(page.name, words) for block in blocks for words in split_commands(block)]
-    return list(dict.fromkeys(found))
+COMMANDS = list(dict.fromkeys(command for page in PAGES for command in commands(page)))
 
 
-def is_command(span: str) -> bool:
-    return re.match(r"([A-Z_]+=\S+ )*(python|bash|torchrun) ", span) is not None
-
-
-COMMANDS = commands()
-
-
-# --- what accepts a command -------------------------------------------------------------------------------------------
-
-
-class ParsedError(Exception):
-    """Ends a script when its arguments have been parsed."""
+class ParsedError(Exception): ...
 
 
 @pytest.fixture
 def parse_only(monkeypatch):
-    """Parsers of scripts stop the script once they have accepted its words; run.py's runs nothing."""
+    def parse_and_stop(parser, parse, *arguments):
+        parse(parser, *arguments)
+        raise ParsedError
 
-    def stop_after(name: str) -> None:
+    for name in ("parse_args", "parse_intermixed_args"):
         parse = getattr(argparse.ArgumentParser, name)
-
-        def parse_and_stop(self, *args, **kwargs):
-            parse(self, *args, **kwargs)
-            raise ParsedError
-
-        monkeypatch.setattr(argparse.ArgumentParser, name, parse_and_stop)
-
-    stop_after("parse_args")
-    stop_after("parse_intermixed_args")
+        monkeypatch.setattr(argparse.ArgumentParser, name, partialmethod(parse_and_stop, parse))
     monkeypatch.setattr(ex, "run_commandline", lambda _: None)
     return monkeypatch
 
 
-def accept_script(module: str, words: list[str], monkeypatch) -> None:
-    monkeypatch.setattr(sys, "argv", [module, *words])
-    with pytest.raises(ParsedError):
-        importlib.import_module(module).main()
+def accept_run(words: list[str], tmp_path: Path) -> None:
+    stub = tmp_path / "settings.json"
+    stub.write_text("{}")
+    assert run_command_line([str(stub) if word.endswith((".json", ".yaml")) else word for word in words]) == 0
 
 
-def accept_python(words: list[str], monkeypatch, tmp_path: Path) -> None:
-    """What follows ``python``."""
-    script, *words = words
-    if script == "-m" and words[0] == "pytest":
-        assert all((ROOT / word).exists() for word in words[1:] if word.startswith("tests/"))
-    elif script == "-m":
-        assert words[0].startswith("benchmarks."), words[0]
-        accept_script(words[0], words[1:], monkeypatch)
-    elif Path(script).name == "run.py":
-        stub = tmp_path / "settings.json"
-        stub.write_text("{}")
-        assert run_command_line([str(stub) if word.endswith((".json", ".yaml")) else word for word in words]) == 0
-    else:
-        assert (ROOT / script).is_file(), script
-        accept_script(script.removesuffix(".py").replace("/", "."), words, monkeypatch)
-
-
-def accept_bash(words: list[str], variables: dict[str, str], monkeypatch, tmp_path: Path) -> None:
-    """What follows ``bash``: of a script for one recipe, also the command line that it gives to Python."""
-    script = ROOT / words[0]
-    assert script.is_file(), words[0]
-    subprocess.run(["bash", "-n", script], check=True)
-    if script.name == "test.sh":
-        assert all((ROOT / word).exists() for word in words if word.startswith("tests/"))
-    if script.name in ("demo.sh", "test.sh", "slurm_features.sh"):
-        return
-    given = tmp_path / "given"
-    python = tmp_path / "python"
-    python.write_text(f'#!/bin/sh\nprintf "%s\\0" "$@" >{shlex.quote(str(given))}\n')
-    python.chmod(0o755)
-    # What the web demo and the training scripts look for.
-    for file in ("checkpoints/anetqa_with_trm.ckpt", "ckpt/vqa.pth", "ckpt/trm.ckpt"):
-        (tmp_path / file).parent.mkdir(exist_ok=True)
-        (tmp_path / file).touch()
-    environment = {**os.environ, "TOY": str(tmp_path), **variables, "PYTHON": str(python)}
-    subprocess.run(["bash", script, *words[1:]], cwd=tmp_path, env=environment, check=True)
-    accept_python(given.read_text().split("\0")[:-1], monkeypatch, tmp_path)
-
-
-def accept(command: Command, monkeypatch, tmp_path: Path) -> None:
-    words = list(command.words)
-    variables = {}
-    while words and ASSIGNMENT.match(words[0]):
-        name, _, value = words.pop(0).partition("=")
-        variables[name] = value
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_command_is_accepted(command, parse_only, tmp_path):
+    words = list(itertools.dropwhile(ASSIGNMENT.match, command))
     if not words or words[0] in KNOWN_PROGRAMS:
         return
-    if words[0] == "torchrun":
-        words = ["python", *words[words.index("run.py") :]]
-    if words[0] == "sbatch":
-        assert (ROOT / "scripts" / "slurm.sh").is_file()
-        words = ["python", "run.py", "with", *words[words.index("scripts/slurm.sh") + 1 :]]
-    program, *words = words
-    assert program in ("python", "bash"), f"{program} is on no list of this test"
-    if program == "python":
-        accept_python(words, monkeypatch, tmp_path)
-    else:
-        accept_bash(words, variables, monkeypatch, tmp_path)
+    for launcher, program, script in (("torchrun", "python", "run.py"), ("sbatch", "bash", "scripts/slurm.sh")):
+        words = [program, *words[words.index(script) :]] if words[0] == launcher else words
+    assert words[0] in ("python", "bash"), f"{words[0]} is on no list of this test"
+    program, script, *words = words
+    assert all((ROOT / word).exists() for word in words if word.startswith("tests/"))
+    if Path(script).name == "run.py":
+        accept_run(words, tmp_path)
+    elif program == "python" and words[:1] != ["pytest"]:
+        name, *given = words if script == "-m" else [script.removesuffix(".py").replace("/", "."), *words]
+        parse_only.setattr(sys, "argv", [name, *given])
+        with pytest.raises(ParsedError):
+            importlib.import_module(name).main()
+    elif program == "bash":  # its settings: tests of scripts have the rest of the command that it gives to Python
+        assert (ROOT / script).is_file(), script
+        subprocess.run(["bash", "-n", ROOT / script], check=True)
+        settings = [word for word in words if ASSIGNMENT.match(word) or word.startswith("task_")]
+        accept_run(["with", *settings], tmp_path)
 
 
-# --- tests ------------------------------------------------------------------------------------------------------------
+def test_all_kinds_of_command_are_found():
+    words = {word for command in COMMANDS for word in command}
+    assert {*"run.py eval.py preproc/extract_frames.py scripts/demo.sh torchrun sbatch".split()} <= words
+    assert "benchmarks.inference" in words and len(COMMANDS) > 80
 
 
-def test_all_kinds_of_commands_are_found():
-    words = {word for command in COMMANDS for word in command.words}
-    assert {"run.py", "eval.py", "preproc/extract_frames.py", "scripts/demo.sh", "torchrun", "sbatch"} <= words
-    assert "benchmarks.inference" in words
-    assert len(COMMANDS) > 80
+def anchors(page: Path) -> list[str]:
+    headings = re.findall(r"^#+ (.+)$", prose(page), re.M)
+    return [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=str)
-def test_command_is_accepted(command, parse_only, tmp_path):
-    accept(command, parse_only, tmp_path)
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "python run.py with task_finetune_anetq",
-        "python run.py with task_finetune_anetqa nframes=3",
-        "python preproc/extract_frames.py VIDEOS",
-        "python preproc/no_such_script.py",
-        "python eval.py anet",
-        "python -m benchmarks.inference --shapes agqa",
-        "python -m pytest tests/no_such_test.py",
-        "CKPT=x.ckpt bash scripts/train_anetqa.sh learning_rates=1",
-        "bash scripts/no_such_script.sh",
-        "torchrun --nnodes 2 run.py with task_pretrain_trm load_paths=vqa.pth",
-        "no_such_program",
-    ],
-)
-def test_wrong_command_is_refused(line, parse_only, tmp_path):
-    (words,) = split_commands(line)
-    with pytest.raises((AssertionError, SystemExit, pytest.fail.Exception)):
-        accept(Command("", words), parse_only, tmp_path)
-
-
-def test_bash_blocks_are_valid_bash():
-    for page in PAGES:
-        for language, content in fenced(page.read_text(encoding="utf-8")):
-            if language == "bash":
-                subprocess.run(["bash", "-n"], input=content, text=True, check=True)
-
-
-def test_python_blocks_are_valid_python():
-    for page in PAGES:
-        for language, content in fenced(page.read_text(encoding="utf-8")):
-            if language == "python":
-                compile(content, page.name, "exec")
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if not target.startswith("https://"):
+            name, _, anchor = target.partition("#")
+            file = page.parent / name if name else page
+            assert file.exists(), target
+            assert not anchor or anchor in anchors(file), target
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_settings_exist(page):
-    for name in re.findall(r"`([a-z]\w*)=[^`\s]*`", prose(page.read_text(encoding="utf-8"))):
+def test_what_a_page_names_exists_and_it_says_what_it_is_for(page):
+    subprocess.run(["bash", "-n"], input="\n".join(fenced(page, "bash")), text=True, check=True)
+    for content in fenced(page, "python"):
+        compile(content, page.name, "exec")
+    for name in re.findall(r"`([a-z]\w*)=[^`\s]*`", prose(page)):
         assert name in Config.__dataclass_fields__ or name == "key", name  # of `key=value`, the general form
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_files_and_classes_exist(page):
     code = "\n".join(path.read_text(encoding="utf-8") for path in SOURCES)
-    for span in re.findall(r"`([^`\n]+)`", prose(page.read_text(encoding="utf-8"))):
+    for span in spans(page):
         if PATH.fullmatch(span) and span not in EXAMPLES:
             assert (ROOT / span).exists() or any(path.name == span for path in SOURCES), span
         elif re.fullmatch(r"(?:[A-Z][a-z]+){2,}\w*", span):
             assert re.search(rf"\b{span}\b", code), span
-
-
-def anchors(page: Path) -> list[str]:
-    """Those of its headings, as GitHub makes them."""
-    headings = re.findall(r"^#+ (.+)$", prose(page.read_text(encoding="utf-8")), re.M)
-    return [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
-
-
-@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: page.name)
-def test_links_lead_somewhere(page):
-    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page.read_text(encoding="utf-8"))):
-        if target.startswith("https://"):
-            continue
-        name, _, anchor = target.partition("#")
-        file = page.parent / name if name else page
-        assert file.exists(), target
-        assert not anchor or anchor in anchors(file), target
-
-
-def test_anchors_are_unique():
-    for page in PAGES:
-        assert len(anchors(page)) == len(set(anchors(page))), page
-
-
-def test_readme_is_short_and_maps_the_pages():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert len(readme.splitlines()) <= 200
-    for page in (ROOT / "docs").glob("*.md"):
-        assert f"](docs/{page.name})" in readme, page.name
-
-
-@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
-def test_page_says_what_it_is_for(page):
-    title, blank, sentence = page.read_text(encoding="utf-8").split("\n", 2)
-    assert title.startswith("# ")
-    assert blank == ""
-    assert sentence.startswith("This page ")
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_words_are_those_of_the_field(page):
-    text = prose(page.read_text(encoding="utf-8"))
-    assert not re.search(r"\boptimis|\bdata sets?\b|\bonce an? |\b(frame|question|clip|token)s an? ", text)
+    assert len(anchors(page)) == len(set(anchors(page)))
+    assert not re.search(r"\boptimis|\bdata sets?\b|\bonce an? |\b(frame|question|clip|token)s an? ", prose(page))
+    if page.parent.name == "docs":
+        assert re.match(r"# .+\n\nThis page ", TEXTS[page])
+        assert f"](docs/{page.name})" in TEXTS[ROOT / "README.md"]
 
 
 def test_ruff_is_of_one_version():

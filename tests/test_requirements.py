@@ -2,26 +2,15 @@
 
 import ast
 import re
+import shlex
 import sys
 from importlib.metadata import packages_distributions
 
 from tests.kit.paths import ROOT
 
-# Used without an import of ours, and what for.
-TOOLS = {
-    "tensorboard": "writes for torch.utils.tensorboard",
-    "pytest-xdist": "pytest -n",
-    "ruff": "a command",
-    "mypy": "a command",
-    "uv": "a command, of scripts/lock.sh",
-}
+TOOLS = {"tensorboard", "pytest-xdist", "ruff", "mypy", "uv"}  # used without an import of ours
 # Distributions by the names that they are imported under, where the environment lacks an extra.
 EXTRAS = {"gradio": ["gradio"], "wandb": ["wandb"]}
-
-
-def pinned() -> set[str]:
-    lines = "\n".join(path.read_text() for path in ROOT.glob("requirements*.txt"))
-    return {name.lower() for name in re.findall(r"^([\w.-]+)==", lines, re.M)}
 
 
 def imported() -> set[str]:
@@ -39,7 +28,20 @@ def imported() -> set[str]:
 
 
 def test_pinned_is_what_is_imported():
+    lines = "\n".join(path.read_text() for path in ROOT.glob("requirements*.txt"))
+    pinned = {name.lower() for name in re.findall(r"^([\w.-]+)==", lines, re.M)}
     owners = EXTRAS | packages_distributions()
     used = {name: {owner.lower() for owner in owners.get(name, [name])} for name in imported()}
-    assert {name for name, owner in used.items() if not owner & pinned()} == set()
-    assert pinned() - set().union(*used.values()) - TOOLS.keys() == set()
+    assert {name for name, owner in used.items() if not owner & pinned} == set()
+    assert pinned - set().union(*used.values()) - TOOLS == set()
+
+
+def test_the_image_is_made_of_locked_requirements():
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    lines = re.sub(r"^#.*\n", "", dockerfile, flags=re.M).replace("\\\n", " ").splitlines()
+    instructions = [shlex.split(line) for line in lines if line.strip()]
+    assert all((ROOT / words[1]).exists() for words in instructions if words[0] == "COPY")
+    (install,) = [words for words in instructions if words[0] == "RUN"]
+    locks = [word.replace("$TORCH", torch) for word in install if word.endswith(".lock") for torch in ("cpu", "cuda")]
+    assert "--require-hashes" in install and locks and all((ROOT / lock).is_file() for lock in locks)
+    assert "\nBootstrap: docker-daemon\nFrom: dest:latest\n" in "\n" + (ROOT / "docs/dest.def").read_text()

@@ -1,7 +1,5 @@
 """Conversion keeps every bit and the metadata; --info says what a file is and where its weights go."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +9,7 @@ from modules.checkpoints.metadata import make_metadata
 from modules.checkpoints.reader import read_checkpoint
 from modules.models.dest import DeST
 from preproc.convert_checkpoint import convert, describe, main
-from tests.kit.paths import ROOT
+from tests.kit.processes import run_python
 from tests.modules.models.test_dest import SMALL
 
 METADATA = make_metadata(SMALL, {"exp_name": "toy", "datasets": ["anetqa"]}, ["yes", "no"], ["[PAD]"])
@@ -28,87 +26,39 @@ def checkpoint(tmp_path) -> Path:
 
 def assert_same(first, second):
     first, second = read_checkpoint(first), read_checkpoint(second)
-    assert sorted(first.tensors) == sorted(second.tensors)
-    for name, tensor in first.tensors.items():
-        assert tensor.dtype == second.tensors[name].dtype
-        assert torch.equal(tensor, second.tensors[name])
+    torch.testing.assert_close(dict(first.tensors), dict(second.tensors), rtol=0, atol=0)
     assert first.metadata == second.metadata
 
 
-@pytest.mark.parametrize("suffix", [".ckpt", ".pth", ".pt"])
-def test_there_and_back(tmp_path, checkpoint, suffix):
-    convert(checkpoint, tmp_path / "y.safetensors")
-    assert_same(checkpoint, tmp_path / "y.safetensors")
-    convert(tmp_path / "y.safetensors", tmp_path / f"z{suffix}")
-    assert_same(checkpoint, tmp_path / f"z{suffix}")
-    assert read_checkpoint(tmp_path / f"z{suffix}").metadata == METADATA
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["x.ckpt", "y.safetensors", f"z{suffix}"])
-
-
-def test_weights_that_share_memory(tmp_path):
-    """Published checkpoints were written with two tables in one memory."""
-    table = torch.randn(10, 4)
-    weights = {"positions": table, "first": table[:3], "same": table, "turned": table.T}
-    torch.save(weights, tmp_path / "x.pth")
-    convert(tmp_path / "x.pth", tmp_path / "y.safetensors")
-    assert_same(tmp_path / "x.pth", tmp_path / "y.safetensors")
-
-
-def test_legacy_format(tmp_path):
-    torch.save({"model": {"a": torch.ones(2)}}, tmp_path / "x.pth", _use_new_zipfile_serialization=False)
-    convert(tmp_path / "x.pth", tmp_path / "y.ckpt")
-    assert_same(tmp_path / "x.pth", tmp_path / "y.ckpt")
-    assert read_checkpoint(tmp_path / "y.ckpt").layout == "state_dict"
-
-
-def test_info(checkpoint):
-    text = describe(read_checkpoint(checkpoint))
-    assert "x.ckpt: a DeST checkpoint for question answering" in text
-    assert "exp_name toy, datasets ['anetqa']" in text
-    assert "hidden_size 32, head_width 24" in text
-    assert "answers   2" in text
+def test_info(tmp_path, checkpoint):
+    words = ("preproc/convert_checkpoint.py", checkpoint, tmp_path / "y.safetensors", "--info")
+    text = run_python(*words).stdout
+    for part in (f"wrote {tmp_path / 'y.safetensors'}", "x.ckpt: a DeST checkpoint for question answering"):
+        assert part in text
+    assert "exp_name toy, datasets ['anetqa']" in text and "not used (integers)" in text
     lines = {line.split("  ")[1].strip(): line for line in text.splitlines() if line.startswith("  ")}
     numbers = sum(weight.numel() for weight in DeST(SMALL).visual_encoder.state_dict().values())
     assert lines["visual_encoder"].split()[1:] == ["18", f"{numbers:,}", "DeST"]
-    assert "not used (integers)" in text
+    torch.save({"state_dict": {"backbone.patch_embed.proj.weight": torch.ones(2)}}, tmp_path / "x.pth")
+    assert "a Video Swin checkpoint" in describe(read_checkpoint(tmp_path / "x.pth"))
 
 
-@pytest.mark.parametrize(
-    ("weights", "kind", "part", "goes"),
-    [
-        ({"backbone.patch_embed.proj.weight": torch.ones(2)}, "a Video Swin checkpoint", "backbone", "Video Swin"),
-        ({"conv.weight": torch.ones(2)}, "a file of another project", "conv", "not used"),
-    ],
-)
-def test_info_on_others(tmp_path, weights, kind, part, goes):
-    torch.save({"state_dict": weights}, tmp_path / "x.pth")
-    text = describe(read_checkpoint(tmp_path / "x.pth"))
-    assert kind in text
-    assert any(line.split()[0] == part and line.endswith(goes) for line in text.splitlines())
+def test_there_and_back(tmp_path, checkpoint):
+    """Also weights that share memory, as in published checkpoints, and the legacy format."""
+    table = torch.randn(10, 4)
+    torch.save({"positions": table, "first": table[:3], "same": table, "turned": table.T}, tmp_path / "shared.pth")
+    torch.save({"model": {"a": torch.ones(2)}}, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    for source in ("x.ckpt", "shared.pth", "old.pth"):
+        convert(tmp_path / source, tmp_path / "y.safetensors")
+        convert(tmp_path / "y.safetensors", tmp_path / "z.pt")
+        for made in ("y.safetensors", "z.pt"):
+            assert_same(tmp_path / source, tmp_path / made)
+    assert read_checkpoint(tmp_path / "z.pt").layout == "state_dict"
+    assert {path.name for path in tmp_path.iterdir()} == {"x.ckpt", "shared.pth", "old.pth", "y.safetensors", "z.pt"}
 
 
-def test_command_line(tmp_path, checkpoint):
-    script = [sys.executable, "preproc/convert_checkpoint.py"]
-    command = [*script, str(checkpoint), str(tmp_path / "y.safetensors"), "--info"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert "a DeST checkpoint for question answering" in done.stdout
-    assert f"wrote {tmp_path / 'y.safetensors'}" in done.stdout
-
-
-def test_refusals(tmp_path, checkpoint, capsys):
+def test_refusals(tmp_path, checkpoint, refused):
     before = checkpoint.read_bytes()
-    for arguments, said in (
-        ([checkpoint], "give the file to write, or --info"),
-        ([checkpoint, tmp_path / "y.onnx"], "cannot write .onnx; use .safetensors or .ckpt"),
-        ([checkpoint, checkpoint], "is the file to be read; give another name"),
-        ([tmp_path / "no.ckpt", tmp_path / "y.ckpt"], "no.ckpt does not exist"),
-        ([checkpoint, "/proc/no/y.ckpt"], "cannot write /proc/no/y.ckpt"),
-        ([checkpoint, "/proc/no/y.safetensors"], "cannot write /proc/no/y.safetensors"),
-    ):
-        assert main([str(argument) for argument in arguments]) == 2
-        error = capsys.readouterr().err
-        assert said in error
-        assert error.count("\n") == 1
-    assert checkpoint.read_bytes() == before
-    assert [path.name for path in tmp_path.iterdir()] == ["x.ckpt"]
+    assert "cannot write .onnx; use .safetensors or .ckpt" in refused(main, checkpoint, tmp_path / "y.onnx")
+    assert "is the file to be read; give another name" in refused(main, checkpoint, checkpoint)
+    assert checkpoint.read_bytes() == before and [path.name for path in tmp_path.iterdir()] == ["x.ckpt"]

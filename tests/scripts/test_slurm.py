@@ -1,17 +1,21 @@
-"""scripts/slurm.sh and run.py in simulated SLURM jobs, on processes of the CPU."""
+"""scripts/slurm.sh, slurm_features.sh and run.py in simulated SLURM jobs, on processes of the CPU."""
 
+import os
 import re
 from pathlib import Path
 
 import pytest
 
-from tests.kit.captioned_world import WIDTH, WORDS, make_captioned_world
 from tests.kit.fake_slurm import JOB, fake_slurm, record, run_in
 from tests.kit.paths import ROOT
-from tests.kit.small_world import SIZES, make_small_world, settings
+from tests.kit.small_world import make_small_world, settings
 
+from .conftest import bash
+
+ONE_TASK = {"SLURM_NTASKS": "1", "SLURM_NTASKS_PER_NODE": "1"}
 TWO_TASKS = {"SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2", "SLURM_CPUS_PER_TASK": "1"}
 QUICK = ["max_steps=2", "max_epoch=None", "val_check_interval=1", "warmup_steps=0", "per_gpu_batchsize=2"]
+TRM = "task_pretrain_trm"
 
 
 @pytest.fixture
@@ -24,118 +28,77 @@ def world(tmp_path) -> Path:
     return make_small_world(tmp_path / "world", num_videos=4)
 
 
-def script(job: dict[str, str], words: list[str], cwd: Path = ROOT):
-    return run_in(job, "bash", str(ROOT / "scripts" / "slurm.sh"), *words[1:], cwd=cwd)
-
-
-@pytest.mark.slow
-def test_two_tasks_train_fine_tuning(slurm, world, tmp_path):
-    done = script(slurm | JOB | TWO_TASKS, settings(world, *QUICK))
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "batches per epoch on each of 2 devices" in done.stdout
-    assert (world / "result/anetqa_seed0/version_0/checkpoints/last.ckpt").exists()
-    assert record(tmp_path / "bin") == ["srun --cpus-per-task=1 --kill-on-bad-exit=1"]
-
-
-@pytest.mark.slow
-def test_two_tasks_train_trm(slurm, tmp_path):
-    folder = make_captioned_world(tmp_path)
-    (folder / "tokenizer").mkdir()
-    (folder / "tokenizer" / "vocab.txt").write_text("\n".join(WORDS))
-    words = ["with", "task_pretrain_trm", f"data_root={folder}", f"tokenizer={folder / 'tokenizer'}", "num_clips=3"]
-    words += [f"log_dir={folder / 'result'}", "accelerator=cpu", "precision=32", "num_workers=0", "answer_encoder="]
-    words += ["batch_size=4", "val_questions=4", *SIZES, "max_text_len=8", *QUICK, f"input_video_embed_size={WIDTH}"]
-    done = script(slurm | JOB | TWO_TASKS, words)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert (folder / "result/trm_seed0/version_0/checkpoints/last.ckpt").exists()
+def script(job: dict[str, str], *words: str, cwd: Path = ROOT, path: Path = ROOT / "scripts" / "slurm.sh"):
+    return run_in(job, "bash", str(path), *words, cwd=cwd)
 
 
 def test_stopped_before_the_time_is_up_requeued_and_continued(slurm, world, tmp_path):
-    words = settings(world, *QUICK, "checkpoint_steps=1", "max_steps=12", "val_check_interval=6")
-    job = slurm | JOB | TWO_TASKS
-    stopped = script(job | {"FAKE_SLURM_SIGNAL": str(world / "result")}, words)
+    """Two tasks; requeued before the first checkpoint, a run starts anew."""
+    runs, srun = world / "result" / "anetqa_seed0", "srun --cpus-per-task=1 --kill-on-bad-exit=1"
+    (runs / "version_0").mkdir(parents=True)
+    words = settings(world, *QUICK, "checkpoint_steps=1", "max_steps=12", "val_check_interval=6")[1:]
+    job = slurm | JOB | TWO_TASKS | {"SLURM_RESTART_COUNT": "1"}
+    stopped = script(job | {"FAKE_SLURM_SIGNAL": str(world / "result")}, *words)
     assert stopped.returncode == 75, stopped.stdout + stopped.stderr
-    assert record(tmp_path / "bin")[1:] == ["scontrol requeue 40123"]
+    assert f"resume_from=auto: nothing to resume in {runs}; starting anew" in stopped.stdout
+    assert "batches per epoch on each of 2 devices" in stopped.stdout
+    assert record(tmp_path / "bin") == [srun, "scontrol requeue 40123"]
     assert re.search(r"stopped by SIGUSR1 after step \d+; continue with", stopped.stdout)
-    again = script(job | {"SLURM_RESTART_COUNT": "1"}, words)
+    again = script(job, *words)
     assert again.returncode == 0, again.stdout + again.stderr
-    assert "steps in all, continuing after step" in again.stdout
-    assert record(tmp_path / "bin")[2:] == ["srun --cpus-per-task=1 --kill-on-bad-exit=1"]
-    assert [path.name for path in (world / "result/anetqa_seed0").iterdir()] == ["version_0"]
+    assert "steps in all, continuing after step" in again.stdout and record(tmp_path / "bin")[2:] == [srun]
+    assert sorted(path.name for path in runs.iterdir()) == ["version_0", "version_1"]
 
 
-def test_requeued_before_the_first_checkpoint_it_starts_anew(slurm, world):
-    (world / "result/anetqa_seed0/version_0").mkdir(parents=True)
-    one = {"SLURM_NTASKS": "1", "SLURM_NTASKS_PER_NODE": "1", "SLURM_RESTART_COUNT": "1"}
-    done = script(slurm | JOB | one, settings(world, *QUICK))
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert f"resume_from=auto: nothing to resume in {world / 'result/anetqa_seed0'}; starting anew" in done.stdout
-    assert (world / "result/anetqa_seed0/version_1/checkpoints/last.ckpt").exists()
+def test_a_run_that_fails_is_not_requeued(slurm, program, tmp_path):
+    for code in (2, 137):
+        job = slurm | JOB | ONE_TASK | {"PYTHON": str(program(f"exit {code}"))}
+        assert script(job, TRM).returncode == code and "requeue" not in "".join(record(tmp_path / "bin"))
 
 
-def test_a_run_that_fails_is_not_requeued(slurm, tmp_path):
-    for code in (2, 1, 137):
-        one = {"SLURM_NTASKS": "1", "SLURM_NTASKS_PER_NODE": "1", "PYTHON": str(tmp_path / "python")}
-        (tmp_path / "python").write_text(f"#!/bin/sh\nexit {code}\n")
-        (tmp_path / "python").chmod(0o755)
-        assert script(slurm | JOB | one, ["with", "task_pretrain_trm"]).returncode == code
-    assert not [line for line in record(tmp_path / "bin") if "requeue" in line]
-
-
-def test_elsewhere_than_in_the_root(slurm, tmp_path):
+def test_elsewhere_than_in_the_root_and_without_slurm(slurm, tmp_path):
     copy = tmp_path / "slurm_script"  # as SLURM keeps it
     copy.write_bytes((ROOT / "scripts" / "slurm.sh").read_bytes())
-    done = run_in(slurm | JOB | TWO_TASKS, "bash", str(copy), "task_pretrain_trm", cwd=tmp_path)
+    job = slurm | JOB | TWO_TASKS | {"PYTHON": "echo"}
+    done = script(job, TRM, cwd=tmp_path, path=copy)
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: {tmp_path} is not the repository's root; call sbatch there")
-    shown = slurm | JOB | TWO_TASKS | {"PYTHON": "echo"}
-    done = run_in(shown, "bash", str(copy), "task_pretrain_trm", cwd=ROOT)
-    line = f"{ROOT}/run.py with num_gpus=2 num_nodes=1 task_pretrain_trm"
-    assert (done.returncode, done.stdout.splitlines()) == (0, [line, line])
-
-
-def test_without_slurm(slurm):
-    done = script(slurm, ["with", "task_pretrain_trm"])
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "sbatch scripts/slurm.sh RECIPE" in done.stderr
+    line = f"{ROOT}/run.py with num_gpus=2 num_nodes=1 task_pretrain_trm\n"
+    assert script(job, TRM, path=copy).stdout == 2 * line
+    done = script(slurm, TRM)
+    assert done.returncode == 2 and re.fullmatch(r"error: .*sbatch scripts/slurm\.sh RECIPE.*\n", done.stderr)
 
 
 @pytest.mark.parametrize(
-    "job",
+    ("job", "launcher"),
     [
-        {"SLURM_NTASKS": "1"},
-        {"SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2"},  # without srun
+        ({"SLURM_STEP_NUM_TASKS": "1", "SLURM_JOB_NAME": "bash"}, ""),
+        ({}, "-m torch.distributed.run --nproc-per-node=2 --master-port=29611"),
     ],
 )
-def test_tasks_that_do_not_fit_are_one_line_before_anything_loads(slurm, world, job):
-    words = settings(world, "num_gpus=2", "per_gpu_batchsize=2")
-    done = run_in(slurm | JOB | job, slurm["PYTHON"], "run.py", *words, cwd=ROOT)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert re.fullmatch(r"error: SLURM was asked for .*; ask for a task for each GPU .*, or write .*\n", done.stderr)
-    assert not (world / "result").exists()
-
-
-@pytest.mark.parametrize("name", ["bash", pytest.param("interactive", marks=pytest.mark.slow)])
-def test_interactive_shell_is_a_plain_machine(slurm, world, name):
-    job = slurm | JOB | {"SLURM_JOB_NAME": name, "SLURM_NTASKS": "1", "SLURM_STEP_NUM_TASKS": "1"}
-    done = run_in(job, slurm["PYTHON"], "run.py", *settings(world, *QUICK, "num_gpus=2"), cwd=ROOT)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "batches per epoch on each of 2 devices" in done.stdout
-
-
-@pytest.mark.slow
-def test_shell_of_a_named_allocation_is_a_plain_machine(slurm, world):
-    """`salloc -J mine`: SLURM has started no task."""
-    job = slurm | {"SLURM_JOB_ID": "40123", "SLURM_JOB_NAME": "mine", "SLURM_NTASKS": "1", "SLURM_NNODES": "1"}
-    done = run_in(job, slurm["PYTHON"], "run.py", *settings(world, *QUICK, "num_gpus=2"), cwd=ROOT)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "batches per epoch on each of 2 devices" in done.stdout
-
-
-def test_torchrun(slurm, world):
-    command = [slurm["PYTHON"], "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29611", "run.py"]
-    one_task = {"SLURM_NTASKS": "1"}  # as a job that torchrun shares out
-    done = run_in(slurm | JOB | one_task, *command, *settings(world, *QUICK, "num_gpus=2"), cwd=ROOT)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "batches per epoch on each of 2 devices" in done.stdout
+def test_a_shell_and_torchrun_start_their_own_processes(slurm, world, job, launcher):
+    words, job = settings(world, *QUICK, "num_gpus=2"), JOB | {"SLURM_NTASKS": "1"} | job
+    done = run_in(slurm | job, slurm["PYTHON"], *launcher.split(), "run.py", *words, cwd=ROOT)
+    assert done.returncode == 0 and "batches per epoch on each of 2 devices" in done.stdout, done.stdout + done.stderr
     assert [path.name for path in (world / "result/anetqa_seed0").iterdir()] == ["version_0"]
+
+
+def test_features_in_shards(program, tmp_path):
+    """One job for all shards, and one that joins them when they are done; mistakes submit nothing."""
+    calls, script = tmp_path / "calls", ROOT / "scripts/slurm_features.sh"
+    program(f"echo sbatch \"$@\" >> {calls}; echo '77;cluster'", "sbatch")
+    python, words = program(f'echo python "$@" >> {calls}'), "VIDEOS OUT.h5 --dataset anetqa"
+
+    def call(arguments: str, cwd: Path = ROOT, **job: str) -> tuple[int, list[str]]:
+        calls.write_text("")
+        job |= {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHON": str(python)}
+        code = bash("slurm_features.sh", *arguments.split(), cwd=cwd, **job).returncode
+        return code, calls.read_text().splitlines()
+
+    first = f"sbatch --parsable --array=0-2 {script} {words}"
+    second = f"sbatch --dependency=afterok:77 --kill-on-invalid-dep=yes --gpus=0 {script} {words} --merge"
+    assert call(f"3 {words}") == (0, [first, second])
+    task = f"python preproc/extract_features.py {words} --shard 1/3"
+    array = {"SLURM_JOB_ID": "77", "SLURM_ARRAY_TASK_ID": "1", "SLURM_ARRAY_TASK_COUNT": "3"}
+    assert call(words, **array) == (0, [task])
+    assert call(f"0 {words}") == call("3 VIDEOS") == call(f"3 {words}", cwd=tmp_path) == (2, [])

@@ -1,0 +1,63 @@
+"""Benchmarks run through, and know what they measure."""
+
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import modules  # noqa: F401  (before torchvision)
+from benchmarks import attention, compare, inference
+from benchmarks.measure import precision_of_run, precisions_of
+from preproc.toy.world import Event, Scene
+from tests.kit.paths import ROOT
+
+
+def test_what_a_toy_question_is_about():
+    events = (Event("red", "diamond", "grows"), Event("blue", "cross", "hides"), Event("green", "triangle", "sinks"))
+    questions = {"what acted at the beginning": 0, "how did it act at the end": 2}
+    questions |= {"what acted after the blue cross hides": 2, "how did it act before the green triangle sinks": 1}
+    assert {text: attention.answered_event(events, text) for text in questions} == questions
+    scene = Scene("city", "red", "circle", "left", "high", "ball", "tree", "low", stones=2)
+    questions = {"what color is the sign": {(0, 0)}, "is there a tree": {(2, 3)}, "where does it happen": None}
+    assert {text: attention.asked_cells(scene, text, 4) for text in questions} == questions
+
+
+def test_attention_prints_a_table(toy_world, toy_checkpoint, tmp_path, capsys):
+    (tmp_path / "checkpoints").mkdir()
+    shutil.copy(toy_checkpoint, tmp_path / "checkpoints" / "some.ckpt")
+    (tmp_path / "data").symlink_to(toy_world / "data")
+    assert attention.main([str(tmp_path), "some", "--scale", "1e-3"]) == 0
+    output = capsys.readouterr().out
+    assert "dependence" in output and "some" in output
+
+
+def test_two_revisions_are_compared_on_the_same_work(tmp_path, monkeypatch, capsys):
+    """In the first revision of a tree of its own answers take long to encode."""
+    for name in ("benchmarks", "modules", "datamodules", "datasets"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    network = tmp_path / "modules/models/dest.py"
+    fast = network.read_text()
+    line = "        return self.ans_encoder.encode_by_length(ids, mask, lengths)\n"
+    network.write_text(fast.replace(line, "        import time\n\n        time.sleep(0.5)\n" + line))
+    git = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost"]
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "slow"]):
+        subprocess.run([*git, *words], cwd=tmp_path, check=True)
+    network.write_text(fast)
+    monkeypatch.setattr(compare, "ROOT", tmp_path)
+    assert compare.main("HEAD --small --part training-k8 --precision 32 --rounds 1".split()) == 0
+    (median,) = re.findall(r"([\d.]+)  \([\d.]+ to [\d.]+\)", capsys.readouterr().out)
+    assert float(median) > 1.5
+
+
+@pytest.mark.filterwarnings("ignore:.*GradScaler is enabled")
+def test_precisions_are_those_of_a_run(monkeypatch, capsys):
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    assert precisions_of(cuda) == ["32", "tf32", "bf16", "16"] and precision_of_run("16", cuda).scaler is not None
+    with precision_of_run("bf16", cpu).forward_context():
+        assert torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
+    monkeypatch.setattr(sys, "argv", ["benchmark", "--small", "--precision", "16"])
+    assert inference.main() == 2
+    assert capsys.readouterr().err == "error: --precision 16 needs a GPU: add --device cuda, or take 32, bf16\n"

@@ -1,0 +1,99 @@
+"""Scripts that run one command: it is a valid one, and what they say when something is missing."""
+
+import os
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+import run  # noqa: F401  (brings the commands)
+from config import Config, ex
+from modules.config.checks import check_words
+from modules.training.private import settings_of_words
+from tests.kit.paths import ROOT
+
+from .conftest import bash
+
+RUNS = sorted(path.name for kind in ("train", "infer") for path in (ROOT / "scripts").glob(f"{kind}_*.sh"))
+STARTS = dict.fromkeys(("train_trm.sh", "train_anetqa_mean.sh", "train_agqa_mean.sh"), "ckpt/vqa.pth")  # as published
+STARTS |= dict.fromkeys(("train_anetqa.sh", "train_agqa.sh"), "ckpt/trm.ckpt")
+
+
+@pytest.fixture
+def given(tmp_path, program):
+    """The words that a script gives to run.py; or its exit code and error."""
+    python = program('printf "%s\\n" "$@"')
+
+    def run_script(name, *arguments, **environment):
+        done = bash(name, *arguments, cwd=tmp_path, PYTHON=python, **environment)
+        if done.returncode:
+            assert done.stdout == "" and done.stderr.count("\n") == 1
+            return done.returncode, done.stderr
+        script, *words = done.stdout.splitlines()
+        assert Path(script).name == "run.py"
+        check_words(words, asdict(Config()), ex.named_configs, ex.commands)
+        return words
+
+    return run_script
+
+
+@pytest.mark.parametrize("script", RUNS)
+def test_trainings_and_inference(given, tmp_path, script):
+    words = given(script, "seed=3", CKPT="a b.ckpt", QUIRKS="1", NUM_GPUS="2")
+    task = script.removesuffix(".sh").split("_", 1)[1]
+    assert f"task_{'pretrain' if task == 'trm' else 'finetune'}_{task}" in words and words[-1] == "seed=3"
+    assert {"load_path=a b.ckpt", "num_gpus=2", "num_nodes=1"} <= set(words)
+    assert ("test_only=True" in words) == script.startswith("infer")
+    assert ("published_quirks=True" in words) == (script in ("infer_anetqa.sh", "infer_agqa.sh"))
+    code, said = given(script)
+    assert code > 0 and "CKPT=" in said
+    if file := STARTS.get(script):
+        assert code == 2 and said.startswith(f"error: there is no {file}: put ")
+        assert "load_path=own.pth" in given(script, "load_path=own.pth")
+        (tmp_path / "ckpt").mkdir()
+        (tmp_path / file).touch()
+        assert f"load_path={file}" in given(script)
+
+
+@pytest.mark.parametrize("name", ["ask.sh", "probe.sh", *RUNS])
+def test_python_is_that_of_the_environment_made_here(tmp_path, program, name):
+    """Unless PYTHON is set; without `.venv`, what the path has."""
+    shutil.copytree(ROOT / "scripts", tmp_path / "a b" / "scripts")
+    path = f"{program('echo path', 'bin/python').parent}:{os.environ['PATH']}"
+    for said in ("path", ".venv"):
+        script = tmp_path / "a b" / "scripts" / name
+        variables = {"CKPT": "x.ckpt", "DATA_ROOT": "x", "PATH": path, "PYTHON": ""}
+        assert bash(script, "clip.mp4", "what is it", cwd=tmp_path, **variables).stdout == f"{said}\n"
+        program("echo .venv", "a b/.venv/bin/python")
+
+
+def test_ask_and_probe(given):
+    assert {"probe=all", "test_only=True"} <= set(given("probe.sh", "seed=3", CKPT="x.ckpt", DATA_ROOT="x"))
+    words = given("ask.sh", "my clip.mp4", "what is a=b", "task_finetune_anetqa", "nframe=3", CKPT="a b.ckpt")
+    asked = ["video=my clip.mp4", "question='what is a=b'", "task_finetune_anetqa", "nframe=3"]
+    assert words == ["ask", "with", "load_path=a b.ckpt", *asked]
+    assert "swin_path=my swin.pth" in given("ask.sh", "clip.mp4", "why", CKPT="x.ckpt", SWIN="my swin.pth")
+    assert "CKPT=best.ckpt bash scripts/ask.sh VIDEO QUESTION" in given("ask.sh", "clip.mp4", "what is it")[1]
+    said = given("ask.sh", "clip.mp4", "save=out.png", CKPT="x.ckpt")
+    assert said[0] == 2 and said[1].startswith("error: give a video and a question: ")
+
+
+@pytest.mark.parametrize("question", ["True", "['a']", "a \\' b\\", "'", "what & is $HOME `x` {0}", "what\nis it"])
+def test_a_question_is_text_in_one_line(given, question):
+    words = given("ask.sh", "clip.mp4", question, CKPT="x.ckpt")
+    assert settings_of_words(words[2:])["question"] == question.replace("\n", " ")
+
+
+def test_web_demo(given, tmp_path):
+    """Files are named from where the command was given; without any, those of the demo."""
+    options = ("--port", "7000", "--host=0.0.0.0", "upload_seconds=5")
+    settings = ["swin_path=/y.pth", f"load_path={tmp_path}/x.ckpt", "port=7000", "host=0.0.0.0", "upload_seconds=5"]
+    assert given("web_demo.sh", *options, CKPT="x.ckpt", SWIN="/y.pth") == ["web", "with", *settings]
+    assert "run `bash scripts/demo.sh` first, or give CKPT" in given("web_demo.sh", TOY=tmp_path / "toy")[1]
+    checkpoint = tmp_path / "toy/checkpoints/anetqa_with_trm.ckpt"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.touch()
+    found = {f"load_path={checkpoint}", f"examples={tmp_path}/toy/raw/anetqa/videos"}
+    assert found <= set(given("web_demo.sh", TOY=tmp_path / "toy"))
+    assert "there is no option --prot; bash scripts/web_demo.sh" in given("web_demo.sh", "--prot", "7")[1]
