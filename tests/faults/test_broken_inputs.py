@@ -10,44 +10,26 @@ import pytest
 
 from tests.kit.small_world import make_small_world
 
-from .broken_media import h5_cases, jpg_cases, mp4_cases, png_cases
-from .broken_runs import checkpoint_cases, word_cases
-from .broken_text import (
-    copy_cases,
-    csv_cases,
-    json_cases,
-    prediction_cases,
-    tsv_cases,
-    vocabulary_cases,
-)
-from .cases import in_child, try_case
+from . import data_inputs, run_inputs
+from .cases import OUTCOMES, in_child
 
 pytestmark = pytest.mark.slow
 
 KINDS = {
-    "csv annotations": csv_cases,
-    "json annotations": json_cases,
-    "tsv annotations": tsv_cases,
-    "copy of annotations": copy_cases,
-    "vocabulary": vocabulary_cases,
-    "predictions": prediction_cases,
-    "h5": h5_cases,
-    "png": png_cases,
-    "jpg": jpg_cases,
-    "mp4": mp4_cases,
-    "checkpoint": checkpoint_cases,
-    "command line": word_cases,
+    "csv annotations": data_inputs.csv_inputs,
+    "json annotations": data_inputs.json_inputs,
+    "copy of annotations": data_inputs.copy_inputs,
+    "vocabulary": data_inputs.vocabulary_inputs,
+    "predictions": data_inputs.prediction_inputs,
+    "h5": data_inputs.h5_inputs,
+    "png": data_inputs.png_inputs,
+    "jpg": data_inputs.jpg_inputs,
+    "mp4": data_inputs.mp4_inputs,
+    "checkpoint": run_inputs.checkpoint_inputs,
+    "forged checkpoint": run_inputs.forged_inputs,
+    "log": run_inputs.log_inputs,
+    "settings": run_inputs.settings_inputs,
 }
-# What is done to a copy of annotations must never show.
-HARMLESS = {"copy of annotations"}
-HEADINGS = {
-    "refused": "one-line error",
-    "listed": "documented skip",
-    "as before": "unchanged result",
-    "other content": "read as what it now says",
-    "defect": "anything else",
-}
-SEED = 0
 
 
 @pytest.fixture(scope="module")
@@ -56,30 +38,32 @@ def counts():
     found: dict[str, Counter] = {}
     yield found
     found["all"] = sum(found.values(), Counter())
-    rows = [[kind, own.total(), *(own[state] for state in HEADINGS)] for kind, own in found.items()]
-    lines = [["", "inputs", *HEADINGS.values()], ["---"] * (2 + len(HEADINGS))]
-    lines += [[kind, *(f"{number:,}" for number in numbers)] for kind, *numbers in rows]
+    numbers = {kind: (own.total(), *(own[state] for state in OUTCOMES)) for kind, own in found.items()}
+    rows = [[kind, *map("{:,}".format, own)] for kind, own in numbers.items()]
+    lines = [["input", "inputs", *OUTCOMES.values()], ["---"] * (2 + len(OUTCOMES)), *rows]
     print("", *(f"| {' | '.join(line)} |" for line in lines), sep="\n")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_broken(kind, counts, tmp_path):
+def test_broken(kind, counts, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     world = make_small_world(tmp_path / "world")
-    random = np.random.default_rng([SEED, *kind.encode()])
     outcomes, defects = Counter(), []
-    known: dict[object, str] = {}
-    for case in KINDS[kind](world, random):
-        if case.before is None and case.read not in known:
-            state, known[case.read] = in_child(case.read)
-            assert state == "read", known[case.read]
-        outcome = try_case(case, known[case.read] if case.before is None else case.before)
-        outcomes[outcome.state] += 1
-        if outcome.state == "defect":
-            defects.append(f"{case.what}: {outcome.said}")
+    for given in KINDS[kind](world, np.random.default_rng([0, *kind.encode()])):
+        whole = given.path.read_bytes()
+        state, before = in_child(given.read)
+        assert state == "read", before
+        for what, content in given.broken:
+            given.path.write_bytes(content)
+            outcome, said = given.judge(before)
+            outcomes[outcome] += 1
+            if outcome == "defect":
+                defects.append(f"{given.path.name}: {what}: {said}")
+        given.path.write_bytes(whole)
     counts[kind] = outcomes
     assert not defects, "\n\n".join([f"{len(defects)} of {outcomes.total()}", *defects])
-    if kind in HARMLESS:
-        assert set(outcomes) == {"as before"}
+    if kind == "copy of annotations":  # what is done to it must never show
+        assert outcomes["as before"] == outcomes.total()
     else:
         assert outcomes["refused"] + outcomes["listed"], "nothing is refused"
     assert not list(tmp_path.rglob("injected"))

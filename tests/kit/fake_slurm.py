@@ -5,17 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-JOB = {
-    "SLURM_JOB_ID": "40123",
-    "SLURM_JOB_NAME": "dest",
-    "SLURM_NODELIST": "localhost",
-    "SLURM_JOB_NUM_NODES": "1",
-    "SLURM_NNODES": "1",
-    "SLURM_PROCID": "0",
-    "SLURM_LOCALID": "0",
-    "SLURM_NODEID": "0",
-    "ENVIRONMENT": "BATCH",
-}
+JOB = {"SLURM_JOB_ID": "40123", "SLURM_JOB_NAME": "dest", "SLURM_NODELIST": "localhost", "SLURM_NODEID": "0"}
+JOB |= {"SLURM_JOB_NUM_NODES": "1", "SLURM_NNODES": "1", "SLURM_PROCID": "0", "SLURM_LOCALID": "0"}
+JOB |= {"ENVIRONMENT": "BATCH"}
 
 SRUN = f"""#!{sys.executable}
 import os, subprocess, sys, time

@@ -21,6 +21,13 @@ def start(script: str, *arguments: str | os.PathLike, **environment: str | os.Pa
     )
 
 
+def ended_well(process: subprocess.Popen) -> str:
+    """What a process says to its end, which must be in order."""
+    said = process.communicate()[0]
+    assert process.returncode == 0, said
+    return said
+
+
 def run_python(*arguments: str | os.PathLike, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess:
     """Python with these arguments, to its end."""
     return subprocess.run(

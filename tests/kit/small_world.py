@@ -12,21 +12,16 @@ WORDS = "[PAD] [UNK] [CLS] [SEP] [MASK] what which colour is the shape red green
 ANSWERS = ["red", "green", "blue", "yes", "no"]
 FEATURE_WIDTH = 8
 
-# The smallest network that has every part.
+# The smallest network that has every part, and the plainest machine.
 SIZES = [
-    "nframe=2",
-    "image_size=16",
-    "patch_size=8",
-    "hidden_size=16",
-    "head_width=16",
+    *"nframe=2 image_size=16 patch_size=8 hidden_size=16 head_width=16 max_pos_len=6 max_video_len=6".split(),
     f"input_video_embed_size={FEATURE_WIDTH}",
-    "max_pos_len=6",
-    "max_video_len=6",
     "vit_config={'vit_depth':1,'vit_heads':2}",
     "bert_config={'num_layers':2,'num_text_layers':1,'num_heads':2,'intermediate_size':16,'vocab_size':32,"
     "'max_text_positions':16,'num_token_types':2}",
     "answer_config={'answer_layers':1,'answer_heads':2,'answer_intermediate_size':16}",
 ]
+PLAIN = "answer_encoder= accelerator=cpu precision=32 num_workers=0 batch_size=8 per_gpu_batchsize=4".split()
 
 
 def make_small_world(folder: Path, num_videos: int = 6, questions_each: int = 4, seed: int = 0) -> Path:
@@ -59,19 +54,5 @@ def make_small_world(folder: Path, num_videos: int = 6, questions_each: int = 4,
 
 def settings(folder: Path, *more: str) -> list[str]:
     """The words of a command line that trains the smallest network on that data on the CPU."""
-    return [
-        "with",
-        "task_finetune_anetqa",
-        f"data_root={folder / 'data'}",
-        f"tokenizer={folder / 'tokenizer'}",
-        f"log_dir={folder / 'result'}",
-        "answer_encoder=",
-        "accelerator=cpu",
-        "precision=32",
-        "num_workers=0",
-        "batch_size=8",
-        "per_gpu_batchsize=4",
-        "max_epoch=2",
-        *SIZES,
-        *more,
-    ]
+    folders = [f"data_root={folder / 'data'}", f"tokenizer={folder / 'tokenizer'}", f"log_dir={folder / 'result'}"]
+    return ["with", "task_finetune_anetqa", *folders, *PLAIN, "max_epoch=2", *SIZES, *more]

@@ -51,32 +51,29 @@ _FREE = {  # of torch's operators that are no views: they compute nothing
 }
 _READS = {_aten._local_scalar_dense.default, _aten.nonzero.default, _aten.masked_select.default}
 _READS |= {_aten.repeat_interleave.Tensor, _aten.bincount.default, _aten._unique2.default, _aten.equal.default}
+_COPIES = {_aten._to_copy.default, _aten.copy_.default}
 _INDEXING = {_aten.index.Tensor, _aten.index_put_.default, _aten.index_put.default, _aten._index_put_impl_.default}
-
-
 STEPS: list["Step"] = []  # all that were checked, for the table at the end of the tests
 
 
 class Step:
-    """What a step did on the device."""
+    """Counts of what a step did on the device; reads and copies by where in the code."""
 
     def __init__(self, name: str):
-        self.name = name
-        self.kernels = 0
-        self.reads: Counter[str] = Counter()  # by where in the code
+        self.name, self.kernels = name, 0
+        self.reads: Counter[str] = Counter()
         self.copies: Counter[str] = Counter()
         self.waits: list[str] = []  # where a real GPU was waited for, as torch finds
 
     def __str__(self) -> str:
-        counts = self.kernels, self.reads.total(), self.copies.total()
-        return f"{self.name:50}{counts[0]:8,} kernels{counts[1]:6} reads{counts[2]:6} copies"
+        return f"{self.name:50}{self.kernels:8,} kernels{self.reads.total():6} reads{self.copies.total():6} copies"
 
     def check(self, kernels: int, reads: int = 0, copies: int = 0) -> None:
         """Fails when the step did more than this."""
         print(self)
         STEPS.append(self)
-        assert self.reads.total() <= reads, f"{self.name} waits for the device:\n{_listing(self.reads)}"
-        assert self.copies.total() <= copies, f"{self.name} copies from pageable memory:\n{_listing(self.copies)}"
+        assert self.reads.total() <= reads, f"{self.name} waits for the device: {self.reads.most_common()}"
+        assert self.copies.total() <= copies, f"{self.name} copies from pageable memory: {self.copies.most_common()}"
         assert len(self.waits) <= reads + copies, f"{self.name} waits for the device: {self.waits}"
         assert self.kernels <= kernels, f"{self.name} has {self.kernels} kernels, more than its budget of {kernels}"
 
@@ -84,10 +81,10 @@ class Step:
 class Device:
     """What `gpu` gives; `device` is the torch device."""
 
+    pin = staticmethod(pin_memory)  # a batch in pinned memory of the host, as a data loader gives it
+
     def __init__(self, counter: "_Counter", is_real: bool):
-        self.device = torch.device("cuda", 0)
-        self.is_real = is_real
-        self._counter = counter
+        self.device, self.is_real, self._counter = torch.device("cuda", 0), is_real, counter
 
     def place(self, value: Any) -> Any:
         """A tensor, a module, or what lists, tuples and dicts hold of them, on the device."""
@@ -97,10 +94,6 @@ class Device:
                     own.update({name: self._move(tensor) for name, tensor in own.items()})
             return value
         return tree_map(self._move, value)
-
-    def pin(self, batch: Any) -> Any:
-        """A batch in pinned memory of the host, as a data loader gives it."""
-        return pin_memory(batch)
 
     @contextlib.contextmanager
     def step(self, name: str) -> Iterator[Step]:
@@ -169,8 +162,7 @@ class _Counter(TorchDispatchMode):
 
     def __init__(self):
         super().__init__()
-        self.step: Step | None = None
-        self.paused = False
+        self.step, self.paused = None, False
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = dict(kwargs or {})
@@ -198,20 +190,17 @@ class _Counter(TorchDispatchMode):
             return
         target = _type_of(kwargs.get("device") or (args[0] if func is _aten.copy_.default else None))
         from_host = [tensor for tensor in given if tensor.device.type == "cpu" and tensor is not args[0]]
-        if func in (_aten._to_copy.default, _aten.copy_.default):
+        if func in _COPIES:
             source = args[0] if func is _aten._to_copy.default else args[1]
             from_host = [source] if source.device.type == "cpu" else []
         chosen_by_mask = func in _INDEXING and any(tensor.dtype == torch.bool for tensor in given[1:])
+        non_blocking = kwargs.get("non_blocking", len(args) > 2 and args[2])
         if func in _READS or target == "cpu" or chosen_by_mask:
             self.step.reads[_place()] += 1
-        elif from_host and func in _INDEXING:
-            self.step.copies[_place()] += 1
-        elif from_host and func in (_aten._to_copy.default, _aten.copy_.default):
-            non_blocking = kwargs.get("non_blocking", len(args) > 2 and args[2])
-            if not (non_blocking and _is_pinned(source)):
-                self.step.copies[_place()] += 1
-        else:
+        elif not from_host or func not in {*_INDEXING, *_COPIES}:
             self.step.kernels += 1
+        elif func in _INDEXING or not (non_blocking and _is_pinned(source)):
+            self.step.copies[_place()] += 1
 
 
 class _OneAttention(TorchFunctionMode):
@@ -228,8 +217,8 @@ class _OneAttention(TorchFunctionMode):
         counter.step.kernels += 1
         counter.paused = True
         try:
-            context = func(*args, **kwargs)
-            return context.transpose(1, 2).contiguous().transpose(1, 2)  # heads side by side, as CUDA leaves them
+            # Heads side by side, as CUDA leaves them.
+            return func(*args, **kwargs).transpose(1, 2).contiguous().transpose(1, 2)
         finally:
             counter.paused = False
 
@@ -269,14 +258,7 @@ def _place() -> str:
     stack = traceback.extract_stack(sys._getframe(1))
     frames = [frame for frame in stack if "/torch/" not in frame.filename and frame.filename != __file__]
     ours = [frame for frame in frames if ROOT in Path(frame.filename).parents]
-    lines = [
-        f"{frame.filename.removeprefix(f'{ROOT}/')}:{frame.lineno} {frame.line}" for frame in (frames[-1], ours[-1])
-    ]
-    return " ← ".join(dict.fromkeys(lines))
-
-
-def _listing(places: Counter[str]) -> str:
-    return "\n".join(f"{count} × {place}" for place, count in places.most_common())
+    return " ← ".join(dict.fromkeys(f"{own.filename}:{own.lineno} {own.line}" for own in (frames[-1], ours[-1])))
 
 
 def _let_tensors_be_of_cuda() -> None:
@@ -285,9 +267,7 @@ def _let_tensors_be_of_cuda() -> None:
     """
     if torch.backends.cuda.is_built():
         return  # fake tensors see to it
-    registry = (ctypes.c_void_p * 22).in_dll(
-        ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libc10.so")),
-        ("_ZN3c104impl26device_guard_impl_registryE"),
-    )
+    library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libc10.so"))
+    registry = (ctypes.c_void_p * 22).in_dll(library, "_ZN3c104impl26device_guard_impl_registryE")
     cuda, meta = 1, 14  # c10::DeviceType
     registry[cuda] = registry[cuda] or registry[meta]

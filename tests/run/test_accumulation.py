@@ -1,23 +1,20 @@
 """Steps of several batches, which encode the answers once, learn what encoding them for each batch would teach."""
 
+import math
+
 import pytest
 import torch
 
 from modules.objectives.open_ended_qa import OpenEndedQA
 from modules.objectives.step_features import StepFeatures
 from modules.training.precision import precision_plugin
-from tests.kit.processes import start
+from tests.kit.processes import ended_well, start
 from tests.kit.runs import assert_close_runs, change_steps, run_folder, train
 from tests.kit.small_world import make_small_world, settings
 from tests.modules.objectives.test_open_ended_qa import make_task
 
 # Adam would blow up the rounding of gradients that are zero.
 PLAIN = ("drop_rate=0.0", "optim_type=sgd", "learning_rate=0.01")
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    return make_small_world(tmp_path_factory.mktemp("world"), questions_each=3)  # 5 batches an epoch, thus 3 steps
 
 
 def encode_for_each_batch(patch):
@@ -27,32 +24,30 @@ def encode_for_each_batch(patch):
 @pytest.mark.parametrize(
     "more",
     [
-        ("val_check_interval=0.5",),
-        ("grad_checkpointing=True",),
-        ("freeze=['visual_encoder','ans_encoder']",),
-        ("skip_bad_steps=2",),
+        "val_check_interval=0.5",
+        "grad_checkpointing=True",
+        "freeze=['visual_encoder','ans_encoder']",
+        "skip_bad_steps=2",
     ],
 )
-def test_a_run_on_one_process(world, monkeypatch, more):
-    if "skip_bad_steps=2" in more:  # the first half of the second step has no loss, and the step is left out
+def test_a_run_on_one_process(tmp_path, monkeypatch, more):
+    world = make_small_world(tmp_path, questions_each=3)  # 5 batches an epoch, thus 3 steps
+    if more == "skip_bad_steps=2":  # the first half of the second step has no loss, and the step is left out
         change_steps(
-            monkeypatch, OpenEndedQA, lambda module, step, _: step() * (1 if module.global_step != 1 else torch.nan)
+            monkeypatch, OpenEndedQA, lambda module, step, _: step() * (math.nan if module.global_step == 1 else 1)
         )
-    runs = [train(world, "once", *PLAIN, *more)]
-    with monkeypatch.context() as patch:
-        encode_for_each_batch(patch)
-        runs.append(train(world, "each", *PLAIN, *more))
-    assert_close_runs(*(run / "checkpoints/last.ckpt" for run in runs))
+    once = train(world, "once", *PLAIN, more)
+    encode_for_each_batch(monkeypatch)
+    each = train(world, "each", *PLAIN, more)
+    assert_close_runs(once / "checkpoints/last.ckpt", each / "checkpoints/last.ckpt")
 
 
 def test_a_run_on_two_processes(tmp_path, monkeypatch):
     world = make_small_world(tmp_path, num_videos=18, questions_each=1)  # of two, a batch would draw the same frames
-    words = settings(world, *PLAIN, "exp_name=two", "num_gpus=2", "per_gpu_batchsize=2")
-    process = start("run.py", *words)
+    process = start("run.py", *settings(world, *PLAIN, "exp_name=two", "num_gpus=2", "per_gpu_batchsize=2"))
     encode_for_each_batch(monkeypatch)
     one = train(world, "one", *PLAIN)
-    said = process.communicate()[0]
-    assert process.returncode == 0, said
+    ended_well(process)
     assert_close_runs(one / "checkpoints/last.ckpt", run_folder(world, "two") / "checkpoints/last.ckpt")
 
 
@@ -62,13 +57,12 @@ def test_gradients_of_a_step(precision, tolerance):
     task, batch = make_task()
     plugin = precision_plugin(precision, "cpu")
     scale = 1024.0 if precision == 16 else 1.0
-    labels = [batch["labels"].roll(shift) for shift in range(3)]
 
     def gradients(places: list[tuple[bool, bool]]) -> torch.Tensor:
         task.zero_grad()
-        for (task.begins_step, task.ends_step), own in zip(places, labels, strict=True):
+        for shift, (task.begins_step, task.ends_step) in enumerate(places):
             with plugin.forward_context():
-                loss = task.training_step(batch | {"labels": own}, 0)
+                loss = task.training_step(batch | {"labels": batch["labels"].roll(shift)}, 0)
             (scale * loss / 3).backward()
         return torch.cat([own.grad.ravel() for own in task.parameters() if own.grad is not None])
 
