@@ -1,6 +1,8 @@
-"""Reads broken inputs the way a run or a script reads them, each in a process of its own."""
+"""Broken versions of files, made by a seeded generator, and what a process of its own makes of each."""
 
 import contextlib
+import copy
+import csv
 import hashlib
 import io
 import json
@@ -10,7 +12,7 @@ import resource
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -20,11 +22,10 @@ import numpy as np
 
 from datasets.errors import InputError
 
-from .mutations import Broken
-
+Random = np.random.Generator
+Broken = tuple[str, bytes]  # what was done to it, and what is in the file now
 LONGEST_MESSAGE = 1500  # characters
-SECONDS = 60.0  # that reading one input may take
-MEMORY = 3 << 30  # bytes of address space that reading it may add
+SECONDS, MEMORY = 60.0, 3 << 30  # that reading one input may take, and bytes of address space that it may add
 OUTCOMES = {
     "refused": "one-line error",  # that names the file and is not too long to read
     "listed": "documented skip",  # a video: the others are used, and the list at the end says what is wrong with it
@@ -74,11 +75,7 @@ class Input:
 
 
 def in_child(function: Callable[[], str]) -> tuple[str, str]:
-    """Calls a function in a forked process, with all that it starts ended after it.
-
-    Returns:
-        ("read", what it returned), ("refused", the message of its InputError), ("traceback", …), or how it ended.
-    """
+    """Calls a function in a process of its own: ("read", …), ("refused", …), ("traceback", …), or how that ended."""
     answer, end = multiprocessing.Pipe(duplex=False)
     child = multiprocessing.get_context("fork").Process(target=_answer, args=(function, end))
     child.start()
@@ -111,16 +108,11 @@ def _answer(function: Callable[[], str], end: Connection) -> None:
 
 def command(main: Callable[[list[str]], int], arguments: list[str]) -> None:
     """Calls a command line. Raises InputError with what it says if it ends with an error of the user's."""
-    errors = io.StringIO()
-    with contextlib.redirect_stderr(errors):
-        try:
-            code = main(arguments)
-        except SystemExit as stop:  # Sacred, which has printed a traceback
-            code = stop.code
-    said = errors.getvalue().strip()
+    with contextlib.redirect_stderr(io.StringIO()) as errors:
+        code = main(arguments)
     if code == 2:
-        raise InputError(said.removeprefix("error: "))
-    assert code == 0, f"exit code {code}: {said[-2000:]}"
+        raise InputError(errors.getvalue().strip().removeprefix("error: "))
+    assert code == 0, errors.getvalue()
 
 
 def digest(value: Any) -> str:
@@ -128,3 +120,124 @@ def digest(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return f"{value.dtype} {value.shape} {hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()}"
     return json.dumps(value, sort_keys=True, default=digest)
+
+
+# Values that stand where another kind of value belongs.
+ODD_VALUES: tuple[Any, ...] = (
+    *(None, True, 0, -1, 1.5, 10**400, float("nan"), float("-inf"), [], {}, [[]], {"a": {"b": None}}),
+    *(
+        2,
+        10**9,
+        "",
+        " ",
+        "\0",
+        "\ud800",
+        "a\nb",
+        "x" * 200_000,
+        "../../etc/passwd",
+        "/etc/passwd",
+        "..",
+        "$(touch injected)",
+    ),
+)
+WHOLLY_OTHER = {
+    "empty": b"",
+    "a web page": b"<!DOCTYPE html><html><title>404</title></html>",
+    "a Git LFS pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 4\n",
+    "zeros": bytes(4096),
+    "gzip": b"\x1f\x8b\x08\x00" + bytes(100),
+    "JSON null": b"null",
+    "nested 100,000 deep": b"[" * 100_000,
+}
+REPLACED = (("\r\n", "\r"), ("\n", "\r\n"), (",", ";"), (",", "\t"), ("what", '"what'), ('"', "'"))
+
+
+def damage(content: bytes, random: Random, count: int) -> Iterator[Broken]:
+    """Wholly other files, then `count` that a disk, a download or an editor has damaged."""
+    yield from WHOLLY_OTHER.items()
+    for number in range(count):
+        start, end = np.sort(random.integers(0, len(content) + 1, 2))
+        noise, bit = random.bytes(random.integers(1, 100)), 1 << random.integers(8)
+        place, head = random.integers(len(content)), random.integers(min(64, len(content)))
+        ways = {
+            "cut": content[:place],
+            "a few bytes cut": content[: -random.integers(1, 9)],
+            "the start lost": content[1 + place :],
+            "a bit flipped": content[:place] + bytes([content[place] ^ bit]) + content[place + 1 :],
+            "a bit of the head flipped": content[:head] + bytes([content[head] ^ bit]) + content[head + 1 :],
+            "bytes changed": content[:place] + noise + content[place + len(noise) :],
+            "a block of zeros": content[:start] + bytes(end - start) + content[end:],
+            "a block lost": content[:start] + content[end:],
+            "a block twice": content[:end] + content[start:],
+            "noise inside": content[:place] + noise + content[place:],
+            "noise at the end": content + noise,
+        }
+        what = list(ways)[number % len(ways)]
+        yield what, ways[what]
+
+
+def restructure(value: Any, random: Random) -> tuple[str, Any]:
+    """A copy of lists and dicts within each other in which one thing is another, gone, twice or renamed."""
+    root = [copy.deepcopy(value)]
+    places = list(_places(root))
+    parent, key = places[random.integers(len(places))]
+    odd, before = ODD_VALUES[random.integers(len(ODD_VALUES))], parent[key]
+    match random.integers(5):
+        case 0 if parent is not root:
+            del parent[key]
+            what = "gone"
+        case 1 if isinstance(parent, list):
+            parent.insert(key, copy.deepcopy(before))
+            what = "twice"
+        case 1:
+            parent[f"{key} "] = parent.pop(key)
+            what = "renamed"
+        case 2:
+            parent[key] = [before]
+            what = "in a list"
+        case _:
+            parent[key] = odd
+            what = f"now {odd!r:.40}"
+    return f"{key!r:.40}: {before!r:.40}, {what}", root[0]
+
+
+def _places(value: Any) -> Iterator[tuple[Any, Any]]:
+    if isinstance(value, dict | list):
+        for key in value if isinstance(value, dict) else range(len(value)):
+            yield value, key
+            yield from _places(value[key])
+
+
+def broken_text(text: str, random: Random) -> Iterator[Broken]:
+    yield from damage(text.encode(), random, count=22)
+    yield "UTF-16", text.encode("utf-16")
+    yield "UTF-8 with a byte order mark", text.encode("utf-8-sig")
+    yield "Latin-1", f"{text}é".encode("latin-1")
+    yield "a NUL inside", text[: len(text) // 2].encode() + b"\0" + text[len(text) // 2 :].encode()
+    yield "twice", (text + text).encode()
+    for old, new in REPLACED:
+        yield f"{new!r} for {old!r}", text.replace(old, new).encode()
+
+
+def broken_json(value: Any, random: Random, structural: int) -> Iterator[Broken]:
+    yield from broken_text(json.dumps(value), random)
+    yield "a number of 5,000 digits", b"[" + b"9" * 5000 + b"]"
+    for _ in range(structural):
+        what, changed = restructure(value, random)
+        yield what, json.dumps(changed).encode()
+
+
+def broken_csv(text: str, random: Random, structural: int) -> Iterator[Broken]:
+    yield from broken_text(text, random)
+    rows = list(csv.reader(io.StringIO(text)))
+    changed = [("no header", rows[1:]), ("the header alone", rows[:1])]
+    for column, name in enumerate(rows[0]):
+        changed.append((f"no {name}", [row[:column] + row[column + 1 :] for row in rows]))
+        changed.append((f"{name} twice", [[*row, row[column]] for row in rows]))
+    changed += [restructure(rows, random) for _ in range(structural)]
+    for what, own in changed:
+        file = io.StringIO(newline="")
+        csv.writer(file).writerows(
+            row if isinstance(row, list) else [row] for row in (own if isinstance(own, list) else [own])
+        )
+        yield what, file.getvalue().encode("utf-8", "surrogatepass")

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import psutil
@@ -22,8 +21,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("heeds_ctrl_c")]
 
 SECONDS = 60  # to end in, start-up counted where a run ends by itself
 TWO = ("num_gpus=2", "per_gpu_batchsize=2")
+TERM, INT, KILL = signal.SIGTERM, signal.SIGINT, signal.SIGKILL
 CONTINUE = "continue with the same command and resume_from=last$"
 NOTHING_WRITTEN = "with nothing written; start it again$"
+WORKER = "error: a loader worker died .killed.; if memory was short, lower num_workers .now "
+DEAD = r"rank 1 .process \d+. was killed by SIGKILL"
 LOST = "(the processes of this run have lost each other|rank 0 .* is gone).*(\n.*)*continue with resume_from=last$"
 
 
@@ -74,69 +76,54 @@ class Run:
                 process.kill()
         return code
 
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
 
-def signal_all(number: int, run: Run) -> None:
-    """As a terminal does on Ctrl-C, and many a scheduler."""
-    os.killpg(run.process.pid, number)
+    def signal_all(self, number: int) -> None:
+        """As a terminal does on Ctrl-C, and many a scheduler."""
+        os.killpg(self.process.pid, number)
 
+    def press_ctrl_c_twice(self) -> None:
+        self.signal(INT)
+        self.wait_until(lambda run: "once more to stop at once" in run.said)
+        self.signal(INT)
 
-def signal_it(number: int, run: Run) -> None:
-    run.process.send_signal(number)
+    def kill_worker(self) -> None:
+        children = psutil.Process(self.process.pid).children()
+        next(child for child in children if "run.py" in " ".join(child.cmdline())).kill()
 
-
-def press_twice(run: Run) -> None:
-    signal_it(signal.SIGINT, run)
-    run.wait_until(lambda run: "once more to stop at once" in run.said)
-    signal_it(signal.SIGINT, run)
-
-
-def kill_worker(run: Run) -> None:
-    children = psutil.Process(run.process.pid).children()
-    next(child for child in children if "run.py" in " ".join(child.cmdline())).kill()
-
-
-def kill_second_rank(run: Run) -> None:
-    run.second_rank().kill()
+    def check(self, reached: Callable[["Run"], bool] | None, act: Callable[["Run"], None], codes: set[int], says: str):
+        if reached:
+            self.wait_until(reached)
+            act(self)
+        assert self.end() in codes, self.said
+        assert re.search(says, self.said.rstrip(), re.MULTILINE), self.said
+        assert "Traceback" not in self.said
 
 
 def trains(run: Run) -> bool:
     return "validation after step" in run.said
 
 
-def has_workers(run: Run) -> bool:
-    return len(run.alive()) >= 3
-
-
 def predicts(run: Run) -> bool:
-    return "prediction  batch" in run.said
+    return "prediction" in run.said
 
 
-def check(run: Run, reached: Callable[[Run], bool] | None, act: Callable[[Run], None], codes: set[int], says: str):
-    if reached:
-        run.wait_until(reached)
-        act(run)
-    assert run.end() in codes, run.said
-    assert re.search(says, run.said.rstrip(), re.MULTILINE), run.said
-    assert "Traceback" not in run.said
-
-
-TERM, INT, KILL = signal.SIGTERM, signal.SIGINT, signal.SIGKILL
-WORKER = "error: a loader worker died .killed.; if memory was short, lower num_workers .now "
 TRAINING = {  # words, when what is done, exit codes, last words
     "over": (["max_epoch=1"], None, None, {0}, "best val/accuracy"),
-    "SIGTERM": ([], trains, partial(signal_it, TERM), {75}, CONTINUE),
-    "SIGINT": ([], trains, partial(signal_it, INT), {75}, CONTINUE),
-    "SIGTERM to all": ([], trains, partial(signal_all, TERM), {75}, CONTINUE),
-    "SIGINT to all": ([], trains, partial(signal_all, INT), {75}, CONTINUE),
-    "SIGINT twice": ([], trains, press_twice, {130, 75}, ""),
-    "killed": ([], trains, partial(signal_it, KILL), {-KILL}, ""),
+    "SIGTERM": ([], trains, lambda run: run.signal(TERM), {75}, CONTINUE),
+    "SIGINT": ([], trains, lambda run: run.signal(INT), {75}, CONTINUE),
+    "SIGTERM to all": ([], trains, lambda run: run.signal_all(TERM), {75}, CONTINUE),
+    "SIGINT to all": ([], trains, lambda run: run.signal_all(INT), {75}, CONTINUE),
+    "SIGINT twice": ([], trains, Run.press_ctrl_c_twice, {130, 75}, ""),
+    "killed": ([], trains, lambda run: run.signal(KILL), {-KILL}, ""),
     "loss": (["optim_type=sgd", "learning_rate=1e30"], None, None, {2}, "^error: the loss is not finite"),
-    "worker": ([], trains, kill_worker, {2}, f"{WORKER}2"),
-    "only worker": (["num_workers=1"], trains, kill_worker, {2}, f"{WORKER}1"),
-    "two ranks, SIGTERM": (TWO, trains, partial(signal_all, TERM), {75}, CONTINUE),
-    "first rank": (TWO, trains, partial(signal_it, KILL), {-KILL}, LOST),
-    "second rank": (TWO, trains, kill_second_rank, {2}, r"rank 1 .process \d+. was killed by SIGKILL"),
-    "first rank, early": (TWO, Run.second_rank, partial(signal_it, KILL), {-KILL}, ""),
+    "worker": ([], trains, Run.kill_worker, {2}, f"{WORKER}2"),
+    "only worker": (["num_workers=1"], trains, Run.kill_worker, {2}, f"{WORKER}1"),
+    "two ranks, SIGTERM": (TWO, trains, lambda run: run.signal_all(TERM), {75}, CONTINUE),
+    "first rank": (TWO, trains, lambda run: run.signal(KILL), {-KILL}, LOST),
+    "second rank": (TWO, trains, lambda run: run.second_rank().kill(), {2}, DEAD),
+    "first rank, early": (TWO, Run.second_rank, lambda run: run.signal(KILL), {-KILL}, ""),
 }
 
 
@@ -148,7 +135,7 @@ def world(tmp_path) -> Path:
 @pytest.mark.parametrize(("words", "reached", "act", "codes", "says"), TRAINING.values(), ids=TRAINING)
 def test_training(world, tmp_path, words, reached, act, codes, says):
     words = settings(world, "num_workers=2", "max_epoch=500", *words)
-    check(Run(words, tmp_path / "output"), reached, act, codes, says)
+    Run(words, tmp_path / "output").check(reached, act, codes, says)
 
 
 @pytest.mark.parametrize(("video", "more"), [("train3", ()), ("train3", TWO), ("val0", TWO), ("val1", TWO)])
@@ -157,7 +144,7 @@ def test_bad_frame(world, tmp_path, video, more):
     for path in (world / f"data/frames/v_{video}").iterdir():
         path.write_bytes(b"no picture")
     says = rf"^error: .*v_{video}.* is not a whole png or jpg image"
-    check(Run(settings(world, "num_workers=2", *more), tmp_path / "output"), None, None, {1, 2, -TERM}, says)
+    Run(settings(world, "num_workers=2", *more), tmp_path / "output").check(None, None, {1, 2, -TERM}, says)
 
 
 @pytest.fixture(scope="module")
@@ -168,21 +155,19 @@ def words_of_a_test(tmp_path_factory) -> list[str]:
 
 
 TESTS = {
-    f"{own.name}, {ranks} rank": ([f"num_gpus={ranks}"], has_workers, partial(signal_it, own), {75}, NOTHING_WRITTEN)
-    for own in (TERM, INT)
-    for ranks in (1, 2)
-}
-DEAD = r"rank 1 .process \d+. was killed by SIGKILL.*start it again$"
-TESTS |= {
-    "second rank dies early": (TWO, Run.second_rank, kill_second_rank, {2}, DEAD),
-    "second rank dies": (TWO, predicts, kill_second_rank, {2}, DEAD),
+    "SIGTERM": ([], predicts, lambda run: run.signal(TERM), {75}, NOTHING_WRITTEN),
+    "SIGINT": ([], predicts, lambda run: run.signal(INT), {75}, NOTHING_WRITTEN),
+    "two ranks, SIGTERM": (TWO, predicts, lambda run: run.signal(TERM), {75}, NOTHING_WRITTEN),
+    "two ranks, SIGINT": (TWO, predicts, lambda run: run.signal(INT), {75}, NOTHING_WRITTEN),
+    "second rank, early": (TWO, Run.second_rank, lambda run: run.second_rank().kill(), {2}, DEAD),
+    "second rank": (TWO, predicts, lambda run: run.second_rank().kill(), {2}, DEAD),
 }
 
 
 @pytest.mark.parametrize(("words", "reached", "act", "codes", "says"), TESTS.values(), ids=TESTS)
 def test_testing(words_of_a_test, tmp_path, words, reached, act, codes, says):
     words = [*words_of_a_test, f"log_dir={tmp_path / 'result'}", *words]
-    check(Run(words, tmp_path / "output"), reached, act, codes, says)
+    Run(words, tmp_path / "output").check(reached, act, codes, says)
     assert not list((tmp_path / "result").glob("*.json"))
 
 
@@ -201,6 +186,6 @@ def test_rank_that_waits_for_others_that_never_come(world, tmp_path, monkeypatch
     def act(run: Run) -> None:
         for number in numbers:
             time.sleep(1)
-            signal_it(number, run)
+            run.signal(number)
 
-    check(Run(settings(world, *TWO), tmp_path / "output"), listens, act, {code}, "")
+    Run(settings(world, *TWO), tmp_path / "output").check(listens, act, {code}, "")

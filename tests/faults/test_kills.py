@@ -5,7 +5,6 @@ import os
 import random
 import signal
 import socket
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,75 +13,65 @@ import pytest
 from config import run_command_line
 from tests.kit import captioned_world, small_world
 from tests.kit.kill_at import sitecustomize
-from tests.kit.paths import ROOT
 from tests.kit.runs import assert_close_runs, assert_same_run
 
 pytestmark = pytest.mark.slow
 
 FORK = multiprocessing.get_context("fork")  # saves the imports
+KILLS = 20
 MOST_OPERATIONS = 40  # on files, from a start to a kill; half as many on average, 20 times: less than the runs have
 
 
-def was_killed(arguments: list[str], log: Path, ranks: int | None, kill_at: tuple[int, Path] | None = None) -> bool:
+def was_killed(arguments: list[str], log: Path, ranks: int, kill_at: tuple[int, Path] | None = None) -> bool:
     """Runs to the kill or to the end, which must be in order.
 
     Args:
-        ranks: processes, started as torchrun would; None: one run.py, which starts what it needs itself.
+        ranks: processes, with the variables of torchrun where there are several.
         kill_at: the file operation at which all of them are killed, and the folder whose operations count.
     """
-    if ranks is None:
-        variables = {} if kill_at is None else sitecustomize.variables(*kill_at, group=True)
-        command = [sys.executable, "run.py", *arguments]
-        with log.open("wb") as file:
-            options = {"stdout": file, "stderr": file, "start_new_session": True}
-            code = subprocess.run(command, cwd=ROOT, env=os.environ | variables, **options).returncode
-    else:
-        process = FORK.Process(target=_run_ranks, args=(arguments, log, ranks, kill_at))
-        process.start()
-        process.join()
-        code = process.exitcode
-    assert code in (0, -signal.SIGKILL), log.read_text()
-    return code != 0
+
+    def run_rank(rank: int) -> None:
+        if ranks > 1:
+            os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+        sys.exit(run_command_line(arguments))
+
+    def run_all() -> None:
+        os.setsid()
+        sys.stdout = sys.stderr = log.open("w")
+        if kill_at is not None:
+            sitecustomize.kill_at(kill_at[0], str(kill_at[1]), group=True)
+        if ranks > 1:
+            with socket.create_server(("127.0.0.1", 0)) as server:
+                port = server.getsockname()[1]
+            os.environ |= {"TORCHELASTIC_RUN_ID": "test", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+            os.environ |= {"WORLD_SIZE": str(ranks), "LOCAL_WORLD_SIZE": str(ranks), "GROUP_RANK": "0"}
+        for rank in range(1, ranks):
+            FORK.Process(target=run_rank, args=(rank,)).start()
+        run_rank(0)
+
+    process = FORK.Process(target=run_all)
+    process.start()
+    process.join()
+    assert process.exitcode in (0, -signal.SIGKILL), log.read_text()
+    return process.exitcode != 0
 
 
-def _run_ranks(arguments: list[str], log: Path, ranks: int, kill_at: tuple[int, Path] | None) -> None:
-    os.setsid()
-    sys.stdout = sys.stderr = log.open("w")
-    if kill_at is not None:
-        sitecustomize.kill_at(kill_at[0], str(kill_at[1]), group=True)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    if ranks > 1:
-        os.environ |= {"TORCHELASTIC_RUN_ID": "test", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-        os.environ |= {"WORLD_SIZE": str(ranks), "LOCAL_WORLD_SIZE": str(ranks), "GROUP_RANK": "0"}
-    others = [FORK.Process(target=_run_rank, args=(arguments, rank)) for rank in range(1, ranks)]
-    for other in others:
-        other.start()
-    _run_rank(arguments, 0) if ranks > 1 else sys.exit(run_command_line(arguments))
-
-
-def _run_rank(arguments: list[str], rank: int) -> None:
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
-    sys.exit(run_command_line(arguments))
-
-
-@pytest.mark.parametrize(
-    ("kind", "ranks", "kills"), [("qa", 1, 20), ("qa", 2, 20), ("qa", None, 4), ("trm", 1, 20), ("trm", 2, 20)]
-)
-def test_killed_again_and_again(tmp_path, kind, ranks, kills):
-    if kind == "qa":
+@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("kind", ["fine-tuning", "pre-training"])
+def test_killed_again_and_again(tmp_path, kind, ranks):
+    if kind == "fine-tuning":
         world = small_world.make_small_world(tmp_path / "world", num_videos=12, questions_each=10)
         alone = small_world.settings(world, "max_epoch=8", "val_check_interval=0.5", "checkpoint_steps=2")
     else:
         world = captioned_world.make_captioned_world(tmp_path)
         alone = captioned_world.settings(world, "max_steps=200", "val_check_interval=10", "checkpoint_steps=2")
     result, log, moments = world / "result", tmp_path / "log", random.Random(0)
-    arguments = [*alone, f"num_gpus={ranks or 2}", f"per_gpu_batchsize={4 // (ranks or 2)}"]
+    arguments = [*alone, f"num_gpus={ranks}", f"per_gpu_batchsize={4 // ranks}"]
     assert not was_killed([*arguments, "exp_name=whole"], log, ranks)
-    for number in range(kills + 1):
+    for number in range(KILLS + 1):
         resume = ["resume_from=last"] if list(result.glob("killed_seed0/**/*.ckpt")) else []
-        kill_at = (moments.randint(1, MOST_OPERATIONS), result / "killed_seed0") if number < kills else None
-        assert was_killed([*arguments, "exp_name=killed", *resume], log, ranks, kill_at) == (number < kills)
+        kill_at = (moments.randint(1, MOST_OPERATIONS), result / "killed_seed0") if number < KILLS else None
+        assert was_killed([*arguments, "exp_name=killed", *resume], log, ranks, kill_at) == (number < KILLS)
     # A run that was killed before its first checkpoint leaves a folder without any.
     (last,), (expected,) = (list(result.glob(f"{name}_seed0/**/last.ckpt")) for name in ("killed", "whole"))
     if ranks == 1:
@@ -90,5 +79,5 @@ def test_killed_again_and_again(tmp_path, kind, ranks, kills):
     assert_close_runs(last, expected, rtol=1e-6)
     for path in (last, expected):
         assert run_command_line([*alone, "test_only=True", f"load_path={path}"]) == 0
-    killed, whole = sorted(path for path in result.glob("*_last.json"))
+    killed, whole = sorted(result.glob("*_last.json"))
     assert killed.read_bytes() == whole.read_bytes()

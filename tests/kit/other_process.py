@@ -8,19 +8,13 @@ from pathlib import Path
 
 from .paths import ROOT
 
-_WRITER = """
+_PROGRAM = """
 import sys
 from pathlib import Path
-from datasets.writing.locks import sole_writer
-share = int(sys.argv[2]) if len(sys.argv) > 2 else None
-with sole_writer(Path(sys.argv[1]), "it", share):
-    print(flush=True)
-    input()
-"""
-_HDF5 = """
-import sys
 import h5py
-with h5py.File(sys.argv[1], "r+", locking=True):
+from datasets.writing.locks import sole_writer
+path, *share = sys.argv[2:]
+with h5py.File(path, "r+", locking=True) if sys.argv[1] == "hdf5" else sole_writer(Path(path), "it", *map(int, share)):
     print(flush=True)
     input()
 """
@@ -28,17 +22,17 @@ with h5py.File(sys.argv[1], "r+", locking=True):
 
 def writer_elsewhere(path: Path, *share: int) -> contextlib.AbstractContextManager[subprocess.Popen]:
     """Holds the lock (`datasets.writing.locks.sole_writer`) meanwhile."""
-    return _running(_WRITER, path, *share)
+    return _running("writer", path, *share)
 
 
 def hdf5_elsewhere(path: Path) -> contextlib.AbstractContextManager[subprocess.Popen]:
     """Holds HDF5's own lock meanwhile: who asks for one is refused, as everybody is where there are no locks."""
-    return _running(_HDF5, path)
+    return _running("hdf5", path)
 
 
 @contextlib.contextmanager
-def _running(program: str, *arguments: object) -> Iterator[subprocess.Popen]:
-    command = [sys.executable, "-c", program, *map(str, arguments)]
+def _running(*arguments: object) -> Iterator[subprocess.Popen]:
+    command = [sys.executable, "-c", _PROGRAM, *map(str, arguments)]
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     process.stdout.readline()
     try:

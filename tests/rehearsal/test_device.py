@@ -56,10 +56,3 @@ def test_what_counts_as_a_kernel():
     assert (step.kernels, step.reads.total(), step.copies.total()) == (6, 0, 0)
     with pytest.raises(AssertionError, match="6 kernels, more than its budget of 5"):
         step.check(kernels=5)
-
-
-def test_a_tensor_of_the_host_where_one_of_the_device_is_meant():
-    with gpu() as device:
-        x = device.place(torch.ones(4))
-        with pytest.raises(RuntimeError, match="device"):
-            x + torch.ones(4)

@@ -6,11 +6,9 @@ import json
 import pytest
 
 import eval as evaluation
-from config import run_command_line
 from datasets.sources import nextqa
-from modules.objectives.multiple_choice import MultipleChoice
 from tests.kit.processes import ended_well, start
-from tests.kit.runs import killed_run, rows, run_folder, train, weights
+from tests.kit.runs import rows, train
 from tests.kit.small_world import ANSWERS, settings
 
 
@@ -66,14 +64,6 @@ def test_a_run_and_its_test(world, choices, chosen, said, capsys, tmp_path):
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert any(line[:1] == ["question_only"] for line in lines)
     assert ["all", "24", f"{100 * accuracy:.2f}"] in lines
-
-
-def test_a_run_that_was_cut_short_goes_on_to_the_same_weights(world, chosen, monkeypatch):
-    words = choice_settings(world, "exp_name=cut", "checkpoint_steps=1")
-    killed_run(words, monkeypatch, MultipleChoice, 5, "training_step")
-    assert run_command_line([*words, "resume_from=last"]) == 0
-    resumed, whole = (weights(folder / "last.ckpt") for folder in (run_folder(world, "cut") / "checkpoints", chosen))
-    assert all(resumed[name].equal(whole[name]) for name in whole)
 
 
 def test_a_network_for_the_other_kind_of_questions(world, trained, chosen, tmp_path, said):

@@ -7,7 +7,6 @@ import shutil
 
 import pytest
 
-from tests.kit.processes import ended_well, start
 from tests.kit.small_world import settings
 
 MACHINE = ["accelerator=cpu", "precision=32", "num_workers=0"]
@@ -60,14 +59,6 @@ def test_answers_that_training_lacks(words, tmp_path, said):
     assert {record["answer"] for record in json.loads(path.read_text())} <= {"purple", "mauve"}
     training = [word for word in words if "test_only" not in word]
     assert "answers and answer_file are for a test of open-ended questions" in said([*training, "answers=['mauve']"], 2)
-
-
-def test_two_processes_write_the_same_file(words, tmp_path, said):
-    both = start("run.py", *words, "num_gpus=2", f"log_dir={tmp_path / '2'}")
-    said([*words, f"log_dir={tmp_path / '1'}"])
-    ended_well(both)
-    one, two = ({path.name: path.read_bytes() for path in (tmp_path / number).glob("*.json")} for number in "12")
-    assert one == two and len(one) == 2
 
 
 def test_the_validation_split(words, tmp_path, said):
