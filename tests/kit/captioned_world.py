@@ -9,8 +9,7 @@ import numpy as np
 from .small_world import PLAIN, SIZES
 
 NUMBERS = "zero one two three four five six seven eight nine ten eleven".split()
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "what", "happened", "at", "the", "beginning", "end", "after"]
-WORDS += ["before", *NUMBERS]
+WORDS = "[PAD] [UNK] [CLS] [SEP] [MASK] what happened at the beginning end after before".split() + NUMBERS
 WIDTH = 8  # of a clip feature
 
 
@@ -27,9 +26,8 @@ def make_captioned_world(root: Path) -> Path:
         with h5py.File(folder / f"{name}.h5", "w") as features:
             for split, count in (("train", size), ("val", 5)):
                 records = []
-                for video in range(count):
-                    caption = f"the {NUMBERS[video]}"
-                    captions = [caption, f"{caption} {NUMBERS[video]}"] if name == "vatex" else caption
+                for video, number in enumerate(NUMBERS[:count]):
+                    captions = [f"the {number}", f"the {number} {number}"] if name == "vatex" else f"the {number}"
                     records.append({id_field: f"{split}{video}", caption_field: captions})
                     noise = 0.1 * random.standard_normal((1 + video % 3, WIDTH))
                     features[f"{split}{video}"] = (directions[video] + noise).astype(np.float32)

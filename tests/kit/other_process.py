@@ -4,7 +4,7 @@ import contextlib
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
+from functools import partial
 
 from .paths import ROOT
 
@@ -20,18 +20,9 @@ with h5py.File(path, "r+", locking=True) if sys.argv[1] == "hdf5" else sole_writ
 """
 
 
-def writer_elsewhere(path: Path, *share: int) -> contextlib.AbstractContextManager[subprocess.Popen]:
-    """Holds the lock (`datasets.writing.locks.sole_writer`) meanwhile."""
-    return _running("writer", path, *share)
-
-
-def hdf5_elsewhere(path: Path) -> contextlib.AbstractContextManager[subprocess.Popen]:
-    """Holds HDF5's own lock meanwhile: who asks for one is refused, as everybody is where there are no locks."""
-    return _running("hdf5", path)
-
-
 @contextlib.contextmanager
 def _running(*arguments: object) -> Iterator[subprocess.Popen]:
+    """Given a path (and a share), holds its lock meanwhile."""
     command = [sys.executable, "-c", _PROGRAM, *map(str, arguments)]
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     process.stdout.readline()
@@ -39,3 +30,7 @@ def _running(*arguments: object) -> Iterator[subprocess.Popen]:
         yield process
     finally:
         process.communicate(b"\n")
+
+
+writer_elsewhere = partial(_running, "writer")  # `datasets.writing.locks.sole_writer`
+hdf5_elsewhere = partial(_running, "hdf5")  # who asks for HDF5's own lock is refused, as all are where there are none

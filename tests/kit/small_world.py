@@ -24,31 +24,30 @@ SIZES = [
 PLAIN = "answer_encoder= accelerator=cpu precision=32 num_workers=0 batch_size=8 per_gpu_batchsize=4".split()
 
 
-def make_small_world(folder: Path, num_videos: int = 6, questions_each: int = 4, seed: int = 0) -> Path:
+def make_small_world(folder: Path, num_videos: int = 6, questions_each: int = 4) -> Path:
     """Writes ``data/`` (an ActivityNet-QA of `num_videos` videos per split) and ``tokenizer/``; returns the folder."""
-    random = np.random.default_rng(seed)
-    data = folder / "data"
-    (data / "frames").mkdir(parents=True)
-    (folder / "tokenizer").mkdir()
+    random, data = np.random.default_rng(0), folder / "data"
+    (folder / "tokenizer").mkdir(parents=True)
     (folder / "tokenizer" / "vocab.txt").write_text("\n".join(WORDS))
+    data.mkdir()
     (data / "vocab.json").write_text(json.dumps({answer: index for index, answer in enumerate(ANSWERS)}))
     with h5py.File(data / "anetqa.h5", "w") as features:
         for split in ("train", "val", "test"):
+            rows = [["qid", "question", "answer", "video_id", "type"]]
+            for video in range(num_videos):
+                name = f"{split}{video}"
+                frames = data / "frames" / f"v_{name}"
+                frames.mkdir(parents=True)
+                for frame in range(4):
+                    pixels = random.integers(0, 256, (16, 20, 3), np.uint8)
+                    Image.fromarray(pixels).save(frames / f"{frame + 1:04}.png")
+                features[name] = random.standard_normal((3 + video % 3, FEATURE_WIDTH)).astype(np.float32)
+                for question in range(questions_each):
+                    text = "what colour is the shape" if question % 2 else "is the shape red"
+                    answer = ANSWERS[(video + question) % len(ANSWERS)]
+                    rows.append([f"{name}_{question}", text, answer, name, question % 9])
             with (data / f"{split}.csv").open("w", newline="") as file:
-                writer = csv.writer(file)
-                writer.writerow(["qid", "question", "answer", "video_id", "type"])
-                for video in range(num_videos):
-                    name = f"{split}{video}"
-                    frames = data / "frames" / f"v_{name}"
-                    frames.mkdir()
-                    for frame in range(4):
-                        pixels = random.integers(0, 256, (16, 20, 3), np.uint8)
-                        Image.fromarray(pixels).save(frames / f"{frame + 1:04}.png")
-                    features[name] = random.standard_normal((3 + video % 3, FEATURE_WIDTH)).astype(np.float32)
-                    for question in range(questions_each):
-                        text = "what colour is the shape" if question % 2 else "is the shape red"
-                        answer = ANSWERS[(video + question) % len(ANSWERS)]
-                        writer.writerow([f"{name}_{question}", text, answer, name, question % 9])
+                csv.writer(file).writerows(rows)
     return folder
 
 

@@ -3,14 +3,7 @@
 import pytest
 import torch
 
-from . import device as rehearsal
 from .device import gpu
-
-
-@pytest.fixture(autouse=True)
-def not_in_the_table(monkeypatch):
-    monkeypatch.setattr(rehearsal, "STEPS", [])
-
 
 READS = {
     "item": lambda x: x.sum().item(),

@@ -12,48 +12,34 @@ from modules.objectives.temporal_referring import ReferringDeST, TemporalReferri
 from tests.modules.objectives.referring_batch import make_referring_batch
 
 from .device import gpu
-from .training import SIZES, as_in_a_run, place, predict, train, validate
+from .training import SIZES, as_in_a_run, check, place
 
 
-def answering(name: str, counts: list[int], temporal: bool = True):
-    task = make_task(SIZES, SHAPES[name], drop_rate=0.1, questions_at_once=sum(counts), temporal=temporal)
+def answering(name: str, counts: list[int], temporal: bool = True, at_once: int | None = None):
+    """A task, and batches of so many questions about each video."""
+    task = make_task(SIZES, SHAPES[name], 0.1, questions_at_once=at_once or sum(counts), temporal=temporal)
     return task, [make_batch(task.model, SHAPES[name], counts, seed) for seed in range(3)]
 
 
-# Questions about each video of a micro-batch; kernels of its forward pass and of the optimizer step.
+# Kernels of a micro-batch's forward pass, and of the optimizer step in training.
 @pytest.mark.parametrize(
-    ("name", "counts", "temporal", "kernels"),
+    ("stage", "name", "counts", "options", "kernels"),
     [
-        ("anetqa", [1] * 8, True, 1700),
-        ("anetqa", [3, 1, 2, 2], True, 1750),
-        ("anetqa", [1] * 8, False, 1190),
-        ("agqa", [8, 8], True, 1480),
-        ("agqa", [5, 8, 3], True, 1520),
+        ("train", "anetqa", [1] * 8, {}, 1700),
+        ("train", "anetqa", [3, 1, 2, 2], {}, 1750),
+        ("train", "anetqa", [1] * 8, {"temporal": False}, 1190),
+        ("train", "agqa", [8, 8], {}, 1480),
+        ("train", "agqa", [5, 8, 3], {}, 1520),
+        ("validate", "anetqa", [5, 3], {}, 1070),
+        ("validate", "agqa", [32], {}, 1050),
+        ("predict", "anetqa", [10], {"at_once": 16}, 1030),
+        ("predict", "agqa", [370], {"at_once": 32}, 1380),
+        ("predict", "agqa", [90, 120, 100], {"at_once": 32}, 1410),
     ],
 )
-def test_training(name, counts, temporal, kernels):
+def test_open_ended(stage, name, counts, options, kernels):
     with gpu() as device:
-        task, batches = answering(name, counts, temporal)
-        train(task, batches, device, f"train {name}, {temporal=}, questions {counts}").check(kernels)
-
-
-@pytest.mark.parametrize(("name", "counts", "kernels"), [("anetqa", [5, 3], 1070), ("agqa", [32], 1050)])
-def test_validation(name, counts, kernels):
-    with gpu() as device:
-        validate(*answering(name, counts), device, f"validate {name}, questions {counts}").check(kernels)
-
-
-# A prediction is read by whoever writes it down: once per batch.
-@pytest.mark.parametrize(
-    ("name", "counts", "at_once", "kernels"),
-    [("anetqa", [10], 16, 1030), ("agqa", [370], 32, 1380), ("agqa", [90, 120, 100], 32, 1410)],
-)
-def test_inference_in_chunks(name, counts, at_once, kernels):
-    with gpu() as device:
-        task, (batch, *_) = answering(name, counts)
-        task.questions_at_once = at_once
-        step = predict(task, batch, device, f"predict {name}, questions {counts}, {at_once} at once")
-    step.check(kernels, reads=1)
+        check(stage, *answering(name, counts, **options), device, f"{stage} {name} {counts} {options}", kernels)
 
 
 def test_encoding_the_vocabulary():
@@ -64,27 +50,23 @@ def test_encoding_the_vocabulary():
     step.check(330)
 
 
-def test_multiple_choice():
-    """Batches bring their choices: a step reads nothing, a prediction once."""
+@pytest.mark.parametrize(("stage", "kernels"), [("train", 1550), ("predict", 1180)])
+def test_multiple_choice(stage, kernels):
+    """Batches bring their choices."""
     with gpu() as device:
         open_ended, batches = answering("anetqa", [3, 1, 2, 2])
-        task = MultipleChoice(open_ended.model, OptimizerSettings())
         texts = {"choice_texts": [list("abcde")] * 8, "answer_texts": ["b"] * 8, "labels": torch.ones(8, dtype=int)}
         for batch in batches:
             batch |= {name: getattr(open_ended, name)[:12] for name in ("answer_ids", "answer_mask", "answer_lengths")}
             batch |= {"choices": torch.arange(40).view(8, 5) % 12, **texts}
-        train(task, batches, device, "train multiple choice").check(1550)
-        predict(task, batches[0], device, "predict multiple choice").check(1180, reads=1)
+        task = MultipleChoice(open_ended.model, OptimizerSettings())
+        check(stage, task, batches, device, f"{stage} multiple choice", kernels)
 
 
-def test_temporal_referring():
-    def referring():
+@pytest.mark.parametrize(("stage", "kernels"), [("train", 1080), ("validate", 740), ("predict", 700)])
+def test_temporal_referring(stage, kernels):
+    with gpu() as device:
         model = ReferringDeST(dataclasses.replace(SIZES, max_clips=24))
         task = TemporalReferring(model, OptimizerSettings(warmup_steps=0), freeze=("ans_encoder.lm.embeddings",))
-        return task, [make_referring_batch(16, seed, num_clips=8, width=16) for seed in range(3)]
-
-    with gpu() as device:
-        train(*referring(), device, "train trm, 16 questions").check(1080)
-        validate(*referring(), device, "validate trm, 16 questions").check(740)
-        task, (batch, *_) = referring()
-        predict(task, batch, device, "predict trm, 16 questions").check(700, reads=1)
+        batches = [make_referring_batch(16, seed, num_clips=8, width=16) for seed in range(3)]
+        check(stage, task, batches, device, f"{stage} trm, 16 questions", kernels)

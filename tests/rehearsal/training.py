@@ -57,7 +57,7 @@ class _Batches:
         yield last
 
 
-def _trainer(device: Device, **settings) -> pl.Trainer:
+def _trainer(device: Device) -> pl.Trainer:
     off = ("logger", "enable_checkpointing", "enable_model_summary", "use_distributed_sampler", "inference_mode")
     return pl.Trainer(
         accelerator=_Accelerator(),
@@ -65,8 +65,25 @@ def _trainer(device: Device, **settings) -> pl.Trainer:
         plugins=[precision_plugin(16, "cuda")],
         callbacks=[ProgressBar()],
         **dict.fromkeys(off, False),
-        **settings,
+        **{"max_epochs": 1, "accumulate_grad_batches": 1, "limit_val_batches": 1.0, "log_every_n_steps": 1000},
     )
+
+
+def check(stage: str, task: Objective, batches: list, device: Device, name: str, kernels: int) -> None:
+    """Checks what the last batch but one costs: by then all that is made once has been made.
+
+    It reads nothing, but for a prediction, which whoever writes it down reads once.
+    """
+    place(task, device)
+    if stage == "predict":
+        return _predict(task, batches[0], device, name).check(kernels, reads=1)
+    loader = _Batches(batches, device, name)
+    if stage == "train":
+        _replace_backward(task, device)
+        _trainer(device).fit(task, loader)
+    else:
+        _trainer(device).validate(task, loader, verbose=False)
+    return loader.step.check(kernels)
 
 
 def place(task: Objective, device: Device) -> Objective:
@@ -78,42 +95,27 @@ def place(task: Objective, device: Device) -> Objective:
     return device.place(task)
 
 
-def train(task: Objective, batches: list, device: Device, name: str) -> Step:
-    """What the last batch but one costs, with its optimizer step: by then all that is made once has been made.
-
-    Autograd runs on real devices alone, and its kernels are not counted: on others gradients come from nowhere, and
+def _replace_backward(task: Objective, device: Device) -> None:
+    """Autograd runs on real devices alone, and its kernels are not counted: on others gradients come from nowhere, and
     what Lightning does with them follows.
     """
-    place(task, device)
 
     def backward(loss: torch.Tensor) -> None:
         if device.is_real:
             with device.uncounted():
-                loss.backward()
-            return
+                return loss.backward()
         for parameter in task.parameters():
             if parameter.requires_grad and parameter.grad is None:
                 parameter.grad = torch.empty_like(parameter)
+        return None
 
     task.backward = backward
-    loader = _Batches(batches, device, name)
-    once = {"max_epochs": 1, "accumulate_grad_batches": 1, "limit_val_batches": 0, "log_every_n_steps": 1000}
-    _trainer(device, **once).fit(task, loader)
-    return loader.step
 
 
-def validate(task: Objective, batches: list, device: Device, name: str) -> Step:
-    """What the last batch but one costs."""
-    loader = _Batches(batches, device, name)
-    _trainer(device).validate(place(task, device), loader, verbose=False)
-    return loader.step
-
-
-def predict(task: Objective, batch: dict, device: Device, name: str) -> Step:
+def _predict(task: Objective, batch: dict, device: Device, name: str) -> Step:
     """Inference as run.py has it done, under Lightning's autocast, on a batch on its way from a data loader."""
-    place(task, device).eval()
     with as_in_a_run():
-        task.on_predict_start()
+        task.eval().on_predict_start()
         with device.step(name) as step:
             task.predict_step(move_data_to_device(device.pin(batch), device.device), 0)
     return step
