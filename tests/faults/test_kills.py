@@ -22,13 +22,8 @@ KILLS = 20
 MOST_OPERATIONS = 40  # on files, from a start to a kill; half as many on average, 20 times: less than the runs have
 
 
-def was_killed(arguments: list[str], log: Path, ranks: int, kill_at: tuple[int, Path] | None = None) -> bool:
-    """Runs to the kill or to the end, which must be in order.
-
-    Args:
-        ranks: processes, with the variables of torchrun where there are several.
-        kill_at: the file operation at which all of them are killed, and the folder whose operations count.
-    """
+def was_killed(arguments: list[str], log: Path, ranks: int, *kill_at) -> bool:
+    """Runs to the end, which must be in order, or until all ranks are killed; several start as torchrun starts them."""
 
     def run_rank(rank: int) -> None:
         if ranks > 1:
@@ -38,13 +33,13 @@ def was_killed(arguments: list[str], log: Path, ranks: int, kill_at: tuple[int, 
     def run_all() -> None:
         os.setsid()
         sys.stdout = sys.stderr = log.open("w")
-        if kill_at is not None:
-            sitecustomize.kill_at(kill_at[0], str(kill_at[1]), group=True)
+        if kill_at:
+            sitecustomize.kill_at(*kill_at, group=True)
         if ranks > 1:
             with socket.create_server(("127.0.0.1", 0)) as server:
-                port = server.getsockname()[1]
-            os.environ |= {"TORCHELASTIC_RUN_ID": "test", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+                os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(server.getsockname()[1])}
             os.environ |= {"WORLD_SIZE": str(ranks), "LOCAL_WORLD_SIZE": str(ranks), "GROUP_RANK": "0"}
+            os.environ |= {"TORCHELASTIC_RUN_ID": "test"}
         for rank in range(1, ranks):
             FORK.Process(target=run_rank, args=(rank,)).start()
         run_rank(0)
@@ -60,18 +55,18 @@ def was_killed(arguments: list[str], log: Path, ranks: int, kill_at: tuple[int, 
 @pytest.mark.parametrize("kind", ["fine-tuning", "pre-training"])
 def test_killed_again_and_again(tmp_path, kind, ranks):
     if kind == "fine-tuning":
-        world = small_world.make_small_world(tmp_path / "world", num_videos=12, questions_each=10)
-        alone = small_world.settings(world, "max_epoch=8", "val_check_interval=0.5", "checkpoint_steps=2")
+        small_world.make_small_world(tmp_path, num_videos=12, questions_each=10)
+        alone = small_world.settings(tmp_path, "max_epoch=8", "val_check_interval=0.5", "checkpoint_steps=2")
     else:
-        world = captioned_world.make_captioned_world(tmp_path)
-        alone = captioned_world.settings(world, "max_steps=200", "val_check_interval=10", "checkpoint_steps=2")
-    result, log, moments = world / "result", tmp_path / "log", random.Random(0)
+        captioned_world.make_captioned_world(tmp_path)
+        alone = captioned_world.settings(tmp_path, "max_steps=200", "val_check_interval=10", "checkpoint_steps=2")
+    result, log, moments = tmp_path / "result", tmp_path / "log", random.Random(0)
     arguments = [*alone, f"num_gpus={ranks}", f"per_gpu_batchsize={4 // ranks}"]
     assert not was_killed([*arguments, "exp_name=whole"], log, ranks)
     for number in range(KILLS + 1):
         resume = ["resume_from=last"] if list(result.glob("killed_seed0/**/*.ckpt")) else []
-        kill_at = (moments.randint(1, MOST_OPERATIONS), result / "killed_seed0") if number < KILLS else None
-        assert was_killed([*arguments, "exp_name=killed", *resume], log, ranks, kill_at) == (number < KILLS)
+        kill_at = (moments.randint(1, MOST_OPERATIONS), str(result / "killed_seed0")) if number < KILLS else ()
+        assert was_killed([*arguments, "exp_name=killed", *resume], log, ranks, *kill_at) == bool(kill_at)
     # A run that was killed before its first checkpoint leaves a folder without any.
     (last,), (expected,) = (list(result.glob(f"{name}_seed0/**/last.ckpt")) for name in ("killed", "whole"))
     if ranks == 1:

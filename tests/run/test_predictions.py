@@ -7,9 +7,8 @@ import shutil
 
 import pytest
 
-from tests.kit.small_world import settings
-
-MACHINE = ["accelerator=cpu", "precision=32", "num_workers=0"]
+from tests.kit.runs import train
+from tests.kit.small_world import make_small_world, settings
 
 
 @pytest.fixture
@@ -44,10 +43,10 @@ def test_nothing_else_is_needed_but_the_test_split_and_its_videos(world, trained
         shutil.copytree(frames, data / "frames" / frames.name)
     for name in ("test.csv", "anetqa.h5"):
         shutil.copy(world / "data" / name, data)
-    checkpoint = shutil.copy(trained / "best.ckpt", tmp_path / "mine.ckpt")
+    words = ["with", "test_only=True", f"load_path={shutil.copy(trained / 'best.ckpt', tmp_path / 'mine.ckpt')}"]
+    words += ["accelerator=cpu", "precision=32", "num_workers=0"]
     for root in (data, world / "data"):
-        more = (f"data_root={root}", f"log_dir={tmp_path / root.parent.name}", f"load_path={checkpoint}")
-        said(["with", "test_only=True", *MACHINE, *more])
+        said([*words, f"data_root={root}", f"log_dir={tmp_path / root.parent.name}"])
     there, here = (tmp_path / name / "anetqa_by_mine.json" for name in ("elsewhere", world.name))
     assert there.read_bytes() == here.read_bytes()
 
@@ -63,10 +62,8 @@ def test_answers_that_training_lacks(words, tmp_path, said):
 
 def test_the_validation_split(words, tmp_path, said):
     said([*words, "test_split=val"])
-    path = tmp_path / "anetqa_by_whole_seed0_version_0_best_val.json"
-    asked = {f"val{v}_{q}" for v in range(6) for q in range(4)}
-    assert {record["qid"] for record in json.loads(path.read_text())} == asked
-    assert json.loads(path.with_suffix(".meta.json").read_text())["annotations"].endswith("val.csv")
+    records = json.loads((tmp_path / "anetqa_by_whole_seed0_version_0_best_val.json").read_text())
+    assert {record["qid"] for record in records} == {f"val{v}_{q}" for v in range(6) for q in range(4)}
 
 
 def test_another_tokenizer_than_the_checkpoints_is_refused(world, words, tmp_path, said):
@@ -75,3 +72,13 @@ def test_another_tokenizer_than_the_checkpoints_is_refused(world, words, tmp_pat
     (tmp_path / "vocab.txt").write_text("\n".join([*lines[:-2], lines[-1], lines[-2]]))
     error = said([*words, f"tokenizer={tmp_path}"], 2)
     assert f"tokenizer={tmp_path} has other tokens than" in error
+
+
+def test_long_texts_are_cut_to_the_positions_there_are(tmp_path, said):
+    world, long = make_small_world(tmp_path), "red " * 40  # the network has 16 positions
+    for path in (world / "data").glob("*.csv"):
+        path.write_text(path.read_text().replace("is the shape red", long))
+    vocabulary = json.loads((world / "data/vocab.json").read_text())
+    (world / "data/vocab.json").write_text(json.dumps(vocabulary | {long: len(vocabulary)}))
+    checkpoint = train(world, "long", "max_epoch=1") / "checkpoints/last.ckpt"
+    said(settings(world, "test_only=True", f"load_path={checkpoint}"))

@@ -4,25 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 
 from config import run_command_line
 from modules.objectives.temporal_referring import TemporalReferring
 from tests.kit import small_world
 from tests.kit.captioned_world import make_captioned_world, settings
 from tests.kit.processes import ended_well, start
-from tests.kit.runs import (
-    assert_close_runs,
-    assert_same_run,
-    change_steps,
-    killed_run,
-    load,
-    rows,
-    run_folder,
-    state_of_checkpoints,
-    train,
-    weights,
-)
+from tests.kit.runs import assert_same_run, change_steps, killed_run, rows, run_folder, train, weights
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +25,8 @@ def trained(world) -> Path:
 
 
 def test_log_and_checkpoint_bear_published_names(trained):
-    columns = {
-        f"{stage}/{name}" for stage in ("train", "val") for name in ("loss", "trm_loss", "align_loss", "accuracy")
-    }
+    names = ("loss", "trm_loss", "align_loss", "accuracy")
+    columns = {f"{stage}/{name}" for stage in ("train", "val") for name in names}
     assert columns | {"val/accuracy_type4"} <= set(rows(trained.parent)[0])
     names = weights(trained / "last.ckpt").keys()
     assert {"tau", "vision_proj.weight", "video_head.2.weight", "visual_encoder.cls_token"} <= names
@@ -67,9 +54,7 @@ def test_killed_and_resumed_as_if_nothing_had_been(world, trained, monkeypatch, 
     words = settings(world, f"exp_name=killed{batches}", "checkpoint_steps=1")
     killed_run(words, monkeypatch, TemporalReferring, batches, "training_step")
     assert run_command_line([*words, "resume_from=last"]) == 0
-    folder = run_folder(world, f"killed{batches}")
-    assert [path.name for path in folder.parent.iterdir()] == ["version_0"]
-    assert_same_run(folder / "checkpoints/last.ckpt", trained / "last.ckpt")
+    assert_same_run(run_folder(world, f"killed{batches}") / "checkpoints/last.ckpt", trained / "last.ckpt")
     # The last step had not been completed: its first half, which is seen again, is all that is repeated.
     assert seen[:batches] == whole[:batches]
     assert seen[batches:] == whole[-len(seen[batches:]) :]
@@ -77,27 +62,10 @@ def test_killed_and_resumed_as_if_nothing_had_been(world, trained, monkeypatch, 
 
 
 def test_fine_tuning_starts_from_pre_training(trained, tmp_path, capsys):
-    world = small_world.make_small_world(tmp_path / "qa")
+    world = small_world.make_small_world(tmp_path)
     tuned = train(world, "tuned", f"load_path={trained / 'last.ckpt'}", "max_epoch=1", "learning_rate=1e-9")
     assert "temporal stream" in capsys.readouterr().out
     before, after = weights(trained / "last.ckpt"), weights(tuned / "checkpoints/last.ckpt")
-    for name in (
-        "temporal_embedding.proj.weight",
-        "visual_encoder.cls_token",
-        "ans_encoder.lm.embeddings.word_embeddings.weight",
-    ):
-        torch.testing.assert_close(after[name], before[name])
-
-
-def test_two_processes_train_what_one_trains(world):
-    # Adam would blow up the rounding of gradients that are zero.
-    more = ("drop_rate=0.0", "optim_type=sgd", "learning_rate=0.01", "max_steps=3", "val_check_interval=3")
-    process = start("run.py", *settings(world, *more, "exp_name=two", "num_gpus=2", "per_gpu_batchsize=2"))
-    train(world, "one", *more, settings=settings)
-    assert "sync_dist" not in ended_well(process)
-    paths = [run_folder(world, name) / "checkpoints/last.ckpt" for name in ("one", "two")]
-    one, two = map(load, paths)
-    assert two["global_step"] == one["global_step"] == 3
-    assert_close_runs(*paths)
-    scores = [state_of_checkpoints(checkpoint)["best_score"] for checkpoint in (one, two)]
-    assert scores[0] == pytest.approx(scores[1])
+    for part in ("temporal_embedding.proj.", "visual_encoder.cls_", "ans_encoder.lm.embeddings.word_embeddings."):
+        (name,) = (name for name in before if name.startswith(part) and not name.endswith("bias"))
+        assert after[name].allclose(before[name], rtol=1e-5)
