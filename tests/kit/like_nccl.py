@@ -8,27 +8,20 @@ Where such a tensor is handed to the default group, the process ends, as with NC
 import inspect
 import sys
 
-import pytorch_lightning.strategies.ddp as ddp
 import torch
 import torch.distributed as dist
 from torch.distributed import distributed_c10d
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-import run  # noqa: F401  (brings the commands)
-from config import run_command_line
-
 HOST = torch.device("cpu", 0)  # PyTorch does not take it for torch.device("cpu"), which is the device here
 FACTORIES = "tensor as_tensor zeros ones empty full arange from_numpy".split()
 COLLECTIVES = "all_reduce all_gather all_gather_into_tensor broadcast reduce gather scatter reduce_scatter".split()
+OBJECTS = "all_gather_object gather_object".split()
 
 
 def tensors_in(*values) -> list[torch.Tensor]:
     return [leaf for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor)]
-
-
-def is_on_host(tensor: torch.Tensor) -> bool:
-    return getattr(tensor, "on_host", False)
 
 
 class Places(TorchFunctionMode):
@@ -39,13 +32,14 @@ class Places(TorchFunctionMode):
         made = function(*args, **kwargs)
         name = getattr(function, "__name__", "")
         if name in ("__get__", "__set__"):
-            return HOST if function == torch.Tensor.device.__get__ and is_on_host(args[0]) else made
+            asked_device = function == torch.Tensor.device.__get__
+            return HOST if asked_device and getattr(args[0], "on_host", False) else made
         given = tensors_in(args, kwargs)
         devices = [value for value in (*args, *kwargs.values()) if isinstance(value, torch.device | str)]
         if name in FACTORIES or (name == "to" and devices):
             on_host = not devices or devices[0] in ("cpu", HOST)
         else:
-            on_host = name == "cpu" or (bool(given) and all(map(is_on_host, given)))
+            on_host = name == "cpu" or (bool(given) and all(getattr(tensor, "on_host", False) for tensor in given))
         for tensor in tensors_in(made):
             tensor.on_host = on_host
         return made
@@ -56,21 +50,24 @@ def refuse_host_tensors() -> None:
 
     def wrap(name, change):
         original = getattr(dist, name)
-
-        def wrapped(*args, **kwargs):
-            group = inspect.signature(original).bind(*args, **kwargs).arguments.get("group")
-            return change(original, group in (None, dist.GroupMember.WORLD), args, kwargs)
-
+        wrapped = lambda *args, **kwargs: change(original, args, kwargs)  # noqa: E731
         setattr(dist, name, wrapped)
         setattr(distributed_c10d, name, wrapped)
 
-    def carry(original, is_default, args, kwargs):
-        carried.append(True)
-        original(*args, **kwargs)
-        carried.pop()
+    def is_default(original, args, kwargs):
+        group = inspect.signature(original).bind(*args, **kwargs).arguments.get("group")
+        return group is None or group is dist.GroupMember.WORLD
 
-    def check(original, is_default, args, kwargs):
-        if is_default and not carried and any(map(is_on_host, tensors_in(args, kwargs))):
+    def carry(original, args, kwargs):
+        carried.append(True)
+        try:
+            return original(*args, **kwargs)
+        finally:
+            carried.pop()
+
+    def check(original, args, kwargs):
+        on_host = any(getattr(tensor, "on_host", False) for tensor in tensors_in(args, kwargs))
+        if on_host and not carried and is_default(original, args, kwargs):
             raise RuntimeError(f"No backend type associated with device type cpu ({original.__name__})")
         if kwargs.get("op") == dist.ReduceOp.AVG and not args[0].is_floating_point():
             original(*args, **kwargs | {"op": dist.ReduceOp.SUM})  # gloo averages no whole numbers, NCCL does
@@ -78,21 +75,30 @@ def refuse_host_tensors() -> None:
             return None
         return original(*args, **kwargs)
 
-    def refuse(original, is_default, args, kwargs):
-        if is_default:
+    def refuse(original, args, kwargs):
+        if is_default(original, args, kwargs):
             raise RuntimeError(f"objects go over the device ({original.__name__})")
         return original(*args, **kwargs)
 
     for name in COLLECTIVES:
         wrap(name, check)
-    wrap("all_gather_object", refuse)
-    wrap("gather_object", refuse)
+    for name in OBJECTS:
+        wrap(name, refuse)
     wrap("broadcast_object_list", carry)
 
 
-if __name__ == "__main__":
+def main(words: list[str]) -> int:
+    import pytorch_lightning.strategies.ddp as ddp
+
+    import run  # noqa: F401  (brings the commands)
+    from config import run_command_line
+
     dist.Backend.register_backend("likenccl", dist.ProcessGroupGloo, devices=["cpu"])
     ddp._get_default_process_group_backend_for_device = lambda device: "likenccl"
     refuse_host_tensors()
     with Places():
-        sys.exit(run_command_line(sys.argv[1:]))
+        return run_command_line(words)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
