@@ -1,28 +1,20 @@
-"""Reads broken inputs the way a run or a script reads them, each in a process of its own.
+"""Broken versions of files, made by a seeded generator, and what a process of its own makes of each."""
 
-An outcome is one of
-
-    refused        one line of error that names the file and is not too long to read
-    as before      read, and nothing of what it said was lost or changed
-    other content  read, and what was read is what another reader makes of the file: it now says something else
-    listed         a video: the others are used, and the list at the end says what is wrong with this one
-
-Anything else (a traceback, a crash, a hang, what no other reader makes of the file) is a defect.
-"""
-
-import contextlib
+import copy
+import csv
 import hashlib
 import io
 import json
+import multiprocessing
 import os
 import resource
 import signal
 import sys
-import tempfile
-import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -30,141 +22,180 @@ import numpy as np
 
 from datasets.errors import InputError
 
+Random = np.random.Generator
+Broken = tuple[str, bytes]  # what was done to it, and what is in the file now
 LONGEST_MESSAGE = 1500  # characters
-SECONDS = 60.0  # that reading one input may take
-MEMORY = 3 << 30  # bytes of address space that reading it may add
+SECONDS, MEMORY = 60.0, 3 << 30  # that reading one input may take, and bytes of address space that it may add
+OUTCOMES = {
+    "refused": "one-line error",  # that names the file and is not too long to read
+    "listed": "documented skip",  # a video: the others are used, and the list at the end says what is wrong with it
+    "as before": "unchanged result",
+    "other content": "read as what it now says",  # which is what another reader makes of the file
+    "unclear": "traceback, or a line without its name",  # where one is allowed
+    "defect": "anything else",  # a crash, a hang, what no other reader makes of the file
+}
 
 
 @dataclass(frozen=True)
-class Case:
-    """One broken input.
+class Input:
+    """An intact file: read as a run reads it, and by another reader, both as text; `broken` is put in its place.
 
-    Attributes:
-        what: was done to it.
-        read: reads it as a run does; returns what was read, as text or a hash.
-        reference: what another reader makes of it, in the same form; raises whatever it likes if it cannot read it.
-        named: what a message about it must hold.
-        path: the file.
-        content: of the file, for as long as it is read; None: there is no file to write.
-        before: what is read of the whole input; None: what `read` returns of it.
+    A message holds `named`, or the file's name. What may be unclear is the message, never what is read.
     """
 
-    what: str
+    path: Path
     read: Callable[[], str]
     reference: Callable[[], str]
-    named: str
-    path: Path | None = None
-    content: bytes | None = None
-    before: str | None = None
+    broken: Iterable[Broken]
+    named: str | None = None
+    may_be_unclear: bool = False
 
-    @classmethod
-    def of_file(cls, what: str, path: Path, content: bytes, read: Callable[[], str], reference: Callable[[], str]):
-        return cls(what, read, reference, path.name, path, content)
+    def judge(self, before: str) -> tuple[str, str]:
+        """The outcome and what was said; `before` is what was read of the whole file."""
+        state, said = in_child(self.read)
+        named = self.path.name if self.named is None else self.named
+        if state == "refused" and "\n" not in said and len(said) <= LONGEST_MESSAGE and named in said:
+            return "refused", said
+        if state != "read":
+            is_allowed = self.may_be_unclear and state in ("refused", "traceback")
+            return "unclear" if is_allowed else "defect", f"{state}: {said[:LONGEST_MESSAGE]}"
+        if said == before or said.startswith("listed: "):
+            return "as before" if said == before else "listed", said
+        try:
+            expected = self.reference()
+        except Exception as error:
+            expected = f"an error: {error!r}"
+        return "other content" if said == expected else "defect", f"{said[:300]} instead of {expected[:300]}"
 
 
-@dataclass(frozen=True)
-class Outcome:
-    state: str  # as above; or "defect"
-    said: str = ""  # the message, or what is wrong
-
-
-def try_case(case: Case, before: str) -> Outcome:
-    """Reads one broken input; `before` is what was read of the whole one."""
-    if case.content is None:
-        return _judge(case, before)
-    whole = case.path.read_bytes()
+def in_child(function: Callable[[], str]) -> tuple[str, str]:
+    """Calls a function in a process of its own: ("read", …), ("refused", …), ("traceback", …), or how that ended."""
+    answer, end = multiprocessing.Pipe(duplex=False)
+    child = multiprocessing.get_context("fork").Process(target=_answer, args=(function, end))
+    child.start()
+    end.close()
     try:
-        case.path.write_bytes(case.content)
-        return _judge(case, before)
+        return answer.recv() if answer.poll(SECONDS) else ("hang", f"for more than {SECONDS:.0f} seconds")
+    except EOFError:
+        return "crash", "no answer"
     finally:
-        case.path.write_bytes(whole)
+        if child.is_alive():
+            os.killpg(child.pid, signal.SIGKILL)
+        child.join()
 
 
-def _judge(case: Case, before: str) -> Outcome:
-    state, said = in_child(case.read)
-    if state == "refused":
-        clear = "\n" not in said and len(said) <= LONGEST_MESSAGE and case.named in said
-        return Outcome(state, said) if clear else Outcome("defect", f"no clear line: {said[:LONGEST_MESSAGE]}")
-    if state != "read":
-        return Outcome("defect", f"{state}: {said}")
-    if said == before:
-        return Outcome("as before")
-    if said.startswith("listed: "):
-        return Outcome("listed", said)
-    try:
-        expected = case.reference()
-    except Exception as error:
-        return Outcome("defect", f"it was read, and should not: {type(error).__name__}: {error}")
-    if said != expected:
-        return Outcome("defect", f"read as {said[:300]} instead of {expected[:300]}")
-    return Outcome("other content")
-
-
-def in_child(function: Callable[[], str], seconds: float = SECONDS) -> tuple[str, str]:
-    """Calls a function in a forked process, with all that it starts ended after it.
-
-    Returns:
-        ("read", what it returned), ("refused", the message of its InputError), ("traceback", …), ("hang", …) or
-        ("crash", how it died).
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        answer = Path(folder) / "answer"
-        child = os.fork()
-        if child == 0:
-            _answer(function, answer)
-        deadline = time.monotonic() + seconds
-        while not (ended := os.waitpid(child, os.WNOHANG))[0] and time.monotonic() < deadline:
-            time.sleep(0.002)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child, signal.SIGKILL)
-        if not ended[0]:
-            os.waitpid(child, 0)
-            return "hang", f"for more than {seconds:.0f} seconds"
-        if not answer.exists():
-            return "crash", f"exit code {os.waitstatus_to_exitcode(ended[1])}"
-        return tuple(json.loads(answer.read_text()))
-
-
-def _answer(function: Callable[[], str], answer: Path) -> None:
-    """What the child does; it never returns."""
-    try:
-        os.setsid()
-        os.chdir(answer.parent)
-        os.environ["HF_HUB_OFFLINE"] = "1"
-        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
-        with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
-            sys.stderr = nowhere
-            try:
-                result = "read", function()
-            except InputError as error:
-                result = "refused", str(error)
-            except BaseException:
-                result = "traceback", "".join(traceback.format_exc().splitlines(True)[-12:])
-        partial = answer.with_suffix(".partial")
-        partial.write_text(json.dumps(result))
-        partial.rename(answer)
-    finally:
-        os._exit(0)
+def _answer(function: Callable[[], str], end: Connection) -> None:
+    os.setsid()
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
+    with Path(os.devnull).open("w") as sys.stderr, redirect_stdout(sys.stderr):
+        try:
+            answer = "read", function()
+        except InputError as error:
+            answer = "refused", str(error)
+        except BaseException:
+            answer = "traceback", "".join(traceback.format_exc().splitlines(True)[-12:])
+        end.send(answer)
 
 
 def command(main: Callable[[list[str]], int], arguments: list[str]) -> None:
     """Calls a command line. Raises InputError with what it says if it ends with an error of the user's."""
-    errors = io.StringIO()
-    with contextlib.redirect_stderr(errors):
-        try:
-            code = main(arguments)
-        except SystemExit as stop:  # Sacred, which has printed a traceback
-            code = stop.code
-    said = errors.getvalue().strip()
+    with redirect_stderr(io.StringIO()) as errors:
+        code = main(arguments)
     if code == 2:
-        # Warnings before the error, such as of a damaged checkpoint that is passed over, are lines of their own.
-        raise InputError(said.removeprefix("error: "))
-    assert code == 0, f"exit code {code}: {said[-2000:]}"
+        raise InputError(errors.getvalue().strip().removeprefix("error: "))
+    assert code == 0, errors.getvalue()
 
 
 def digest(value: Any) -> str:
     """The same text for the same value; short for an array."""
     if isinstance(value, np.ndarray):
         return f"{value.dtype} {value.shape} {hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()}"
-    return json.dumps(value, sort_keys=True)
+    return json.dumps(value, sort_keys=True, default=digest)
+
+
+# What stands where another kind of value belongs.
+ODD_NUMBERS = (True, 0, -1, 2, 1.5, 10**9, 10**400, float("nan"), float("-inf"))
+ODD_TEXTS = ("", " ", "\0", "\ud800", "a\nb", "x" * 200_000, "../../etc/passwd", "..", "$(touch injected)")
+ODD_VALUES: tuple[Any, ...] = (None, [], {}, [[]], {"a": {"b": None}}, *ODD_NUMBERS, *ODD_TEXTS)
+OTHER_FILES = (b"", b"<!DOCTYPE html><html><title>404</title></html>", bytes(4096), b"\x1f\x8b\x08\x00" + bytes(100))
+OTHER_FILES += (b"version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 4\n", b"null", b"[" * 100_000)
+REPLACED = (("\r\n", "\r"), ("\n", "\r\n"), (",", ";"), (",", "\t"), ("what", '"what'), ('"', "'"))
+
+
+def damage(content: bytes, random: Random, count: int) -> Iterator[Broken]:
+    """Wholly other files, then `count` that a disk, a download or an editor has damaged."""
+    yield from ((f"now {other!r:.40}", other) for other in OTHER_FILES)
+    for number in range(count):
+        start, end = np.sort(random.integers(0, len(content) + 1, 2))
+        noise, bit = random.bytes(random.integers(1, 100)), 1 << random.integers(8)
+        place, head = random.integers(len(content)), random.integers(min(64, len(content)))
+        ways = {
+            "cut": content[:place],
+            "a few bytes cut": content[: -random.integers(1, 9)],
+            "the start lost": content[1 + place :],
+            "a bit flipped": content[:place] + bytes([content[place] ^ bit]) + content[place + 1 :],
+            "a bit of the head flipped": content[:head] + bytes([content[head] ^ bit]) + content[head + 1 :],
+            "bytes changed": content[:place] + noise + content[place + len(noise) :],
+            "a block of zeros": content[:start] + bytes(end - start) + content[end:],
+            "a block lost": content[:start] + content[end:],
+            "a block twice": content[:end] + content[start:],
+            "noise inside": content[:place] + noise + content[place:],
+            "noise at the end": content + noise,
+        }
+        yield list(ways.items())[number % len(ways)]
+
+
+def restructure(value: Any, random: Random) -> tuple[str, Any]:
+    """A copy of lists and dicts within each other in which one thing is another, gone, twice or renamed."""
+    root = copy.deepcopy(value)
+    places = list(_places(root))
+    parent, key = places[random.integers(len(places))]
+    before, way = parent[key], random.integers(5)
+    if way > 1:
+        parent[key] = [before] if way == 2 else ODD_VALUES[random.integers(len(ODD_VALUES))]
+    elif way == 1 and isinstance(parent, list):
+        parent.insert(key, copy.deepcopy(before))
+    else:
+        if way == 1:
+            parent[f"{key} "] = before
+        del parent[key]
+    return f"{key!r:.40}: {before!r:.40}, way {way}", root
+
+
+def _places(value: Any) -> Iterator[tuple[Any, Any]]:
+    if isinstance(value, dict | list):
+        for key in value if isinstance(value, dict) else range(len(value)):
+            yield value, key
+            yield from _places(value[key])
+
+
+def broken_text(text: str, random: Random) -> Iterator[Broken]:
+    yield from damage(text.encode(), random, count=22)
+    yield "UTF-16", text.encode("utf-16")
+    yield "UTF-8 with a byte order mark", text.encode("utf-8-sig")
+    yield "Latin-1", f"{text}é".encode("latin-1")
+    yield "twice", (text + text).encode()
+    for old, new in REPLACED:
+        yield f"{new!r} for {old!r}", text.replace(old, new).encode()
+
+
+def broken_json(value: Any, random: Random, structural: int) -> Iterator[Broken]:
+    yield from broken_text(json.dumps(value), random)
+    yield "a number of 5,000 digits", b"[" + b"9" * 5000 + b"]"
+    for what, changed in (restructure(value, random) for _ in range(structural)):
+        yield what, json.dumps(changed).encode()
+
+
+def broken_csv(text: str, random: Random, structural: int) -> Iterator[Broken]:
+    yield from broken_text(text, random)
+    rows = list(csv.reader(io.StringIO(text)))
+    changed = [("no header", rows[1:]), ("the header alone", rows[:1])]
+    for column, name in enumerate(rows[0]):
+        changed.append((f"no {name}", [row[:column] + row[column + 1 :] for row in rows]))
+        changed.append((f"{name} twice", [[*row, row[column]] for row in rows]))
+    changed += [restructure(rows, random) for _ in range(structural)]
+    for what, own in changed:
+        file = io.StringIO(newline="")
+        csv.writer(file).writerows(row if isinstance(row, list) else [row] for row in own)
+        yield what, file.getvalue().encode("utf-8", "surrogatepass")

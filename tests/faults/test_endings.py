@@ -7,213 +7,168 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-import h5py
 import psutil
 import pytest
 
-import run  # noqa: F401  (brings the commands)
-from config import run_command_line
 from tests.kit.paths import ROOT
+from tests.kit.runs import train
 from tests.kit.small_world import make_small_world, settings
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("heeds_ctrl_c")]
 
 SECONDS = 60  # to end in, start-up counted where a run ends by itself
+TWO = ("num_gpus=2", "per_gpu_batchsize=2")
+TERM, INT, KILL = signal.SIGTERM, signal.SIGINT, signal.SIGKILL
+GOES_ON = ({75}, "continue with the same command and resume_from=last$")
+NOTHING_WRITTEN = ({75}, "with nothing written; start it again$")
+DEAD = ({2}, r"rank 1 .process \d+. was killed by SIGKILL")
+LOST = "(the processes of this run have lost each other|rank 0 .* is gone).*(\n.*)*continue with resume_from=last$"
+WORKER = "error: a loader worker died .killed.; if memory was short, lower num_workers .now "
 
 
 class Run:
     """run.py in a session of its own, as a terminal or a scheduler starts it."""
 
-    def __init__(self, world: Path, *more: str):
-        self.output = world / "output"
-        with self.output.open("w") as file:
-            self.process = subprocess.Popen(
-                [sys.executable, "run.py", *settings(world, "num_workers=2", "max_epoch=500", *more)],
-                cwd=ROOT,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+    def __init__(self, words: list[str], output: Path):
+        self.output = output
+        with output.open("w") as file:
+            command = [sys.executable, "run.py", *words]
+            self.process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=file, start_new_session=True)
 
-    def wait_for_workers(self) -> None:
-        """Until loader workers of every process of the run have been there for a second."""
-        while len(self._left()) < 3 and self.process.poll() is None:
-            time.sleep(0.02)
-        time.sleep(1)
-
-    def wait_for(self, line: str) -> None:
-        while line not in self.said and self.process.poll() is None:
+    def wait_until(self, reached: Callable[["Run"], object]) -> None:
+        while not reached(self) and self.process.poll() is None:
             time.sleep(0.02)
 
-    @property
-    def said(self) -> str:
-        return self.output.read_text()
-
-    def signal_all(self, number: int) -> None:
-        """As a terminal does on Ctrl-C, and many a scheduler."""
-        os.killpg(self.process.pid, number)
-
-    def end(self) -> int:
-        """The exit code. Nothing that it started may be left."""
-        try:
-            code = self.process.wait(SECONDS)
-            deadline = time.monotonic() + SECONDS
-            while self._left() and time.monotonic() < deadline:
-                time.sleep(0.1)
-            assert not self._left(), self.said
-        finally:
-            for process in self._left():
-                process.kill()
-        return code
-
-    def _left(self) -> list[psutil.Process]:
-        left = []
+    def alive(self) -> list[psutil.Process]:
+        """Itself and what it started."""
+        found = []
         for process in psutil.process_iter():
             try:
                 if os.getsid(process.pid) == self.process.pid and process.status() != psutil.STATUS_ZOMBIE:
-                    left.append(process)
+                    found.append(process)
             except (ProcessLookupError, psutil.NoSuchProcess):
                 continue
-        return left
+        return found
+
+    def second_rank(self) -> psutil.Process | None:
+        try:
+            return next((own for own in self.alive() if own.environ().get("LOCAL_RANK") == "1"), None)
+        except psutil.NoSuchProcess:
+            return None
+
+    def check(self, codes: set[int], last_words: str) -> None:
+        """It ends with one of these codes. Nothing that it started may be left."""
+        try:
+            code = self.process.wait(SECONDS)
+            deadline = time.monotonic() + SECONDS
+            while self.alive() and time.monotonic() < deadline:
+                time.sleep(0.1)
+            said = self.output.read_text()
+            assert not self.alive() and code in codes, said
+        finally:
+            for process in self.alive():
+                process.kill()
+        assert re.search(last_words, said.rstrip(), re.MULTILINE) and "Traceback" not in said, said
+
+
+def says(text: str) -> Callable[[Run], bool]:
+    return lambda run: text in run.output.read_text()
+
+
+def send(number: int) -> Callable[[Run], None]:
+    return lambda run: run.process.send_signal(number)
+
+
+def send_all(number: int) -> Callable[[Run], None]:
+    """As a terminal does on Ctrl-C, and many a scheduler."""
+    return lambda run: os.killpg(run.process.pid, number)
+
+
+def press_ctrl_c_twice(run: Run) -> None:
+    run.process.send_signal(INT)
+    run.wait_until(says("once more to stop at once"))
+    run.process.send_signal(INT)
+
+
+def kill_worker(run: Run) -> None:
+    children = psutil.Process(run.process.pid).children()
+    next(child for child in children if "run.py" in " ".join(child.cmdline())).kill()
+
+
+def kill_second_rank(run: Run) -> None:
+    run.second_rank().kill()
+
+
+TRAINS, PREDICTS = says("validation after step"), says("prediction")
+ENDINGS = {  # which run, words, when what is done, exit codes and last words
+    "over": ("training", ["max_epoch=1"], None, None, ({0}, "best val/accuracy")),
+    "SIGTERM": ("training", [], TRAINS, send(TERM), GOES_ON),
+    "SIGINT": ("training", [], TRAINS, send(INT), GOES_ON),
+    "SIGTERM to all": ("training", [], TRAINS, send_all(TERM), GOES_ON),
+    "SIGINT to all": ("training", [], TRAINS, send_all(INT), GOES_ON),
+    "SIGINT twice": ("training", [], TRAINS, press_ctrl_c_twice, ({130, 75}, "")),
+    "killed": ("training", [], TRAINS, send(KILL), ({-KILL}, "")),
+    "loss": ("training", ["optim_type=sgd", "learning_rate=1e30"], None, None, ({2}, "^error: the loss is not finite")),
+    "worker": ("training", [], TRAINS, kill_worker, ({2}, f"{WORKER}2")),
+    "only worker": ("training", ["num_workers=1"], TRAINS, kill_worker, ({2}, f"{WORKER}1")),
+    "two ranks, SIGTERM": ("training", TWO, TRAINS, send_all(TERM), GOES_ON),
+    "first rank": ("training", TWO, TRAINS, send(KILL), ({-KILL}, LOST)),
+    "second rank": ("training", TWO, TRAINS, kill_second_rank, DEAD),
+    "first rank, early": ("training", TWO, Run.second_rank, send(KILL), ({-KILL}, "")),
+    "test, SIGTERM": ("testing", [], PREDICTS, send(TERM), NOTHING_WRITTEN),
+    "test, SIGINT": ("testing", [], PREDICTS, send(INT), NOTHING_WRITTEN),
+    "test of two ranks, SIGTERM": ("testing", TWO, PREDICTS, send(TERM), NOTHING_WRITTEN),
+    "test of two ranks, SIGINT": ("testing", TWO, PREDICTS, send(INT), NOTHING_WRITTEN),
+    "test, second rank, early": ("testing", TWO, Run.second_rank, kill_second_rank, DEAD),
+    "test, second rank": ("testing", TWO, PREDICTS, kill_second_rank, DEAD),
+}
 
 
 @pytest.fixture
-def world(tmp_path) -> Path:
-    return make_small_world(tmp_path / "world", num_videos=12, questions_each=4)
+def training(tmp_path) -> list[str]:
+    return settings(make_small_world(tmp_path, num_videos=12, questions_each=4), "num_workers=2", "max_epoch=500")
 
 
-def test_training_is_over(world):
-    ended = Run(world, "max_epoch=1")
-    assert ended.end() == 0
-    assert "validation after step" in ended.said
+@pytest.fixture(scope="module")
+def testing(tmp_path_factory) -> list[str]:
+    world = make_small_world(tmp_path_factory.mktemp("large"), num_videos=400, questions_each=10)
+    checkpoint = train(world, "it", "max_steps=1", "max_epoch=None", "warmup_steps=0") / "checkpoints/last.ckpt"
+    return settings(world, "num_workers=2", "test_only=True", f"load_path={checkpoint}")
 
 
-@pytest.mark.usefixtures("heeds_ctrl_c")
-@pytest.mark.parametrize("to_all", [False, True])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signal(world, number, to_all):
-    stopped = Run(world)
-    stopped.wait_for("validation after step")
-    if to_all:
-        stopped.signal_all(number)
-    else:
-        stopped.process.send_signal(number)
-    assert stopped.end() == 75, stopped.said
-    assert "continue with the same command and resume_from=last" in stopped.said.splitlines()[-1]
-    assert "Traceback" not in stopped.said
+@pytest.mark.parametrize(("kind", "words", "reached", "act", "end"), ENDINGS.values(), ids=ENDINGS)
+def test_ending(request, tmp_path, kind, words, reached, act, end):
+    run = Run([*request.getfixturevalue(kind), f"log_dir={tmp_path / 'result'}", *words], tmp_path / "output")
+    if reached:
+        run.wait_until(reached)
+        act(run)
+    run.check(*end)
+    assert not list((tmp_path / "result").glob("*.json"))
 
 
-@pytest.mark.usefixtures("heeds_ctrl_c")
-def test_second_ctrl_c(world):
-    stopped = Run(world)
-    stopped.wait_for("validation after step")
-    stopped.signal_all(signal.SIGSTOP)  # so that the second comes before the step is finished
-    for _ in range(2):
-        stopped.signal_all(signal.SIGINT)
-        stopped.process.send_signal(signal.SIGCONT)
-        time.sleep(0.05)
-        stopped.process.send_signal(signal.SIGSTOP) if stopped.process.poll() is None else None
-    stopped.signal_all(signal.SIGCONT)
-    assert stopped.end() in (130, 75)
-
-
-def test_killed(world):
-    killed = Run(world)
-    killed.wait_for("validation after step")
-    killed.process.kill()
-    assert killed.end() == -signal.SIGKILL
-
-
-def test_loss_is_not_finite(world):
-    with h5py.File(world / "data/anetqa.h5", "r+") as features:
-        features["train3"][:] = 3e38
-    ended = Run(world)
-    assert ended.end() == 2
-    assert "error: the loss is not finite" in ended.said.splitlines()[-1]
-
-
-def test_bad_frame(world):
-    for path in (world / "data/frames/v_train3").iterdir():
-        path.write_bytes(b"no picture")
-    ended = Run(world)
-    assert ended.end() == 2
-    assert "is not a whole png or jpg image" in ended.said.splitlines()[-1]
-    assert "Traceback" not in ended.said
-
-
-def test_two_ranks(world):
-    stopped = Run(world, "num_gpus=2", "per_gpu_batchsize=2")
-    stopped.wait_for("validation after step")
-    stopped.signal_all(signal.SIGTERM)
-    assert stopped.end() == 75, stopped.said
-
-
-@pytest.mark.parametrize("rank", [0, 1])
-def test_bad_frame_of_one_of_two_ranks(world, rank):
+@pytest.mark.parametrize(("video", "more"), [("train3", ()), ("train3", TWO), ("val0", TWO), ("val1", TWO)])
+def test_bad_frame(training, tmp_path, video, more):
     """Videos alternate between the ranks in the validation, which begins with a batch of each."""
-    for path in (world / f"data/frames/v_val{rank}").iterdir():
+    for path in (tmp_path / f"data/frames/v_{video}").iterdir():
         path.write_bytes(b"no picture")
-    ended = Run(world, "num_gpus=2", "per_gpu_batchsize=2")
-    assert ended.end() != 0
-    assert re.search(rf"^error: .*v_val{rank}.* is not a whole png or jpg image", ended.said, re.MULTILINE), ended.said
-    assert "Traceback" not in ended.said
+    run = Run([*training, *more], tmp_path / "output")
+    run.check({1, 2, -TERM}, rf"^error: .*v_{video}.* is not a whole png or jpg image")
 
 
-def test_bad_frame_of_one_of_two_ranks_in_training(world):
-    for path in (world / "data/frames/v_train3").iterdir():
-        path.write_bytes(b"no picture")
-    ended = Run(world, "num_gpus=2", "per_gpu_batchsize=2")
-    assert ended.end() != 0
-    assert re.search(r"^error: .*v_train3.* is not a whole png or jpg image", ended.said, re.MULTILINE), ended.said
-    assert "Traceback" not in ended.said
-
-
-@pytest.mark.usefixtures("heeds_ctrl_c")
-@pytest.mark.parametrize("processes", [1, 2])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signal_in_a_test(tmp_path, number, processes):
-    world = make_small_world(tmp_path / "world", num_videos=400, questions_each=10)
-    assert run_command_line(settings(world, "max_steps=1", "max_epoch=None", "warmup_steps=0")) == 0
-    (checkpoint,) = (world / "result").rglob("last.ckpt")
-    stopped = Run(world, f"num_gpus={processes}", "test_only=True", f"load_path={checkpoint}")
-    stopped.wait_for_workers()
-    stopped.process.send_signal(number)
-    assert stopped.end() == 75, stopped.said
-    assert f"stopped by {number.name}, with nothing written; start it again" in stopped.said
-    assert "Traceback" not in stopped.said
-    assert not list((world / "result").glob("*.json"))
-
-
-def test_first_rank_killed_while_the_second_starts(world):
-    killed = Run(world, "num_gpus=2", "per_gpu_batchsize=2")
-    while not psutil.Process(killed.process.pid).children():
-        time.sleep(0.01)
-    killed.process.kill()
-    assert killed.end() == -signal.SIGKILL
-
-
-def waits_for_other_ranks(process: psutil.Process, port: int) -> bool:
-    """Whether the first rank listens for the others."""
-    return any(own.laddr.port == port and own.status == "LISTEN" for own in process.net_connections())
-
-
-@pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGINT, signal.SIGINT]])
-def test_rank_that_waits_for_others_that_never_come(world, monkeypatch, signals):
+@pytest.mark.parametrize(("numbers", "code"), [([TERM], 75), ([INT, INT], 130)])
+def test_rank_that_waits_for_others_that_never_come(training, tmp_path, monkeypatch, numbers, code):
     with socket.create_server(("", 0)) as server:
         port = server.getsockname()[1]
-    for name, value in {"MASTER_ADDR": "127.0.0.1", "RANK": 0, "LOCAL_RANK": 0, "WORLD_SIZE": 2}.items():
+    environment = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "RANK": 0, "LOCAL_RANK": 0, "WORLD_SIZE": 2}
+    for name, value in environment.items():
         monkeypatch.setenv(name, str(value))
-    monkeypatch.setenv("MASTER_PORT", str(port))
-    waiting = Run(world, "num_gpus=2", "per_gpu_batchsize=2")
-    while waiting.process.poll() is None and not waits_for_other_ranks(psutil.Process(waiting.process.pid), port):
-        time.sleep(0.1)
-    time.sleep(1)
-    asked = time.monotonic()
-    for number in signals:
-        waiting.process.send_signal(number)
-        time.sleep(0.5)
-    assert waiting.end() == (130 if len(signals) == 2 else 75), waiting.said
-    assert time.monotonic() - asked < 20
-    assert "Traceback" not in waiting.said
+    run = Run([*training, *TWO], tmp_path / "output")
+    connections = psutil.Process(run.process.pid).net_connections
+    run.wait_until(lambda _: any(own.laddr.port == port and own.status == "LISTEN" for own in connections()))
+    for number in numbers:
+        time.sleep(1)
+        run.process.send_signal(number)
+    run.check({code}, "")

@@ -12,9 +12,6 @@ class Bar:
         self.reporter, self.done = reporter, 0
         reporter.showfspath = False
 
-    def pytest_sessionstart(self, session):
-        self.session = session
-
     @pytest.hookimpl(wrapper=True)
     def pytest_report_teststatus(self):
         category, *_ = yield
@@ -22,13 +19,12 @@ class Bar:
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report):
-        if report.when != "teardown":
-            return
-        self.done += 1
-        full = WIDTH * self.done // max(self.session.testscollected, self.done)
-        bad = len(self.reporter.stats.get("failed", [])) + len(self.reporter.stats.get("error", []))
-        line = f"{'━' * full}{'╌' * (WIDTH - full)} {self.done} of {self.session.testscollected}, {bad} failed"
-        self.reporter.rewrite(line, erase=True)
+        if report.when == "teardown":
+            self.done += 1
+            number = max(self.reporter._session.testscollected, self.done)
+            full = "━" * (WIDTH * self.done // number)
+            bad = len(self.reporter.stats.get("failed", [])) + len(self.reporter.stats.get("error", []))
+            self.reporter.rewrite(f"{full:╌<{WIDTH}} {self.done} of {number}, {bad} failed", erase=True)
 
 
 @pytest.hookimpl(trylast=True)

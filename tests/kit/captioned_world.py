@@ -6,11 +6,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from .small_world import SIZES
+from .small_world import PLAIN, SIZES
 
-NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven"]
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "what", "happened", "at", "the", "beginning", "end", "after"]
-WORDS += ["before", *NUMBERS]
+NUMBERS = "zero one two three four five six seven eight nine ten eleven".split()
+WORDS = "[PAD] [UNK] [CLS] [SEP] [MASK] what happened at the beginning end after before".split() + NUMBERS
 WIDTH = 8  # of a clip feature
 
 
@@ -21,18 +20,14 @@ def make_captioned_world(root: Path) -> Path:
     """
     random = np.random.default_rng(0)
     directions = random.standard_normal((len(NUMBERS), WIDTH))
-    for name, (id_field, caption_field), size in (
-        ("vatex", ("videoID", "enCap"), 11),
-        ("tgif", ("vid", "cap"), 7),
-    ):
+    for name, id_field, caption_field, size in (("vatex", "videoID", "enCap", 11), ("tgif", "vid", "cap", 7)):
         folder = root / name
         folder.mkdir()
         with h5py.File(folder / f"{name}.h5", "w") as features:
             for split, count in (("train", size), ("val", 5)):
                 records = []
-                for video in range(count):
-                    caption = f"the {NUMBERS[video]}"
-                    captions = [caption, f"{caption} {NUMBERS[video]}"] if name == "vatex" else caption
+                for video, number in enumerate(NUMBERS[:count]):
+                    captions = [f"the {number}", f"the {number} {number}"] if name == "vatex" else f"the {number}"
                     records.append({id_field: f"{split}{video}", caption_field: captions})
                     noise = 0.1 * random.standard_normal((1 + video % 3, WIDTH))
                     features[f"{split}{video}"] = (directions[video] + noise).astype(np.float32)
@@ -44,26 +39,7 @@ def make_captioned_world(root: Path) -> Path:
 
 def settings(world: Path, *more: str) -> list[str]:
     """The words of a command line that pre-trains the smallest network on that data on the CPU."""
-    return [
-        "with",
-        "task_pretrain_trm",
-        f"data_root={world}",
-        f"tokenizer={world / 'tokenizer'}",
-        f"log_dir={world / 'result'}",
-        "answer_encoder=",
-        "accelerator=cpu",
-        "precision=32",
-        "num_workers=0",
-        "batch_size=8",
-        "per_gpu_batchsize=4",
-        "num_clips=3",
-        "val_questions=20",
-        "max_text_len=8",
-        "max_steps=12",
-        "warmup_steps=2",
-        "val_check_interval=5",
-        *SIZES,
-        "head_width=8",
-        f"input_video_embed_size={WIDTH}",
-        *more,
-    ]
+    folders = [f"data_root={world}", f"tokenizer={world / 'tokenizer'}", f"log_dir={world / 'result'}"]
+    steps = "num_clips=3 val_questions=20 max_text_len=8 max_steps=12 warmup_steps=2 val_check_interval=5".split()
+    sizes = [*SIZES, "head_width=8", f"input_video_embed_size={WIDTH}"]
+    return ["with", "task_pretrain_trm", *folders, *PLAIN, *steps, *sizes, *more]

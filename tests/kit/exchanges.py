@@ -1,8 +1,8 @@
 """run.py, each rank of which says when it exchanges gradients: ``python -m tests.kit.exchanges with …``."""
 
 import sys
+from unittest.mock import patch
 
-import pytorch_lightning.strategies.ddp as ddp
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 from torch.nn.parallel import DistributedDataParallel
 
@@ -25,5 +25,5 @@ def tell(state, bucket):
 
 
 if __name__ == "__main__":
-    ddp.DistributedDataParallel = Telling
-    sys.exit(run_command_line(sys.argv[1:]))
+    with patch("pytorch_lightning.strategies.ddp.DistributedDataParallel", Telling):
+        sys.exit(run_command_line(sys.argv[1:]))

@@ -5,26 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-JOB = {
-    "SLURM_JOB_ID": "40123",
-    "SLURM_JOB_NAME": "dest",
-    "SLURM_NODELIST": "localhost",
-    "SLURM_JOB_NUM_NODES": "1",
-    "SLURM_NNODES": "1",
-    "SLURM_PROCID": "0",
-    "SLURM_LOCALID": "0",
-    "SLURM_NODEID": "0",
-    "ENVIRONMENT": "BATCH",
-}
-
+_JOB = "SLURM_JOB_ID=40123 SLURM_JOB_NAME=dest SLURM_NODELIST=localhost SLURM_NODEID=0 SLURM_JOB_NUM_NODES=1"
+_JOB += " SLURM_NNODES=1 SLURM_PROCID=0 SLURM_LOCALID=0 ENVIRONMENT=BATCH"
+JOB = dict(word.split("=") for word in _JOB.split())
 SRUN = f"""#!{sys.executable}
 import os, subprocess, sys, time
 
 words = sys.argv[1:]
-options = {{}}
 while words[0].startswith("--"):
-    name, _, value = words.pop(0)[2:].partition("=")
-    options[name] = value
+    words.pop(0)
 with open(os.environ["FAKE_SLURM_RECORD"], "a") as record:
     print("srun", *sys.argv[1:3], file=record)
 number = int(os.environ["SLURM_NTASKS"])
@@ -36,8 +25,6 @@ for rank in range(number):
 if "FAKE_SLURM_SIGNAL" in os.environ:  # --signal=USR1@120, to every process of the step
     import pathlib, signal
     while not list(pathlib.Path(os.environ["FAKE_SLURM_SIGNAL"]).glob("*/version_*/checkpoints/last.ckpt")):
-        if any(task.poll() is not None for task in tasks):
-            break
         time.sleep(0.05)
     for task in tasks:
         os.killpg(task.pid, signal.SIGUSR1)
@@ -47,7 +34,7 @@ while tasks:
         if (code := task.poll()) is not None:
             tasks.remove(task)
             highest = max(highest, code if code >= 0 else 128 - code)
-            if code and options.get("kill-on-bad-exit") == "1":
+            if code and "--kill-on-bad-exit=1" in sys.argv:
                 for other in tasks:
                     os.killpg(other.pid, 9)
     time.sleep(0.05)
@@ -64,8 +51,8 @@ def fake_slurm(folder: Path) -> dict[str, str]:
         (folder / name).write_text(text)
         (folder / name).chmod(0o755)
     mine = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
-    found = {"PATH": f"{folder}:{os.environ['PATH']}", "FAKE_SLURM_RECORD": str(folder / "record")}
-    return mine | found | {"PYTHON": sys.executable, "OMP_NUM_THREADS": "1"}
+    mine |= {"PATH": f"{folder}:{os.environ['PATH']}", "FAKE_SLURM_RECORD": str(folder / "record")}
+    return mine | {"PYTHON": sys.executable, "OMP_NUM_THREADS": "1"}
 
 
 def record(folder: Path) -> list[str]:

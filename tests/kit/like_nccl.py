@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 from torch.distributed import distributed_c10d
 from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
 
 HOST = torch.device("cpu", 0)  # PyTorch does not take it for torch.device("cpu"), which is the device here
 FACTORIES = "tensor as_tensor zeros ones empty full arange from_numpy".split()
@@ -19,12 +20,8 @@ COLLECTIVES = "all_reduce all_gather all_gather_into_tensor broadcast reduce gat
 OBJECTS = "all_gather_object gather_object".split()
 
 
-def tensors_in(value) -> list[torch.Tensor]:
-    if isinstance(value, torch.Tensor):
-        return [value]
-    if isinstance(value, list | tuple):
-        return [tensor for part in value for tensor in tensors_in(part)]
-    return []
+def tensors_in(*values) -> list[torch.Tensor]:
+    return [leaf for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor)]
 
 
 class Places(TorchFunctionMode):
@@ -37,7 +34,7 @@ class Places(TorchFunctionMode):
         if name in ("__get__", "__set__"):
             asked_device = function == torch.Tensor.device.__get__
             return HOST if asked_device and getattr(args[0], "on_host", False) else made
-        given = tensors_in([*args, *kwargs.values()])
+        given = tensors_in(args, kwargs)
         devices = [value for value in (*args, *kwargs.values()) if isinstance(value, torch.device | str)]
         if name in FACTORIES or (name == "to" and devices):
             on_host = not devices or devices[0] in ("cpu", HOST)
@@ -48,57 +45,46 @@ class Places(TorchFunctionMode):
         return made
 
 
-def group_of(collective, args, kwargs):
-    return inspect.signature(collective).bind(*args, **kwargs).arguments.get("group")
-
-
-def is_default(group) -> bool:
-    return group is None or group is dist.GroupMember.WORLD
-
-
 def refuse_host_tensors() -> None:
     carried = []  # not empty: an object of Lightning's travels, which goes to the device by itself
 
-    def carrying(original):
-        def collective(*args, **kwargs):
-            carried.append(True)
-            try:
-                return original(*args, **kwargs)
-            finally:
-                carried.pop()
+    def wrap(name, change):
+        original = getattr(dist, name)
+        wrapped = lambda *args, **kwargs: change(original, args, kwargs)  # noqa: E731
+        setattr(dist, name, wrapped)
+        setattr(distributed_c10d, name, wrapped)
 
-        return collective
+    def is_default(original, args, kwargs):
+        group = inspect.signature(original).bind(*args, **kwargs).arguments.get("group")
+        return group is None or group is dist.GroupMember.WORLD
 
-    def checked(name, original):
-        def collective(*args, **kwargs):
-            if (
-                not carried
-                and is_default(group_of(original, args, kwargs))
-                and any(getattr(t, "on_host", False) for t in tensors_in([*args, *kwargs.values()]))
-            ):
-                raise RuntimeError(f"No backend type associated with device type cpu ({name})")
-            if kwargs.get("op") == dist.ReduceOp.AVG and not args[0].is_floating_point():
-                original(*args, **kwargs | {"op": dist.ReduceOp.SUM})  # gloo averages no whole numbers, NCCL does
-                args[0].floor_divide_(dist.get_world_size())
-                return None
+    def carry(original, args, kwargs):
+        carried.append(True)
+        try:
             return original(*args, **kwargs)
+        finally:
+            carried.pop()
 
-        return collective
+    def check(original, args, kwargs):
+        on_host = any(getattr(tensor, "on_host", False) for tensor in tensors_in(args, kwargs))
+        if on_host and not carried and is_default(original, args, kwargs):
+            raise RuntimeError(f"No backend type associated with device type cpu ({original.__name__})")
+        if kwargs.get("op") == dist.ReduceOp.AVG and not args[0].is_floating_point():
+            original(*args, **kwargs | {"op": dist.ReduceOp.SUM})  # gloo averages no whole numbers, NCCL does
+            args[0].floor_divide_(dist.get_world_size())
+            return None
+        return original(*args, **kwargs)
 
-    def on_hosts_alone(name, original):
-        def collective(*args, **kwargs):
-            if is_default(group_of(original, args, kwargs)):
-                raise RuntimeError(f"objects go over the device ({name})")
-            return original(*args, **kwargs)
+    def refuse(original, args, kwargs):
+        if is_default(original, args, kwargs):
+            raise RuntimeError(f"objects go over the device ({original.__name__})")
+        return original(*args, **kwargs)
 
-        return collective
-
-    for names, wrapper in ((COLLECTIVES, checked), (OBJECTS, on_hosts_alone)):
-        for name in names:
-            wrapped = wrapper(name, getattr(dist, name))
-            setattr(dist, name, wrapped)
-            setattr(distributed_c10d, name, wrapped)
-    dist.broadcast_object_list = carrying(dist.broadcast_object_list)
+    for name in COLLECTIVES:
+        wrap(name, check)
+    for name in OBJECTS:
+        wrap(name, refuse)
+    wrap("broadcast_object_list", carry)
 
 
 def main(words: list[str]) -> int:
@@ -107,11 +93,7 @@ def main(words: list[str]) -> int:
     import run  # noqa: F401  (brings the commands)
     from config import run_command_line
 
-    dist.Backend.register_backend(
-        "likenccl",
-        dist.ProcessGroupGloo,
-        devices=["cpu"],
-    )
+    dist.Backend.register_backend("likenccl", dist.ProcessGroupGloo, devices=["cpu"])
     ddp._get_default_process_group_backend_for_device = lambda device: "likenccl"
     refuse_host_tensors()
     with Places():

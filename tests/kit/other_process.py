@@ -4,44 +4,33 @@ import contextlib
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
+from functools import partial
 
 from .paths import ROOT
 
-_WRITER = """
+_PROGRAM = """
 import sys
 from pathlib import Path
-from datasets.writing.locks import sole_writer
-share = int(sys.argv[2]) if len(sys.argv) > 2 else None
-with sole_writer(Path(sys.argv[1]), "it", share):
-    print(flush=True)
-    input()
-"""
-_HDF5 = """
-import sys
 import h5py
-with h5py.File(sys.argv[1], "r+", locking=True):
+from datasets.writing.locks import sole_writer
+path, *share = sys.argv[2:]
+with h5py.File(path, "r+", locking=True) if sys.argv[1] == "hdf5" else sole_writer(Path(path), "it", *map(int, share)):
     print(flush=True)
     input()
 """
-
-
-def writer_elsewhere(path: Path, *share: int) -> contextlib.AbstractContextManager[subprocess.Popen]:
-    """Holds the lock (`datasets.writing.locks.sole_writer`) meanwhile."""
-    return _running(_WRITER, path, *share)
-
-
-def hdf5_elsewhere(path: Path) -> contextlib.AbstractContextManager[subprocess.Popen]:
-    """Holds HDF5's own lock meanwhile: who asks for one is refused, as everybody is where there are no locks."""
-    return _running(_HDF5, path)
 
 
 @contextlib.contextmanager
-def _running(program: str, *arguments: object) -> Iterator[subprocess.Popen]:
-    command = [sys.executable, "-c", program, *map(str, arguments)]
+def _running(*arguments: object) -> Iterator[subprocess.Popen]:
+    """Given a path (and a share), holds its lock meanwhile."""
+    command = [sys.executable, "-c", _PROGRAM, *map(str, arguments)]
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     process.stdout.readline()
     try:
         yield process
     finally:
         process.communicate(b"\n")
+
+
+writer_elsewhere = partial(_running, "writer")  # `datasets.writing.locks.sole_writer`
+hdf5_elsewhere = partial(_running, "hdf5")  # who asks for HDF5's own lock is refused, as all are where there are none

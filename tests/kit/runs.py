@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils._pytree import tree_flatten
 
 import run  # noqa: F401  (brings the commands)
 from config import run_command_line
@@ -52,54 +53,39 @@ def killed_run(arguments: list[str], monkeypatch: pytest.MonkeyPatch, objective:
     """A run that ends as if killed, with no word to anyone, after so many calls of a step (`hook`) of the objective."""
     seen = []
 
-    def cut(batch: Any) -> None:
+    def cut(module: Any, step: Callable[[], Any], batch: Any) -> Any:
         if len(seen) == batches:
             raise Killed
         seen.append(batch)
+        return step()
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        change_steps(patch, objective, lambda module, step, batch: (cut(batch), step())[1], hook)
+        change_steps(patch, objective, cut, hook)
         run_command_line(arguments)
 
 
-def change_steps(
-    patch: pytest.MonkeyPatch, objective: type, change: Callable[..., Any], hook: str = "training_step"
-) -> None:
+def change_steps(patch: pytest.MonkeyPatch, objective: type, change: Callable, hook: str = "training_step") -> None:
     """Puts ``change(module, step, batch)`` in the place of a step, which ``step()`` calls."""
     original = getattr(objective, hook)
-
-    def changed(module: Any, batch: Any, batch_idx: int) -> Any:
-        return change(module, lambda: original(module, batch, batch_idx), batch)
-
+    changed = lambda module, batch, batch_idx: change(module, lambda: original(module, batch, batch_idx), batch)  # noqa: E731
     patch.setattr(objective, hook, changed)
 
 
 def assert_same_run(one: Path, other: Path) -> None:
     """Weights, optimizer and schedule equal to the last bit."""
     first, second = load(one), load(other)
-    assert first["global_step"] == second["global_step"]
-    for part in ("state_dict", "optimizer_states", "lr_schedulers"):
+    for part in ("global_step", "state_dict", "optimizer_states", "lr_schedulers"):
         assert_equal(first[part], second[part])
     assert state_of_checkpoints(first) == state_of_checkpoints(second)
 
 
 def assert_close_runs(one: Path, other: Path, rtol: float = 1e-5) -> None:
     """Weights equal up to the order of sums."""
-    first, second = weights(one), weights(other)
-    for name, weight in first.items():
-        torch.testing.assert_close(second[name], weight, rtol=rtol, atol=1e-6, msg=name)
+    torch.testing.assert_close(weights(other), weights(one), rtol=rtol, atol=1e-6)
 
 
 def assert_equal(one: Any, other: Any) -> None:
-    if isinstance(one, dict):
-        assert one.keys() == other.keys()
-        for key in one:
-            assert_equal(one[key], other[key])
-    elif isinstance(one, list | tuple):
-        assert len(one) == len(other)
-        for left, right in zip(one, other, strict=True):
-            assert_equal(left, right)
-    elif isinstance(one, torch.Tensor):
-        assert torch.equal(one, other)
-    else:
-        assert one == other
+    (values, form), (others, other_form) = tree_flatten(one), tree_flatten(other)
+    assert form == other_form
+    for value, own in zip(values, others, strict=True):
+        assert torch.equal(value, own) if isinstance(value, torch.Tensor) else value == own

@@ -8,9 +8,8 @@ with gpu() as device:
 
 Under `step`, every operator that reaches the device is counted:
 
-    kernels  operators that compute or copy on the device (some are several kernels of CUDA, most are one). Views,
-             allocations, copies that do not block and questions about a tensor's form do not count; an attention
-             counts as one, as on a GPU.
+    kernels  operators that compute or copy on the device (an attention counts as one, as on a GPU). Views, allocations,
+             copies that do not block and questions about a tensor's form do not count.
     reads    results brought to the host, which waits for the device: `.item()`, `if tensor:`, `.tolist()`, `.cpu()`,
              and operators whose result has a shape that depends on numbers (a boolean index).
     copies   blocking copies to the device: of Python lists, of CPU index tensors, of anything that is not in pinned
@@ -27,6 +26,7 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -51,43 +51,46 @@ _FREE = {  # of torch's operators that are no views: they compute nothing
 }
 _READS = {_aten._local_scalar_dense.default, _aten.nonzero.default, _aten.masked_select.default}
 _READS |= {_aten.repeat_interleave.Tensor, _aten.bincount.default, _aten._unique2.default, _aten.equal.default}
+_COPIES = {_aten._to_copy.default, _aten.copy_.default}
 _INDEXING = {_aten.index.Tensor, _aten.index_put_.default, _aten.index_put.default, _aten._index_put_impl_.default}
-
-
 STEPS: list["Step"] = []  # all that were checked, for the table at the end of the tests
 
 
+@dataclass
 class Step:
-    """What a step did on the device."""
+    """Counts of what a step did on the device; reads and copies by where in the code."""
 
-    def __init__(self, name: str):
-        self.name = name
-        self.kernels = 0
-        self.reads: Counter[str] = Counter()  # by where in the code
-        self.copies: Counter[str] = Counter()
-        self.waits: list[str] = []  # where a real GPU was waited for, as torch finds
+    name: str
+    kernels: int = 0
+    reads: Counter[str] = field(default_factory=Counter)
+    copies: Counter[str] = field(default_factory=Counter)
+    waits: list[str] = field(default_factory=list)  # where a real GPU was waited for, as torch finds
 
     def __str__(self) -> str:
-        counts = self.kernels, self.reads.total(), self.copies.total()
-        return f"{self.name:50}{counts[0]:8,} kernels{counts[1]:6} reads{counts[2]:6} copies"
+        return f"{self.name:50}{self.kernels:8,} kernels{self.reads.total():6} reads{self.copies.total():6} copies"
 
     def check(self, kernels: int, reads: int = 0, copies: int = 0) -> None:
         """Fails when the step did more than this."""
         print(self)
-        STEPS.append(self)
-        assert self.reads.total() <= reads, f"{self.name} waits for the device:\n{_listing(self.reads)}"
-        assert self.copies.total() <= copies, f"{self.name} copies from pageable memory:\n{_listing(self.copies)}"
+        assert self.reads.total() <= reads, f"{self.name} waits for the device: {self.reads.most_common()}"
+        assert self.copies.total() <= copies, f"{self.name} copies from pageable memory: {self.copies.most_common()}"
         assert len(self.waits) <= reads + copies, f"{self.name} waits for the device: {self.waits}"
         assert self.kernels <= kernels, f"{self.name} has {self.kernels} kernels, more than its budget of {kernels}"
+        STEPS.append(self)
 
 
-class Device:
-    """What `gpu` gives; `device` is the torch device."""
+class Device(TorchDispatchMode):
+    """What `gpu` gives; `device` is the torch device.
 
-    def __init__(self, counter: "_Counter", is_real: bool):
-        self.device = torch.device("cuda", 0)
-        self.is_real = is_real
-        self._counter = counter
+    Counts operators for the step that is running; what the host computes with its own tensors stays real.
+    """
+
+    pin = staticmethod(pin_memory)  # a batch in pinned memory of the host, as a data loader gives it
+
+    def __init__(self):
+        super().__init__()
+        self.device, self.is_real = torch.device("cuda", 0), torch.cuda.is_available()
+        self.counted: Step | None = None
 
     def place(self, value: Any) -> Any:
         """A tensor, a module, or what lists, tuples and dicts hold of them, on the device."""
@@ -98,79 +101,27 @@ class Device:
             return value
         return tree_map(self._move, value)
 
-    def pin(self, batch: Any) -> Any:
-        """A batch in pinned memory of the host, as a data loader gives it."""
-        return pin_memory(batch)
-
-    @contextlib.contextmanager
-    def step(self, name: str) -> Iterator[Step]:
-        """Counts what is done until it is left."""
-        step = self._counter.step = Step(name)
-        with warnings.catch_warnings(record=self.is_real) as said:
-            if self.is_real:
-                warnings.simplefilter("always")
-                torch.cuda.set_sync_debug_mode("warn")
-            try:
-                yield step
-            finally:
-                self._counter.step = None
-                if self.is_real:
-                    torch.cuda.set_sync_debug_mode("default")
-                    step.waits = [f"{one.filename}:{one.lineno}" for one in said if "synchroniz" in str(one.message)]
-
-    @contextlib.contextmanager
-    def uncounted(self) -> Iterator[None]:
-        """Counts no kernels until it is left."""
-        self._counter.paused = True
-        try:
-            yield
-        finally:
-            self._counter.paused = False
-
     def _move(self, value: Any) -> Any:
         if not isinstance(value, Tensor):
             return value
         moved = value.detach().to(self.device)
         return torch.nn.Parameter(moved, value.requires_grad) if isinstance(value, torch.nn.Parameter) else moved
 
+    @contextlib.contextmanager
+    def step(self, name: str) -> Iterator[Step]:
+        """Counts what is done until it is left."""
+        mode = torch.cuda.set_sync_debug_mode if self.is_real else lambda _: None
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            mode("warn")
+            with mock.patch.object(self, "counted", Step(name)):
+                yield (step := self.counted)
+            mode("default")
+        step.waits = [f"{one.filename}:{one.lineno}" for one in said if "synchroniz" in str(one.message)]
 
-@contextlib.contextmanager
-def gpu() -> Iterator[Device]:
-    """The GPU that torch sees, or one without numbers."""
-    is_real = torch.cuda.is_available()
-    counter = _Counter()
-    with contextlib.ExitStack() as stack:
-        if not is_real:
-            for target, name, stand_in in (
-                (torch.cuda.amp.common, "amp_definitely_not_available", lambda: False),
-                (torch.cuda, "is_bf16_supported", lambda *_: True),
-                # transformers takes fake tensors for the tracing of a graph, in which it asks for no number.
-                (transformers.masking_utils, "is_tracing", lambda *_: False),
-                (Tensor, "pin_memory", _pin),
-                (FakeTensor, "numpy", _numpy),
-                (FakeTensor, "tolist", lambda tensor: _numpy(tensor.cpu()).tolist()),
-                (torch.autograd, "grad", _gradients),
-                (torch.cuda, "synchronize", lambda *_: None),
-                (torch.cuda, "mem_get_info", lambda *_: (20 << 30, 24 << 30)),
-                (torch.cuda, "memory_reserved", lambda *_: 0),
-                (torch.cuda, "memory_allocated", lambda *_: 0),
-            ):
-                stack.enter_context(mock.patch.object(target, name, stand_in))
-            _let_tensors_be_of_cuda()
-            stack.enter_context(torch.autograd.set_multithreading_enabled(False))
-            stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
-        stack.enter_context(counter)
-        stack.enter_context(_OneAttention(counter))
-        yield Device(counter, is_real)
-
-
-class _Counter(TorchDispatchMode):
-    """Counts operators for the step that is running; what the host computes with its own tensors stays real."""
-
-    def __init__(self):
-        super().__init__()
-        self.step: Step | None = None
-        self.paused = False
+    def uncounted(self) -> contextlib.AbstractContextManager:
+        """Counts nothing until it is left."""
+        return mock.patch.object(self, "counted", None)
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = dict(kwargs or {})
@@ -182,7 +133,7 @@ class _Counter(TorchDispatchMode):
         given = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         to_device = _type_of(kwargs.get("device")) == "cuda"
         on_device = to_device or any(tensor.device.type == "cuda" for tensor in given)
-        if on_device and self.step is not None and not self.paused:
+        if on_device and self.counted is not None:
             self._count(func, given, args, kwargs)
         if any(isinstance(tensor, FakeTensor) for tensor in given) or on_device:
             if func is _aten._local_scalar_dense.default and isinstance(args[0], FakeTensor):
@@ -198,40 +149,62 @@ class _Counter(TorchDispatchMode):
             return
         target = _type_of(kwargs.get("device") or (args[0] if func is _aten.copy_.default else None))
         from_host = [tensor for tensor in given if tensor.device.type == "cpu" and tensor is not args[0]]
-        if func in (_aten._to_copy.default, _aten.copy_.default):
+        if func in _COPIES:
             source = args[0] if func is _aten._to_copy.default else args[1]
             from_host = [source] if source.device.type == "cpu" else []
         chosen_by_mask = func in _INDEXING and any(tensor.dtype == torch.bool for tensor in given[1:])
+        non_blocking = kwargs.get("non_blocking", len(args) > 2 and args[2])
         if func in _READS or target == "cpu" or chosen_by_mask:
-            self.step.reads[_place()] += 1
-        elif from_host and func in _INDEXING:
-            self.step.copies[_place()] += 1
-        elif from_host and func in (_aten._to_copy.default, _aten.copy_.default):
-            non_blocking = kwargs.get("non_blocking", len(args) > 2 and args[2])
-            if not (non_blocking and _is_pinned(source)):
-                self.step.copies[_place()] += 1
-        else:
-            self.step.kernels += 1
+            self.counted.reads[_place()] += 1
+        elif not from_host or func not in {*_INDEXING, *_COPIES}:
+            self.counted.kernels += 1
+        elif func in _INDEXING or not (non_blocking and _is_pinned(source)):
+            self.counted.copies[_place()] += 1
+
+
+@contextlib.contextmanager
+def gpu() -> Iterator[Device]:
+    """The GPU that torch sees, or one without numbers."""
+    device = Device()
+    with contextlib.ExitStack() as stack:
+        if not device.is_real:
+            for target, name, stand_in in (
+                (torch.cuda.amp.common, "amp_definitely_not_available", lambda: False),
+                # transformers takes fake tensors for the tracing of a graph, in which it asks for no number.
+                (transformers.masking_utils, "is_tracing", lambda *_: False),
+                (Tensor, "pin_memory", _pin),
+                (FakeTensor, "numpy", _numpy),
+                (FakeTensor, "tolist", lambda tensor: _numpy(tensor.cpu()).tolist()),
+                (torch.autograd, "grad", _gradients),
+                (torch.cuda, "synchronize", lambda *_: None),
+                (torch.cuda, "mem_get_info", lambda *_: (20 << 30, 24 << 30)),
+                (torch.cuda, "memory_reserved", lambda *_: 0),
+                (torch.cuda, "memory_allocated", lambda *_: 0),
+            ):
+                stack.enter_context(mock.patch.object(target, name, stand_in))
+            _let_tensors_be_of_cuda()
+            stack.enter_context(torch.autograd.set_multithreading_enabled(False))
+            stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
+        stack.enter_context(device)
+        stack.enter_context(_OneAttention(device))
+        yield device
 
 
 class _OneAttention(TorchFunctionMode):
     """Keeps an attention in one piece: torch without CUDA would take it apart."""
 
-    def __init__(self, counter: _Counter):
+    def __init__(self, device: Device):
         super().__init__()
-        self.counter = counter
+        self.device = device
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        counter, kwargs = self.counter, kwargs or {}
-        if func is not torch.nn.functional.scaled_dot_product_attention or counter.step is None:
+        kwargs = kwargs or {}
+        if func is not torch.nn.functional.scaled_dot_product_attention or self.device.counted is None:
             return func(*args, **kwargs)
-        counter.step.kernels += 1
-        counter.paused = True
-        try:
-            context = func(*args, **kwargs)
-            return context.transpose(1, 2).contiguous().transpose(1, 2)  # heads side by side, as CUDA leaves them
-        finally:
-            counter.paused = False
+        self.device.counted.kernels += 1
+        with self.device.uncounted():
+            # Heads side by side, as CUDA leaves them.
+            return func(*args, **kwargs).transpose(1, 2).contiguous().transpose(1, 2)
 
 
 def _type_of(device: Any) -> str | None:
@@ -269,14 +242,7 @@ def _place() -> str:
     stack = traceback.extract_stack(sys._getframe(1))
     frames = [frame for frame in stack if "/torch/" not in frame.filename and frame.filename != __file__]
     ours = [frame for frame in frames if ROOT in Path(frame.filename).parents]
-    lines = [
-        f"{frame.filename.removeprefix(f'{ROOT}/')}:{frame.lineno} {frame.line}" for frame in (frames[-1], ours[-1])
-    ]
-    return " ← ".join(dict.fromkeys(lines))
-
-
-def _listing(places: Counter[str]) -> str:
-    return "\n".join(f"{count} × {place}" for place, count in places.most_common())
+    return " ← ".join(dict.fromkeys(f"{own.filename}:{own.lineno} {own.line}" for own in (frames[-1], ours[-1])))
 
 
 def _let_tensors_be_of_cuda() -> None:
@@ -285,9 +251,7 @@ def _let_tensors_be_of_cuda() -> None:
     """
     if torch.backends.cuda.is_built():
         return  # fake tensors see to it
-    registry = (ctypes.c_void_p * 22).in_dll(
-        ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libc10.so")),
-        ("_ZN3c104impl26device_guard_impl_registryE"),
-    )
+    library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libc10.so"))
+    registry = (ctypes.c_void_p * 22).in_dll(library, "_ZN3c104impl26device_guard_impl_registryE")
     cuda, meta = 1, 14  # c10::DeviceType
     registry[cuda] = registry[cuda] or registry[meta]

@@ -18,14 +18,8 @@ from .device import Device, Step
 
 # As many layers, heads and tokens as published: what is narrower changes no kernel.
 SIZES = ModelSizes(
-    hidden_size=96,
-    head_width=32,
-    image_size=64,
-    patch_size=16,
-    intermediate_size=64,
-    answer_intermediate_size=64,
-    vocab_size=1000,
-    input_video_embed_size=16,
+    **{"hidden_size": 96, "head_width": 32, "image_size": 64, "patch_size": 16, "intermediate_size": 64},
+    **{"answer_intermediate_size": 64, "vocab_size": 1000, "input_video_embed_size": 16},
 )
 
 
@@ -50,8 +44,7 @@ class _Batches:
     """A few batches, as a data loader pins them; counts what is done with the last but one until the last is wanted."""
 
     def __init__(self, batches: list, device: Device, name: str):
-        self.batches, self.device, self.name = batches, device, name
-        self.step: Step | None = None
+        self.batches, self.device, self.name = [device.pin(batch) for batch in batches], device, name
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -64,19 +57,33 @@ class _Batches:
         yield last
 
 
-def _trainer(device: Device, **settings) -> pl.Trainer:
+def _trainer(device: Device) -> pl.Trainer:
+    off = ("logger", "enable_checkpointing", "enable_model_summary", "use_distributed_sampler", "inference_mode")
     return pl.Trainer(
         accelerator=_Accelerator(),
         strategy=_Strategy(device.device),
         plugins=[precision_plugin(16, "cuda")],
         callbacks=[ProgressBar()],
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        inference_mode=False,
-        **settings,
+        **dict.fromkeys(off, False),
+        **{"max_epochs": 1, "accumulate_grad_batches": 1, "limit_val_batches": 1.0, "log_every_n_steps": 1000},
     )
+
+
+def check(stage: str, task: Objective, batches: list, device: Device, name: str, kernels: int) -> None:
+    """Checks what the last batch but one costs: by then all that is made once has been made.
+
+    It reads nothing, but for a prediction, which whoever writes it down reads once.
+    """
+    place(task, device)
+    if stage == "predict":
+        return _predict(task, batches[0], device, name).check(kernels, reads=1)
+    loader = _Batches(batches, device, name)
+    if stage == "train":
+        _replace_backward(task, device)
+        _trainer(device).fit(task, loader)
+    else:
+        _trainer(device).validate(task, loader, verbose=False)
+    return loader.step.check(kernels)
 
 
 def place(task: Objective, device: Device) -> Objective:
@@ -88,7 +95,7 @@ def place(task: Objective, device: Device) -> Objective:
     return device.place(task)
 
 
-def _without_autograd(task: Objective, device: Device) -> None:
+def _replace_backward(task: Objective, device: Device) -> None:
     """Autograd runs on real devices alone, and its kernels are not counted: on others gradients come from nowhere, and
     what Lightning does with them follows.
     """
@@ -96,39 +103,25 @@ def _without_autograd(task: Objective, device: Device) -> None:
     def backward(loss: torch.Tensor) -> None:
         if device.is_real:
             with device.uncounted():
-                loss.backward()
-            return
+                return loss.backward()
         for parameter in task.parameters():
             if parameter.requires_grad and parameter.grad is None:
                 parameter.grad = torch.empty_like(parameter)
+        return None
 
     task.backward = backward
 
 
-def train(task: Objective, batches: list, device: Device, name: str) -> Step:
-    """What the last batch but one costs, with its optimizer step: by then all that is made once has been made."""
-    _without_autograd(place(task, device), device)
-    loader = _Batches([device.pin(batch) for batch in batches], device, name)
-    _trainer(device, max_epochs=1, accumulate_grad_batches=1, limit_val_batches=0, log_every_n_steps=1000).fit(
-        task, loader
-    )
-    return loader.step
-
-
-def validate(task: Objective, batches: list, device: Device, name: str) -> Step:
-    """What the last batch but one costs."""
-    loader = _Batches([device.pin(batch) for batch in batches], device, name)
-    _trainer(device).validate(place(task, device), loader, verbose=False)
-    return loader.step
-
-
-def moved(batch: dict, device: Device) -> dict:
-    """A batch on its way from a data loader to a step, as Lightning moves it."""
-    return move_data_to_device(device.pin(batch), device.device)
+def _predict(task: Objective, batch: dict, device: Device, name: str) -> Step:
+    """Inference as run.py has it done, under Lightning's autocast, on a batch on its way from a data loader."""
+    with as_in_a_run():
+        task.eval().on_predict_start()
+        with device.step(name) as step:
+            task.predict_step(move_data_to_device(device.pin(batch), device.device), 0)
+    return step
 
 
 @contextlib.contextmanager
 def as_in_a_run():
-    """Inference as run.py has it done: under Lightning's autocast, without gradients."""
     with torch.no_grad(), precision_plugin(16, "cuda").forward_context():
         yield

@@ -7,7 +7,7 @@ import pytest
 from config import run_command_line
 from datamodules.probes import PROBES
 from modules.objectives.open_ended_qa import OpenEndedQA
-from tests.kit.processes import start
+from tests.kit.processes import ended_well, start
 from tests.kit.runs import train
 from tests.kit.small_world import settings
 
@@ -17,40 +17,29 @@ def words(world, trained):
     return settings(world, "test_only=True", f"load_path={trained / 'best.ckpt'}")
 
 
-@pytest.fixture(scope="module")
-def together(words, tmp_path_factory):
-    """The folder of all probes' predictions, of one run."""
-    folder = tmp_path_factory.mktemp("together")
-    assert run_command_line([*words, f"log_dir={folder}", 'probe=["none", "all"]']) == 0
-    return folder
-
-
-def test_a_file_for_each_probe(together, world, words):
+def test_a_file_for_each_probe_and_the_same_from_two_ranks(words, tmp_path, said):
+    both = start("run.py", *words, "num_gpus=2", f"log_dir={tmp_path / '2'}", 'probe=["all", "none"]')
+    for folder, probe in (("1", '["none", "all"]'), ("plain", "none")):
+        said([*words, f"log_dir={tmp_path / folder}", f"probe={probe}"])
+    ended_well(both)
+    one, two, plain = (
+        {path.name: path.read_bytes() for path in (tmp_path / own).glob("*.json")} for own in ("1", "2", "plain")
+    )
     name = "anetqa_by_whole_seed0_version_0_best"
     names = {f"{name}_{probe}.json" for probe in PROBES if probe != "none"} | {f"{name}.json"}
-    assert {path.name for path in together.glob("*.json") if ".meta" not in path.suffixes} == names
-    assert run_command_line([*words, f"log_dir={together / 'plain'}"]) == 0
-    assert (together / "plain" / f"{name}.json").read_bytes() == (together / f"{name}.json").read_bytes()
-
-
-def test_two_ranks_write_the_same(together, words, tmp_path):
-    run = start("run.py", *words, "num_gpus=2", f"log_dir={tmp_path}", 'probe=["all", "none"]')
-    said = run.communicate()[0]
-    assert run.returncode == 0, said
-    for path in together.glob("*.json"):
-        assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
+    assert {name for name in one if ".meta" not in name} == names
+    assert two == one and plain[f"{name}.json"] == one[f"{name}.json"]
 
 
 def test_together_and_alone_the_logits_are_the_same(words, tmp_path, monkeypatch):
     """And a set runs the image encoder for the frames of a video, one, none and those of another video alone."""
-    original, logits, images = OpenEndedQA.score, {}, []
+    original, logits, images = OpenEndedQA.score, [], []
 
     def score(module, batch, kept=None):
         handle = module.model.visual_encoder.register_forward_hook(lambda _, args, __: images.append(len(args[0])))
-        found = original(module, batch, kept)
+        logits.append(original(module, batch, kept))
         handle.remove()
-        logits.setdefault(len(logits), []).append(found)
-        return found
+        return logits[-1]
 
     monkeypatch.setattr(OpenEndedQA, "score", score)
 
@@ -58,35 +47,24 @@ def test_together_and_alone_the_logits_are_the_same(words, tmp_path, monkeypatch
         logits.clear()
         images.clear()
         assert run_command_line([*words, f"log_dir={tmp_path / folder}", f"probe={json.dumps(probes)}"]) == 0
-        return [found[0] for found in logits.values()]
+        return logits.copy()
 
     together = run("together", *PROBES)
     assert sum(images) == 6 * (2 + 1 + 1 + 2)  # videos × frames
-    number = len(together) // len(PROBES)
     for place, probe in enumerate(PROBES):
-        alone = run(probe, probe)
-        for one, other in zip(together[place :: len(PROBES)], alone, strict=True):
+        for one, other in zip(together[place :: len(PROBES)], run(probe, probe), strict=True):
             assert (one - other).abs().max() < 1e-5, probe
-        assert len(alone) == number
 
 
-def test_what_a_probe_needs(world, words, trained, capsys):
+def test_what_a_probe_needs(world, words, said):
     mean = train(world, "mean", "temporal=False", "max_steps=1", "max_epoch=None", "warmup_steps=0") / "checkpoints"
-    on_mean = settings(world, "test_only=True", f"load_path={mean / 'last.ckpt'}", "overwrite=True")
+    on_mean = settings(world, "test_only=True", f"load_path={mean / 'last.ckpt'}")
     for arguments, message in (
-        (
-            settings(world, "probe=one_frame"),
-            "probe=['one_frame'] is for testing question answering; add test_only=True",
-        ),
+        (settings(world, "probe=one_frame"), "probe=['one_frame'] is for testing question answering"),
         ([*words, "probe=reverse"], "probe must be a list, each entry one of all, none, reverse_clips"),
         ([*on_mean, "probe=freeze_clips"], "probe=freeze_clips: this model sees no clips (temporal=False)"),
     ):
-        capsys.readouterr()
-        assert run_command_line(arguments) == 2
-        said = capsys.readouterr().err
-        assert message in said
-        assert said.count("\n") == 1
-    assert run_command_line([*on_mean, "probe=all"]) == 0
-    assert capsys.readouterr().out.count("predictions: ") == 6
-    assert run_command_line([*on_mean[:-1], 'probe=["one_frame", "no_frames"]']) == 2
-    assert "_one_frame.json exists; add overwrite=True" in capsys.readouterr().err
+        assert message in said(arguments, 2)
+    assert said([*on_mean, "probe=all"]).count("predictions: ") == 6
+    error = said([*on_mean, 'probe=["one_frame", "no_frames"]'], 2)
+    assert "_one_frame.json exists; add overwrite=True" in error

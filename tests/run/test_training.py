@@ -1,53 +1,30 @@
 """Training through run.py on the smallest data and network: what it leaves, and what it says."""
 
-import contextlib
-import fcntl
 import json
-import os
 import re
-import struct
-import subprocess
-import sys
-import termios
 
 import pytest
 
 from config import run_command_line
-from tests.kit.paths import ROOT
 from tests.kit.processes import run_python
 from tests.kit.runs import assert_same_run, load, rows, run_folder, train
-from tests.kit.small_world import make_small_world, settings
+from tests.kit.small_world import ANSWERS, settings
 
 
 def test_what_it_leaves(trained):
     assert {path.name for path in trained.iterdir()} == {"best.ckpt", "last.ckpt", "previous.ckpt"}
-    assert len(rows(trained.parent)) >= 2
     assert list(trained.parent.glob("events.out.tfevents.*"))
     checkpoint = load(trained / "last.ckpt")
     assert "frame_head.0.weight" in checkpoint["state_dict"]
     metadata = checkpoint["dest"]
-    assert metadata["vocabulary"] == ["red", "green", "blue", "yes", "no"]
-    assert metadata["config"]["nframe"] == 2
-    assert metadata["sizes"]["hidden_size"] == 16
-    assert "[CLS]" in metadata["tokenizer_vocabulary"]
-
-
-def test_next_version_for_the_next_run(world):
-    for _ in range(2):
-        train(world, "versions", "max_epoch=1")
-    assert (world / "result/versions_seed0/version_1/checkpoints/last.ckpt").exists()
-
-
-def test_fast_dev_run_writes_nothing(world, trained):
-    before = sorted((world / "result").rglob("*"))
-    train(world, "dev", "fast_dev_run=True")
-    assert sorted((world / "result").rglob("*")) == before
+    assert (metadata["vocabulary"], metadata["sizes"]["hidden_size"]) == (ANSWERS, 16)
+    assert metadata["config"]["nframe"] == 2 and "[CLS]" in metadata["tokenizer_vocabulary"]
 
 
 @pytest.mark.parametrize("interval", ["100", "1.0"])
-def test_no_validation_is_told_at_the_start(world, capsys, interval):
-    train(world, f"never_{interval}", f"val_check_interval={interval}", "max_steps=1", "max_epoch=None")
-    assert f"no best.ckpt: val_check_interval={interval} is more than its 1 steps" in capsys.readouterr().out
+def test_no_validation_is_told_at_the_start(world, said, interval):
+    words = settings(world, f"exp_name=never_{interval}", f"val_check_interval={interval}", "max_steps=1")
+    assert f"no best.ckpt: val_check_interval={interval} is more than its 1 steps" in said([*words, "max_epoch=None"])
 
 
 def test_validation_interval_in_optimizer_steps(world):
@@ -55,96 +32,47 @@ def test_validation_interval_in_optimizer_steps(world):
     assert [row["step"] for row in rows(run)] == ["1", "3"]
 
 
-@pytest.mark.parametrize("more", [["precision=bf16"], ["grad_checkpointing=True"], ["frozen_precision=bf16"]])
+@pytest.mark.parametrize("more", ["precision=bf16", "grad_checkpointing=True", "frozen_precision=bf16"])
 def test_ways_to_save_memory(world, more):
-    train(world, "ways", "max_epoch=1", *more)
+    train(world, "ways", "max_epoch=1", more)
 
 
 def test_nothing_is_said_that_nobody_can_act_on(world, tmp_path):
-    arguments = [*settings(world, "exp_name=quiet", "max_epoch=1"), f"log_dir={tmp_path}"]
+    words = [*settings(world, "exp_name=quiet", "max_epoch=1"), f"log_dir={tmp_path}"]
     checkpoint = tmp_path / "quiet_seed0/version_0/checkpoints/best.ckpt"
     for more in ([], ["test_only=True", f"load_path={checkpoint}"]):
-        done = run_python("run.py", *arguments, *more)
+        done = run_python("run.py", *words, *more)
         assert (done.returncode, done.stderr) == (0, "")
         assert "Warning" not in done.stdout
 
 
-def test_log_reads_from_top_to_bottom(world, capsys):
-    folder = re.escape(str(train(world, "log")))
-    expected = [
-        "no load_path: random weights",
-        "20,816 parameters, 12,688 of them trained",
-        "6 batches per epoch, 2 to a step; 6 steps in all",
-        f"logs and checkpoints: {folder}",
-        r"epoch 0  batch 6/6  step 3  train/loss \S+  train/accuracy \S+",
-        r"validation after step 3  val/loss \S+  val/accuracy \S+",
-        r"epoch 1  batch 6/6  step 6  train/loss \S+  train/accuracy \S+",
-        r"validation after step 6  val/loss \S+  val/accuracy \S+",
-        rf"best val/accuracy \S+, after step \d: {folder}/checkpoints/best.ckpt",
-    ]
-    assert re.fullmatch("\n".join(expected) + "\n", capsys.readouterr().out)
+def test_log_reads_from_top_to_bottom(world, said):
+    folder = re.escape(str(run_folder(world, "log")))
+    expected = "no load_path: random weights\n20,816 parameters, 12,688 of them trained\n"
+    expected += f"6 batches per epoch, 2 to a step; 6 steps in all\nlogs and checkpoints: {folder}\n"
+    for epoch, step in ((0, 3), (1, 6)):
+        expected += rf"epoch {epoch}  batch 6/6  step {step}  train/loss \S+  train/accuracy \S+\n"
+        expected += rf"validation after step {step}  val/loss \S+  val/accuracy \S+\n"
+    expected += rf"best val/accuracy \S+, after step \d: {folder}/checkpoints/best.ckpt\n"
+    assert re.fullmatch(expected, said(settings(world, "exp_name=log")))
 
 
-def test_lines_and_a_bar_on_a_terminal(world):
-    screen, terminal = os.openpty()
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
-    command = [sys.executable, "run.py", *settings(world, "exp_name=terminal", "max_epoch=1")]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=terminal, stderr=terminal)
-    os.close(terminal)
-    shown = b""
-    with contextlib.suppress(OSError):  # the other end is closed
-        while piece := os.read(screen, 1 << 16):
-            shown += piece
-    assert process.wait(600) == 0
-    lines = re.split(r"[\r\n]+", shown.decode())
-    for line in ("20,816 parameters, 12,688 of them trained", "6 batches per epoch, 2 to a step; 3 steps in all"):
-        assert line in lines
-    assert any(re.search(r"^Epoch 0: 100%.*6/6.*train/loss=", line) for line in lines)
-    assert any(re.fullmatch(r"validation after step 3  val/loss \S+  val/accuracy \S+", line) for line in lines)
-    assert any(line.startswith("best val/accuracy") for line in lines)
+def test_observer_of_a_run(world, tmp_path, monkeypatch):
+    """Its curves are those of the log; a run with its settings is the same kind of run; other ranks have none."""
+    observed, runs = ["-F", str(tmp_path / "runs")], tmp_path / "runs"
+    assert run_command_line([*observed, *settings(world, "exp_name=observed", "max_epoch=12")]) == 0
+    metrics = json.loads((runs / "1/metrics.json").read_text())
+    log = rows(run_folder(world, "observed"))
+    for name in ("train/loss", "val/accuracy", "lr/head", "speed/questions_per_second"):
+        assert metrics[name]["steps"] == [int(row["step"]) for row in log if row[name]]
+        assert metrics[name]["values"] == pytest.approx([float(row[name]) for row in log if row[name]])
+    assert run_command_line([*observed, "with", str(runs / "1/config.json"), "exp_name=again", "max_epoch=1"]) == 0
+    assert json.loads((runs / "2/config.json").read_text())["nframe"] == 2
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert run_command_line([*observed, *settings(world, "exp_name=other", "test_only=True")]) == 2
+    assert {path.name for path in runs.iterdir()} <= {"1", "2", "_sources"}
 
 
-def test_a_missing_compiler_is_told_at_the_start(world, tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("CXX", "no-such-compiler")
-    assert run_command_line(settings(world, "compile=True", f"log_dir={tmp_path / 'result'}")) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert "CXX=no-such-compiler" in captured.err and captured.err.count("\n") == 1
-
-
-def test_long_texts_are_cut_to_the_positions_there_are(tmp_path):
-    world = make_small_world(tmp_path)
-    long = "red " * 40  # the network has 16 positions
-    for split in ("train", "val", "test"):
-        path = world / f"data/{split}.csv"
-        path.write_text(path.read_text().replace("is the shape red", long))
-    vocabulary = json.loads((world / "data/vocab.json").read_text())
-    (world / "data/vocab.json").write_text(json.dumps(vocabulary | {long: len(vocabulary)}))
-    checkpoint = train(world, "long", "max_epoch=1") / "checkpoints/last.ckpt"
-    assert run_command_line(settings(world, "test_only=True", f"load_path={checkpoint}")) == 0
-
-
-class TestObserver:
-    def test_curves_and_settings_of_a_run(self, world, tmp_path):
-        words = settings(world, "exp_name=observed", "max_epoch=12")
-        assert run_command_line(["-F", str(tmp_path / "runs"), *words]) == 0
-        metrics = json.loads((tmp_path / "runs/1/metrics.json").read_text())
-        log = rows(run_folder(world, "observed"))
-        for name in ("train/loss", "val/accuracy", "lr/head", "speed/questions_per_second"):
-            assert metrics[name]["steps"] == [int(row["step"]) for row in log if row[name]]
-            assert metrics[name]["values"] == pytest.approx([float(row[name]) for row in log if row[name]])
-        saved = tmp_path / "runs/1/config.json"
-        again = ["with", str(saved), "exp_name=again", "max_epoch=1", "-F", str(tmp_path / "runs")]
-        assert run_command_line(again) == 0
-        assert json.loads((tmp_path / "runs/2/config.json").read_text())["nframe"] == 2
-        assert "val/accuracy" in json.loads((tmp_path / "runs/2/metrics.json").read_text())
-
-    def test_other_ranks_have_none(self, world, tmp_path, monkeypatch):
-        monkeypatch.setenv("LOCAL_RANK", "1")
-        words = settings(world, "exp_name=other", f"log_dir={tmp_path}", "max_epoch=1")
-        assert run_command_line(["-F", str(tmp_path / "runs"), *words, "test_only=True"]) == 2
-        assert not (tmp_path / "runs").exists()
-
-    def test_settings_that_a_run_saved(self, trained, tmp_path):
-        assert run_command_line(["with", str(trained.parent / "hparams.yaml"), f"log_dir={tmp_path}"]) == 0
-        assert_same_run(tmp_path / "whole_seed0/version_0/checkpoints/last.ckpt", trained / "last.ckpt")
+def test_settings_that_a_run_saved(trained, tmp_path):
+    assert run_command_line(["with", str(trained.parent / "hparams.yaml"), f"log_dir={tmp_path}"]) == 0
+    assert_same_run(tmp_path / "whole_seed0/version_0/checkpoints/last.ckpt", trained / "last.ckpt")

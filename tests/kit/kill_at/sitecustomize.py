@@ -7,9 +7,7 @@ How fast the machine is, and how busy, has no part in it.
 import os
 import signal
 import sys
-from pathlib import Path
 
-FOLDER = Path(__file__).parent
 _OPERATIONS = {"open", "os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.truncate"}
 
 
@@ -19,20 +17,18 @@ def kill_at(number: int, folder: str, group: bool) -> None:
 
     def count(event: str, arguments: tuple) -> None:
         nonlocal left
-        if event not in _OPERATIONS or not any(
-            isinstance(path, str | os.PathLike) and os.fspath(path).startswith(folder) for path in arguments[:2]
-        ):
-            return
-        left -= 1
-        if left == 0:
-            os.kill(0 if group else os.getpid(), signal.SIGKILL)
+        paths = [path for path in arguments[:2] if isinstance(path, str | os.PathLike)]
+        if event in _OPERATIONS and any(os.fspath(path).startswith(folder) for path in paths):
+            left -= 1
+            if left == 0:
+                os.kill(0 if group else os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(count)
 
 
 def variables(number: int, folder: os.PathLike, group: bool) -> dict[str, str]:
     """Of the environment of a process that shall do so from its start."""
-    return {"PYTHONPATH": str(FOLDER), "KILL_AT": f"{number} {int(group)} {folder}"}
+    return {"PYTHONPATH": os.path.dirname(__file__), "KILL_AT": f"{number} {int(group)} {folder}"}  # noqa: PTH120
 
 
 if "KILL_AT" in os.environ:
