@@ -130,7 +130,7 @@ def prepare(plan: "RunPlan") -> "tuple[EpochDataModule, Objective]":
     from modules.checkpoints.loading import NEEDED_TO_TRAIN
     from modules.checkpoints.metadata import make_metadata
     from modules.checkpoints.network import build_network
-    from modules.models.device_settings import switch_devices
+    from modules.models.precision import switch_devices
     from modules.objectives.settings import OptimizerSettings
     from modules.training.failures import explained
 
@@ -163,7 +163,7 @@ def open_predictor(config: dict[str, Any], given: dict[str, Any], recipes: list[
     import torch
 
     from modules.inference.predictor import Predictor
-    from modules.models.device_settings import switch_devices
+    from modules.models.precision import switch_devices
 
     device, precision = choose_precision(config, given, torch.cuda.device_count())
     switch_devices(precision)

@@ -39,7 +39,7 @@ from modules.inference.feature_extractor import (
     Throughput,
     extract_features,
 )
-from modules.models.device_settings import TF32, switch_devices
+from modules.models.precision import TF32, switch_devices
 from modules.models.video_swin import ARCHITECTURES, VideoSwin
 
 from .measure import machine

@@ -12,7 +12,7 @@ from pytorch_lightning.plugins import Precision
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from datasets.errors import InputError
-from modules.models.device_settings import switch_devices
+from modules.models.precision import switch_devices
 from modules.training.precision import precision_plugin
 
 PRECISIONS = {"32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16}

@@ -32,8 +32,8 @@ from datasets.writing.feature_store import FeatureStore
 from modules.checkpoints.video_swin import load_video_swin
 from modules.config.machine_checks import check_compiler
 from modules.inference.feature_extractor import PRECISIONS, STORED, FeatureExtractor, extract_features
-from modules.models.device_settings import TF32, switch_devices
 from modules.models.memory import full_memory
+from modules.models.precision import TF32, switch_devices
 from modules.models.video_swin import ARCHITECTURES, VideoSwin, get_sizes
 
 

@@ -3,7 +3,7 @@
 import torch
 from pytorch_lightning.plugins import MixedPrecision, Precision
 
-from modules.models.device_settings import TF32
+from modules.models.precision import TF32
 
 
 class RoundedOnce(MixedPrecision):

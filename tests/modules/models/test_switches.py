@@ -9,7 +9,7 @@ import modules  # noqa: F401  (before torchvision)
 import run  # noqa: F401  (brings the commands)
 from config import run_command_line
 from datasets.errors import InputError
-from modules.models.device_settings import switch_devices
+from modules.models.precision import switch_devices
 from preproc import extract_features
 from tests.kit.small_world import make_small_world, settings
 
