@@ -225,11 +225,8 @@ def _as_sacred_reads_it(word: str, files: list[str]) -> str:
 @ex.option_hook
 def one_observer(options: dict[str, Any]) -> None:
     """Lets the first process of a run alone tell Sacred's observers (``-F FOLDER`` and the like)."""
-    chosen = [
-        name for name in ("--file_storage", "--mongo_db", "--tiny_db", "--sql", "--s3", "--gcs") if options.get(name)
-    ]
-    if chosen:
-        options.update({name: None for name in chosen if not is_first_rank()})
+    if not is_first_rank():
+        options.update(dict.fromkeys(("--file_storage", "--mongo_db", "--tiny_db", "--sql", "--s3", "--gcs")))
 
 
 @ex.command(unobserved=True)

@@ -1,11 +1,14 @@
 """The common part of the data modules: their place among the ranks, and where training begins."""
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 
 from .loaders import Batches, ReadableDataset, ResumableLoader
+from .tokenization import TextTokenizer, load_tokenizer
 
 
 class EpochDataModule(pl.LightningDataModule):
@@ -15,10 +18,15 @@ class EpochDataModule(pl.LightningDataModule):
         start: (epoch, batches done), where training begins when there is no trainer to count them.
     """
 
-    def __init__(self, num_workers: int = 0):
+    def __init__(self, num_workers: int, tokenizer: str | Path | Sequence[str]):
         super().__init__()
         self.num_workers = num_workers
+        self._tokenizer_source = tokenizer
         self.start = (0, 0)
+
+    @cached_property
+    def tokenizer(self) -> TextTokenizer:
+        return load_tokenizer(self._tokenizer_source)
 
     def rank_and_number(self) -> tuple[int, int]:
         """Rank of this process, and the number of ranks."""

@@ -37,18 +37,13 @@ Batch = dict[str, Any]
 
 @dataclass
 class Questions:
-    """Questions about V videos: those about one video are adjacent, in the order of the videos.
+    """Questions about V videos: those about one video are adjacent, in the order of the videos."""
 
-    Attributes:
-        ids, mask: int64 [Q, L]; mask: 1 = a token, 0 = padding.
-        lengths: tokens of each question. On the host, like `per_video`: a step that read them from a GPU would wait.
-        per_video: number of questions about each of the V videos; they sum to Q.
-    """
-
-    ids: Tensor
-    mask: Tensor
+    ids: Tensor  # int64 [Q, L]
+    mask: Tensor  # int64 [Q, L], 1 = a token, 0 = padding
+    # tokens of each question. On the host, like `per_video`: a step that read them from a GPU would wait
     lengths: list[int]
-    per_video: list[int]
+    per_video: list[int]  # number of questions about each of the V videos; they sum to Q
 
     @classmethod
     def encode(
@@ -76,7 +71,6 @@ class QACollate:
     def __init__(self, tokenizer: TextTokenizer, max_text_len: int | None = None):
         """
         Args:
-            tokenizer: encodes the questions.
             max_text_len: tokens per question at most; None: not cut (but to BERT's 512 positions).
         """
         self.tokenizer = tokenizer
@@ -105,7 +99,6 @@ class ChoiceCollate(QACollate):
     def __init__(self, tokenizer: TextTokenizer, max_text_len: int | None = None, max_answer_len: int | None = None):
         """
         Args:
-            tokenizer, max_text_len: as of `QACollate`.
             max_answer_len: tokens per choice at most.
         """
         super().__init__(tokenizer, max_text_len)

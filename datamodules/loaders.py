@@ -1,13 +1,11 @@
 """Loading batches in worker processes, in an order that a run can enter in the middle of an epoch."""
 
-import contextlib
 import ctypes
 import functools
 import multiprocessing
 import multiprocessing.util
 import os
 import signal
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
@@ -70,18 +68,17 @@ class ResumableLoader:
         over = multiprocessing.get_context(multiprocessing_context).RawValue(ctypes.c_bool, False)
         # Before multiprocessing, at the exit of this process, sends SIGTERM to the workers that are left and waits.
         multiprocessing.util.Finalize(self, setattr, (over, "value", True), exitpriority=10)
-        with _any_number_of_workers():
-            self._loader = DataLoader(
-                _BatchReader(dataset, collate),
-                batch_size=None,  # a request already is a batch
-                sampler=self._requests,
-                collate_fn=_as_it_is,
-                num_workers=num_workers,
-                pin_memory=pin_memory,
-                persistent_workers=num_workers > 0,
-                worker_init_fn=functools.partial(init_worker, over=over),
-                multiprocessing_context=multiprocessing_context if num_workers > 0 else None,
-            )
+        self._loader = DataLoader(
+            _BatchReader(dataset, collate),
+            batch_size=None,  # a request already is a batch
+            sampler=self._requests,
+            collate_fn=_as_it_is,
+            num_workers=num_workers,
+            pin_memory=pin_memory,
+            persistent_workers=num_workers > 0,
+            worker_init_fn=functools.partial(init_worker, over=over),
+            multiprocessing_context=multiprocessing_context if num_workers > 0 else None,
+        )
 
     def __len__(self) -> int:
         """Batches a whole epoch."""
@@ -96,9 +93,7 @@ class ResumableLoader:
         self._requests.epoch, self._requests.skip = self._position()
         if self._requests.skip:
             self._check_fingerprint()
-        with _any_number_of_workers():
-            batches = iter(self._loader)
-        for batch in batches:
+        for batch in self._loader:
             if isinstance(batch, InputError):
                 raise batch
             yield batch
@@ -141,14 +136,6 @@ def init_worker(_: int, over: ctypes.c_bool) -> None:
     for number in (signal.SIGINT, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0) if over.value else None)
-
-
-@contextlib.contextmanager
-def _any_number_of_workers() -> Iterator[None]:
-    """Silences PyTorch's warning of more workers than processors: the number is a setting."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="This DataLoader will create")
-        yield
 
 
 class _Requests:

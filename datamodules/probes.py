@@ -79,12 +79,6 @@ class ProbeCollate:
     """Joins samples to a batch from which `probed` makes that of each probe; every view is in it once."""
 
     def __init__(self, collate: QACollate, probes: Sequence[str], seed: int):
-        """
-        Args:
-            collate: joins samples as they are.
-            probes: names.
-            seed: of what is drawn.
-        """
         self.collate, self.probes, self.seed = collate, list(probes), seed
 
     def __call__(self, samples: Sequence[VideoSample]) -> Batch:

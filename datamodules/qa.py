@@ -8,7 +8,7 @@ import numpy as np
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
-from datasets.annotations import QASource, QuestionTable, read_vocabulary
+from datasets.annotations import QuestionTable, read_vocabulary
 from datasets.clips import ClipFeatures
 from datasets.errors import InputError
 from datasets.frames import FrameReader
@@ -21,7 +21,7 @@ from .loaders import ResumableLoader
 from .probes import ProbeCollate, partners
 from .samplers import EvalBatchSampler, TrainBatchSampler
 from .settings import DataSettings
-from .tokenization import MAX_POSITIONS, TextTokenizer, load_tokenizer
+from .tokenization import MAX_POSITIONS
 
 
 class QADataModule(EpochDataModule):
@@ -62,30 +62,23 @@ class QADataModule(EpochDataModule):
             vocabulary: answers in order of their index; None: those of `vocab.json`.
             agqa_split: a flag of the questions that training and validation leave out.
             probe: probes under which the test split is predicted, by name; none: as it is.
-            test_split: which one to predict.
-
-        Raises:
-            InputError: an unknown name, or not exactly one.
         """
-        super().__init__(num_workers)
-        self.source: QASource = one_source([datasets] if isinstance(datasets, str) else datasets)
+        super().__init__(num_workers, tokenizer)
+        (name,) = [datasets] if isinstance(datasets, str) else datasets
+        self.source = get_qa_source(name)
         self.data_root = Path(data_root)
         self.per_gpu_batchsize = per_gpu_batchsize
         self.seed = seed
         self.max_text_len = min(max_text_len or max_text_positions, max_text_positions)
         self.max_text_positions = max_text_positions
         self.questions_per_video = questions_per_video
-        self._tokenizer_source, self._vocabulary = tokenizer, vocabulary
+        self._vocabulary = vocabulary
         self.left_out, self.probes, self.test_split = agqa_split, probe, test_split
         self._frames = FrameReader(self.data_root / "frames", nframe, trim, image_size)
         features = self.data_root / f"{self.source.name}.h5"
         reader = ClipFeatures(features, input_video_embed_size, max_video_len, self.source.feature_key)
         self._clips = reader if temporal else None
         self._split: dict[str, QADataset] = {}
-
-    @cached_property
-    def tokenizer(self) -> TextTokenizer:
-        return load_tokenizer(self._tokenizer_source)
 
     @cached_property
     def vocabulary(self) -> list[str]:
@@ -215,13 +208,6 @@ class QADataModule(EpochDataModule):
 
     def _collate(self) -> QACollate:
         return QACollate(self.tokenizer, self.max_text_len)
-
-
-def one_source(names: Sequence[str]) -> QASource:
-    """Raises InputError for an unknown name, or not exactly one."""
-    if len(names) != 1:
-        raise InputError(f"question answering takes one dataset, not {len(names)}: datasets={list(names)}")
-    return get_qa_source(names[0])
 
 
 def without(table: QuestionTable, flag: str, path: Path) -> QuestionTable:

@@ -19,7 +19,6 @@ A question of type 0 shows one clip, the others show `num_clips`: N differs from
 """
 
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +26,7 @@ import torch
 
 from datasets.captions import CaptionSource
 from datasets.clips import ClipFeatures
-from datasets.errors import InputError
+from datasets.errors import InputError, first_few
 from datasets.qa import check_usable
 from datasets.sources import get_caption_source
 from datasets.trm.questions import QuestionMaker
@@ -38,7 +37,7 @@ from .batch import Batch, Questions, pad_clips
 from .loaders import ResumableLoader
 from .samplers import EvalBatchSampler, TrainBatchSampler
 from .settings import DataSettings
-from .tokenization import TextTokenizer, load_tokenizer
+from .tokenization import TextTokenizer
 
 # Questions and captions may be this much longer than choices: a question has words around the caption that it names.
 EXTRA_TOKENS = 5
@@ -104,12 +103,11 @@ class TRMDataModule(EpochDataModule):
         val_questions: int = DataSettings.val_questions,
     ):
         """Raises InputError: an unknown or repeated name, weights that are none, or no folder for a collection."""
-        super().__init__(num_workers)
+        super().__init__(num_workers, tokenizer)
         names = [datasets] if isinstance(datasets, str) else datasets
         self.sources = [get_caption_source(name) for name in names]
         self.weights = _check_weights([source.name for source in self.sources], dataset_weights)
         self.folders = [_folder(Path(data_root), source, alone=len(self.sources) == 1) for source in self.sources]
-        self._tokenizer_source = tokenizer
         self.batch_size = per_gpu_batchsize
         self.seed = seed
         self.num_clips = num_clips
@@ -119,10 +117,6 @@ class TRMDataModule(EpochDataModule):
         self.max_text_len = max_text_len
         self.train_dataset: ReferringDataset | None = None
         self.val_dataset: ReferringDataset | None = None
-
-    @cached_property
-    def tokenizer(self) -> TextTokenizer:
-        return load_tokenizer(self._tokenizer_source)
 
     def setup(self, stage: str) -> None:
         """Reads the captions that the stage needs.
@@ -168,7 +162,7 @@ class TRMDataModule(EpochDataModule):
             if missing:
                 raise InputError(
                     f"{len(missing)} of the {len(captions)} videos of {path} have no features in {clips[-1].path} "
-                    f"({', '.join(missing[:5])}{', …' * (len(missing) > 5)}); extract them, or leave these videos out "
+                    f"({first_few(missing)}); extract them, or leave these videos out "
                     f"of {path} (preproc_vatex.py and preproc_tgif.py do with --features {clips[-1].path})"
                 )
             check_usable(clips[-1].problems(captions.video_ids), len(captions), str(path), "clip features")

@@ -70,17 +70,20 @@ def read_answers(answers: Sequence[str] = (), answer_file: str | os.PathLike | N
     """Answers of the user's own, each once: those listed, then those of a file.
 
     Args:
-        answers: as the setting of that name has them.
         answer_file: an answer per line, or a vocabulary as `read_vocabulary` reads it (`.json`).
 
     Raises:
-        InputError: the file cannot be read, or has none.
+        InputError: the file cannot be read, or has none; an answer that is listed is empty, or listed twice.
     """
     if answer_file is not None and Path(answer_file).suffix == ".json":
         more = read_vocabulary(answer_file)
     else:
         more = read_list("answer_file", answer_file, "answer")
-    return list(dict.fromkeys(text for answer in [*answers, *more] if (text := answer.strip())))
+    own = [answer.strip() for answer in answers]
+    for place, answer in enumerate(own):
+        if not answer or answer in own[:place]:
+            raise InputError(f"answers names {answer!r} {'twice' if answer else 'as one of them'}; leave it out")
+    return list(dict.fromkeys(text for answer in [*own, *more] if (text := answer.strip())))
 
 
 def note_of_answers(answers: Sequence[str], trained_on: Sequence[str] | None) -> str:

@@ -65,6 +65,7 @@ class CaptionSource:
     split_files: Mapping[str, str]  # split ("train", "val") -> file name in the data folder
     read_captions: Callable[[Path], CaptionTable]  # path -> table; picklable, so a function of a module
     feature_key: str = "{video_id}"  # key of a video in `<name>.h5`, with `{video_id}` to fill in
+    frame_directory: str = "{video_id}"  # folder of a video in `frames/`, which pre-training does not read
 
 
 def plain(text: str) -> str:

@@ -4,7 +4,7 @@ import contextlib
 import functools
 import io
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 
 _LONGEST = 1200  # characters of a message
@@ -65,6 +65,11 @@ def problems_of(check: Callable[[str], object], names: Iterable[str]) -> dict[st
         except InputError as error:
             found[name] = str(error)
     return found
+
+
+def first_few(names: Sequence[str]) -> str:
+    """Lists the first five of some names; what follows is an ellipsis."""
+    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -79,20 +79,13 @@ def reading(path: str | os.PathLike) -> Iterator[None]:
 def read_list(key: str, path: str | os.PathLike | None, what: str) -> list[str]:
     """The lines of a text file that are not blank; none without a file.
 
-    Args:
-        key: the setting that names the file, for messages.
-        path: the file.
-        what: a line is.
-
     Raises:
-        InputError: it cannot be read as text, or has no such line.
+        InputError: it cannot be read as text, or has no such line; names the setting (`key`), and what a line is.
     """
     if path is None:
         return []
-    try:
+    with explained(f"{key}={str(path)!r} cannot be read as text", OSError, UnicodeDecodeError):
         lines = Path(path).read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{key}={str(path)!r} cannot be read as text: {error}") from None
     found = [line.strip() for line in lines if line.strip()]
     if not found:
         raise InputError(f"{key}={str(path)!r} holds no {what}; write one per line")

@@ -33,7 +33,6 @@ class FrameReader:
         """
         Args:
             trim: share of the video that is kept, around its middle; 0 < trim <= 1.
-            image_size: side of the square, in pixels.
         """
         self.root = Path(root)
         self.nframe = nframe

@@ -8,7 +8,7 @@ from torch.utils.data import Dataset
 
 from .annotations import QuestionTable
 from .clips import ClipFeatures
-from .errors import InputError
+from .errors import InputError, first_few
 from .frames import FrameReader
 
 IGNORE_INDEX = -100  # label of an answer outside the vocabulary; what PyTorch's losses ignore
@@ -24,28 +24,18 @@ class Draw:
 
 @dataclass
 class VideoSample:
-    """A video, and Q questions about it.
+    """A video, and Q questions about it."""
 
-    Attributes:
-        frames: uint8 [F, 3, H, W], RGB.
-        clips: float32 [S, features], or None without a temporal stream.
-        indices: places of the questions in their split.
-        qids, questions, answers: Q texts each.
-        labels: Q indices into the vocabulary or the choices, IGNORE_INDEX for an answer outside.
-        video_id: of the video.
-        other: another video, without questions, where one is wanted.
-        choices: Q lists of the answers that a question offers; empty where questions are open.
-    """
-
-    frames: np.ndarray
-    clips: np.ndarray | None
-    indices: list[int]
-    qids: list[str]
+    frames: np.ndarray  # uint8 [F, 3, H, W], RGB
+    clips: np.ndarray | None  # float32 [S, features], or None without a temporal stream
+    indices: list[int]  # places of the questions in their split
+    qids: list[str]  # Q texts, as the next two
     questions: list[str]
     answers: list[str]
-    labels: list[int]
+    labels: list[int]  # Q indices into the vocabulary or the choices, IGNORE_INDEX for an answer outside
     video_id: str
-    other: "VideoSample | None" = None
+    other: "VideoSample | None" = None  # another video, without questions, where one is wanted
+    # Q lists of the answers that a question offers; empty where questions are open
     choices: list[list[str]] = field(default_factory=list)
 
 
@@ -67,8 +57,6 @@ class QADataset(Dataset):
     ):
         """
         Args:
-            table: the questions.
-            frames: reads the frames of a video.
             clips: reads its clip features; None: not wanted.
             vocabulary: the answers, in order of their index; None: each question offers its own.
             frame_directory: the folder of a video's frames, with `{video_id}` to fill in.
@@ -123,7 +111,7 @@ class QADataset(Dataset):
             if video_ids:
                 raise InputError(
                     f"{len(video_ids)} of the {len(video_of)} videos of {split} have no {what} in {where} "
-                    f"({_first(video_ids)}); "
+                    f"({first_few(video_ids)}); "
                     "extract them, or drop their questions: preproc/check_data.py lists all that is missing"
                 )
         of_frames = {video_of[name]: problem for name, problem in self.frames.problems(video_of).items()}
@@ -165,16 +153,9 @@ def check_usable(problems: Mapping[str, str], number: int, split: str, what: str
 
     Args:
         problems: video id -> what is wrong with it.
-        number: of the videos of the split.
-        split: its name.
-        what: they have that cannot be used.
     """
     if problems:
         raise InputError(
             f"{len(problems)} of the {number} videos of {split} have {what} that cannot be used "
-            f"({_first(list(problems))}); {next(iter(problems.values()))}; preproc/check_data.py lists all"
+            f"({first_few(list(problems))}); {next(iter(problems.values()))}; preproc/check_data.py lists all"
         )
-
-
-def _first(video_ids: Sequence[str]) -> str:
-    return ", ".join(video_ids[:5]) + (", …" if len(video_ids) > 5 else "")

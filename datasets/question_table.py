@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .errors import InputError, explained
+from .errors import InputError, explained, first_few
 from .files import atomic_write, reading
 from .names import video_id_problem
 
@@ -228,6 +228,5 @@ def _check_unique(path: Path, qids: pa.ChunkedArray) -> None:
     if pc.count_distinct(qids).as_py() == len(qids):
         return
     counts = pc.value_counts(qids)
-    repeated = counts.filter(pc.greater(counts.field("counts"), 1)).field("values").to_pylist()
-    named = ", ".join(map(repr, repeated[:5])) + (", …" if len(repeated) > 5 else "")
-    raise InputError(f"{path}: {len(repeated)} question id(s) occur more than once: {named}")
+    repeated = [*map(repr, counts.filter(pc.greater(counts.field("counts"), 1)).field("values").to_pylist())]
+    raise InputError(f"{path}: {len(repeated)} question id(s) occur more than once: {first_few(repeated)}")

@@ -23,13 +23,15 @@ if not __package__:  # run as a file: our own `datasets` lies beside this folder
 import torch
 
 from datasets.errors import InputError, check_counts, run_cli
+from datasets.files import sha256_of
+from datasets.sources import get_source
 from datasets.video.ffmpeg import find_ffmpeg
-from datasets.video.library import DATASETS, Problem, Video, get_naming, list_videos, report_problems
+from datasets.video.library import DATASETS, Problem, Video, list_videos, report_problems
 from datasets.video.windows import WindowSettings
 from datasets.writing.feature_store import FeatureStore
 from modules.checkpoints.video_swin import load_video_swin
 from modules.config.machine_checks import check_compiler
-from modules.inference.feature_extractor import PRECISIONS, STORED, FeatureExtractor, extract_features, sha256
+from modules.inference.feature_extractor import PRECISIONS, STORED, FeatureExtractor, extract_features
 from modules.models.device_settings import TF32, switch_devices
 from modules.models.memory import full_memory
 from modules.models.video_swin import ARCHITECTURES, VideoSwin, get_sizes
@@ -98,14 +100,14 @@ def main(arguments: list[str] | None = None) -> int:
     if options.compile and not options.merge:
         on_gpu = (options.device or default_device()).startswith("cuda")
         check_compiler(on_gpu, os.environ, "--compile", "leave out --compile")
-    naming = get_naming(options.dataset)
+    source = get_source(options.dataset)
     find_ffmpeg()  # one that cannot be used is found before anything is made
-    videos, problems = list_videos(options.videos, naming)
-    keys = {naming.feature_key.format(video_id=video.video_id): video for video in videos}
+    videos, problems = list_videos(options.videos, source)
+    keys = {source.feature_key.format(video_id=video.video_id): video for video in videos}
     windows = WindowSettings(options.clip_len, options.frame_interval, options.window_interval, options.size)
     settings = {
         **{"arch": options.arch, "width": get_sizes(options.arch).width},
-        "checkpoint_sha256": sha256(options.checkpoint) if options.checkpoint else None,
+        "checkpoint_sha256": sha256_of(options.checkpoint) if options.checkpoint else None,
         "random_start": options.random_start,
         **asdict(windows),
         **{"precision": options.precision, "store": options.store},

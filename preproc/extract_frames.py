@@ -23,9 +23,10 @@ from tqdm import tqdm
 from datasets.errors import InputError, check_counts, explained, run_cli
 from datasets.files import FRAME_COUNTS, FRAME_SETTINGS, write_json
 from datasets.names import hashed_name, is_system_entry, other_spellings
+from datasets.sources import Source, get_source
 from datasets.video.ffmpeg import VideoError, find_ffmpeg
 from datasets.video.frames import DAMAGE, FrameSettings, count_frames, extract_video
-from datasets.video.library import DATASETS, Naming, Problem, Video, get_naming, list_videos, report_problems
+from datasets.video.library import DATASETS, Problem, Video, list_videos, report_problems
 from datasets.writing.locks import sole_writer
 from datasets.writing.settings_note import hold_to_settings, read_settings
 
@@ -82,7 +83,7 @@ def extract_frames(
     """Extracts the frames of a folder of videos that are not in `out` yet.
 
     Args:
-        dataset: decides on the directories' names, see `datasets.video.library.Naming`.
+        dataset: decides on the directories' names, see `datasets.sources`.
 
     Returns:
         the videos that were skipped or are damaged, those of earlier runs included.
@@ -93,13 +94,13 @@ def extract_frames(
     """
     out, settings = Path(out), settings or FrameSettings()
     find_ffmpeg()  # one that cannot be used is found before anything is made
-    naming = get_naming(dataset)
-    videos, problems = list_videos(videos_folder, naming)
+    source = get_source(dataset)
+    videos, problems = list_videos(videos_folder, source)
     with explained(f"cannot make the folder {out}"):
         out.mkdir(parents=True, exist_ok=True)
     with sole_writer(out / LOCK, out) as alone:
         _keep_settings(out, settings)
-        done = _extract_missing(videos, problems, out, naming, settings, jobs, alone)
+        done = _extract_missing(videos, problems, out, source, settings, jobs, alone)
     report_problems(problems, Path(f"{out}.failed.csv"))
     if not done:
         raise InputError(f"none of the {len(videos)} videos in {videos_folder} could be decoded")
@@ -110,7 +111,7 @@ def _extract_missing(
     videos: list[Video],
     problems: list[Problem],
     out: Path,
-    naming: Naming,
+    source: Source,
     settings: FrameSettings,
     jobs: int | None,
     alone: bool,
@@ -123,7 +124,7 @@ def _extract_missing(
     Returns:
         the number of videos that have frames now.
     """
-    names = {video: naming.frame_directory.format(video_id=video.video_id) for video in videos}
+    names = {video: source.frame_directory.format(video_id=video.video_id) for video in videos}
     spelt = other_spellings(names.values(), {path.name for path in out.iterdir()})
     directories = {video: out / spelt.get(name, name) for video, name in names.items()}
     todo = {video: directory for video, directory in directories.items() if not directory.is_dir()}

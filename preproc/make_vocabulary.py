@@ -22,8 +22,6 @@ def make_vocabulary(answers: Iterable[str], min_count: int = 1, max_size: int | 
 
     Args:
         answers: of all training questions, or how often each occurs in them (a Counter).
-        min_count: answers that occur less often are left out.
-        max_size: how many answers are kept at most.
     """
     counts = Counter(answers)
     frequent = sorted((answer for answer in counts if counts[answer] >= min_count), key=lambda a: (-counts[a], a))

@@ -7,7 +7,6 @@ becomes val.json with all of its questions. The vocabulary is every answer of tr
 on the draw. Of a record, what training and evaluation read is kept; --full keeps programs and groundings, too.
 """
 
-import argparse
 import hashlib
 import json
 import sys
@@ -28,7 +27,7 @@ from datasets.json_stream import iterate_json_object
 from datasets.names import video_id_problem
 from datasets.question_table import text_problem
 from datasets.sources.agqa import FIELDS, OPTIONAL, SOURCE, flags_among, record_problem
-from datasets.writing.staging import add_output_folder, staged
+from datasets.writing.staging import annotations_parser, staged
 from preproc.make_vocabulary import make_vocabulary
 
 VAL_FRACTION = 0.1
@@ -145,9 +144,7 @@ def _slim(record: dict[str, Any]) -> dict[str, Any]:
 
 @run_cli
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-i", "--input-dir", type=Path, required=True, help="folder of the published files")
-    add_output_folder(parser, Path("data/agqa"))
+    parser = annotations_parser(__doc__, Path("data/agqa"))
     parser.add_argument("--seed", type=int, default=0, help="draws the validation videos (default: %(default)s)")
     parser.add_argument("--val-fraction", type=float, default=VAL_FRACTION, help="their share (default: %(default)s)")
     parser.add_argument("--full", action="store_true", help="keep all fields of a record")

@@ -6,7 +6,6 @@ INPUT_DIR holds {train,val,test}_q.json and {train,val,test}_a.json, as publishe
 in training form the vocabulary. Training questions with another answer are dropped; val and test keep all questions.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Callable
@@ -24,7 +23,7 @@ from datasets.errors import InputError, explained, run_cli
 from datasets.names import video_id_problem
 from datasets.question_table import text_problem
 from datasets.sources.anetqa import COLUMNS, QUESTION_TYPES, SOURCE
-from datasets.writing.staging import add_output_folder, staged
+from datasets.writing.staging import annotations_parser, staged
 from preproc.make_vocabulary import make_vocabulary
 
 MIN_ANSWER_COUNT = 2
@@ -93,10 +92,7 @@ def _answer_problem(record: dict[str, Any]) -> str | None:
 
 @run_cli
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-i", "--input-dir", type=Path, required=True, help="folder of the published files")
-    add_output_folder(parser, Path("data/anetqa"))
-    options = parser.parse_args(arguments)
+    options = annotations_parser(__doc__, Path("data/anetqa")).parse_args(arguments)
     counts = preprocess(options.input_dir, options.output_dir)
     inputs = (options.input_dir / f"{split}_{part}.json" for split in SOURCE.split_files for part in "qa")
     print("\n".join(which_published(inputs)))

@@ -73,14 +73,14 @@ step() {
     say '%-28s %4d s\n' "$name" $((SECONDS - start))
 }
 
-# together FUNCTION FUNCTION: both at a time, each with half of the processors, which networks as small as these use
+# together COMMAND COMMAND: both at a time, each with half of the processors, which networks as small as these use
 # better than all of them. If one fails, or the demo is stopped, the other ends, too.
 together() {
     local -x OMP_NUM_THREADS=$((($(nproc) + 1) / 2))
     set -m # a process group each, to be ended as a whole
-    "$1" &
+    $1 &
     groups=($!)
-    "$2" &
+    $2 &
     groups+=($!)
     set +m
     wait -n "${groups[@]}" || exit 1
@@ -117,18 +117,29 @@ features() {
 }
 
 # From the second training on the image encoder is frozen, as in the recipes. Three have the same budget of fine-tuning.
-fine_tune() { # MODEL RECIPE FROM: trains, and answers the test split
+fine_tune() { # MODEL RECIPE FROM [key=value …]
     step "train-${dataset}_$1" train "${dataset}_$1" "$2" toy data_root="$data/$dataset" \
-        load_path="$checkpoints/$3.ckpt" max_epoch=8 questions_per_video=8
+        load_path="$checkpoints/$3.ckpt" max_epoch=8 questions_per_video=8 "${@:4}"
+}
+
+answers() { # MODEL RECIPE
     step "predict-${dataset}_$1" predict "${dataset}_$1" "$2"
 }
 
-# ALBEF's part: image and text encoder, trained on questions that a single frame answers, nothing frozen.
-image_language() {
+probes() { # MODEL RECIPE
+    step "probe-${dataset}_$1" predict "${dataset}_$1" "$2" probe=all
+}
+
+stills() {
     step annotations-stills "$PYTHON" preproc/preproc_anetqa.py -i "$raw/stills" -o "$data/stills"
     step frames-stills frames stills anetqa
+}
+
+# ALBEF's part: image and text encoder, trained on questions that a single frame answers, nothing frozen. A process
+# loads for those trainings that everything waits for; nothing else needs its processor to the end.
+image_language() {
     step train-albef train albef task_finetune_anetqa_mean toy data_root="$data/stills" freeze="[]" \
-        nframe=1 questions_per_video=2 max_epoch=15
+        nframe=1 questions_per_video=2 max_epoch=15 num_workers=1
 }
 
 annotations() {
@@ -152,20 +163,25 @@ videos() {
 }
 
 without_pretraining() {
-    if [[ "$dataset" != nextqa ]]; then fine_tune mean "task_finetune_${dataset}_mean" albef; fi
+    if [[ "$dataset" != nextqa ]]; then
+        fine_tune mean "task_finetune_${dataset}_mean" albef
+        answers mean "task_finetune_${dataset}_mean"
+    fi
     fine_tune without_trm "task_finetune_$dataset" albef
+    answers without_trm "task_finetune_$dataset"
 }
 
 with_pretraining() {
     step train-trm train trm task_pretrain_trm toy data_root="$data" load_path="$checkpoints/albef.ckpt" \
-        batch_size=32 per_gpu_batchsize=32 max_steps=2000 val_check_interval=1000 val_questions=500
-    fine_tune with_trm "task_finetune_$dataset" trm
-    step "probe-${dataset}_with_trm" predict "${dataset}_with_trm" "task_finetune_$dataset" probe=all
+        batch_size=32 per_gpu_batchsize=32 max_steps=2000 val_check_interval=1000 val_questions=500 num_workers=1
+    fine_tune with_trm "task_finetune_$dataset" trm num_workers=1
 }
 
 step toy-world "$PYTHON" preproc/make_toy.py -o "$raw" --seed "$seed"
+stills
 together image_language videos
 together without_pretraining with_pretraining
+together "answers with_trm task_finetune_$dataset" "probes with_trm task_finetune_$dataset"
 end_live
 
 predictions=()

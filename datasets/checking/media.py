@@ -12,7 +12,6 @@ import numpy as np
 from tqdm import tqdm
 
 from datasets.clips import ClipFeatures, dataset_names
-from datasets.errors import InputError
 from datasets.files import FRAME_SETTINGS
 from datasets.frames import FrameReader, read_square
 from datasets.names import is_system_entry, spelt_alike
@@ -30,29 +29,22 @@ def check_frames(root: Path, directories: Sequence[str], quick: bool, jobs: int 
     reader = FrameReader(root, nframe=1)
 
     def look_at(directory: str) -> tuple[int, list[tuple[str, str]]]:
-        try:
-            names = reader.names(directory)
-        except InputError as error:
-            return 0, [(directory, str(error))]
-        folder = reader.folder(directory)
-        problems = []
+        found = Check("")
+        names, folder = found.attempt(directory, partial(reader.names, directory)), reader.folder(directory)
+        if names is None:
+            return 0, found.problems
         if (expected := made.get(folder.name, len(names))) != len(names):
-            problems.append((directory, f"{len(names)} frames, and {expected} were extracted; extract them again"))
+            problem = f"{len(names)} frames, and {expected} were extracted; extract them again"
+            found.problems.append((directory, problem))
         elif numbering := numbering_problem(names):
             if ours:  # extract_frames.py numbers from 1, without gaps
-                problems.append((directory, f"{numbering}; extract them again"))
+                found.problems.append((directory, f"{numbering}; extract them again"))
             else:
                 gaps.problems.append((directory, f"{numbering}: fine if no frame is missing"))
-        places: Iterable[int] = range(len(names))
-        if quick:
-            places = sorted(set(np.linspace(0, len(names) - 1, FRAMES_IF_QUICK).astype(int)))
-        for place in places:
-            path = folder / names[place]
-            try:
-                read_square(path, DECODED_SIZE)
-            except InputError as error:
-                problems.append((f"{directory}/{path.name}", str(error)))
-        return len(names), problems
+        number = min(len(names), FRAMES_IF_QUICK) if quick else len(names)
+        for place in np.linspace(0, len(names) - 1, number).astype(int):
+            found.attempt(f"{directory}/{names[place]}", partial(read_square, folder / names[place], DECODED_SIZE))
+        return len(names), found.problems
 
     missing = check.attempt("frames", lambda: set(reader.missing(directories)))
     if missing is None:

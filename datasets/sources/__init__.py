@@ -16,7 +16,8 @@ QA_SOURCES: Mapping[str, QASource] = {
 }
 CAPTION_SOURCES: Mapping[str, CaptionSource] = {module.SOURCE.name: module.SOURCE for module in (vatex, tgif)}
 
-_Source = TypeVar("_Source", QASource, CaptionSource)
+Source = QASource | CaptionSource
+_Source = TypeVar("_Source")
 
 
 def get_qa_source(name: str) -> QASource:
@@ -27,6 +28,12 @@ def get_qa_source(name: str) -> QASource:
 def get_caption_source(name: str) -> CaptionSource:
     """Returns the captioned collection of that name. Raises InputError for an unknown one."""
     return _find(name, CAPTION_SOURCES, "captioned collection")
+
+
+def get_source(name: str) -> Source:
+    """Returns the dataset of either kind of that name. Raises InputError for an unknown one."""
+    sources: Mapping[str, Source] = {**QA_SOURCES, **CAPTION_SOURCES}
+    return _find(name, sources, "dataset")
 
 
 def _find(name: str, sources: Mapping[str, _Source], kind: str) -> _Source:

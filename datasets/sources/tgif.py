@@ -1,14 +1,10 @@
 """TGIF: animated GIFs with a caption each (Li et al., CVPR 2016), as `preproc/preproc_tgif.py` writes it."""
 
-from pathlib import Path
+from functools import partial
 
-from ..captions import CaptionSource, CaptionTable, read_caption_records
+from ..captions import CaptionSource, read_caption_records
 
-
-def read_captions(path: str | Path) -> CaptionTable:
-    """Reads a list of `{"vid": …, "cap": …}`. Raises InputError when it is anything else."""
-    return read_caption_records(path, id_field="vid", caption_field="cap")
-
+read_captions = partial(read_caption_records, id_field="vid", caption_field="cap")
 
 SOURCE = CaptionSource(
     name="tgif",

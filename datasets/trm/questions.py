@@ -52,16 +52,14 @@ class QuestionMaker:
     """Makes questions from a captioned collection.
 
     Args:
-        num_clips: clips joined, and choices offered.
+        num_clips: clips joined, and choices offered; at least 2.
         name: of the collection, for messages.
 
     Raises:
-        InputError: fewer than two clips; too few videos, or too few captions that differ, for one question.
+        InputError: too few videos, or too few captions that differ, for one question.
     """
 
     def __init__(self, captions: CaptionTable, num_clips: int, name: str):
-        if num_clips < 2:
-            raise InputError(f"num_clips={num_clips}: questions about order need at least 2 clips")
         self.captions, self.num_clips, self.name = captions, num_clips, name
         # One more than is shown: the caption from outside.
         if min(len(captions), captions.num_meanings) <= num_clips:

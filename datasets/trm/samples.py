@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..clips import ClipFeatures
-from ..errors import InputError
 from ..qa import Draw
 from .questions import QuestionMaker, ReferringQuestion, draw_generator, join_clips
 
@@ -45,22 +44,13 @@ class ReferringDataset:
     def __init__(self, collections: Sequence[Collection], max_video_len: int, seed: int, training: bool):
         """
         Args:
-            max_video_len: clip features of a joined video at most.
+            max_video_len: clip features of a joined video at most; at least one for each clip.
             training: draw features at random where there are too many; otherwise take the middle ones of the spans.
-
-        Raises:
-            InputError: `max_video_len` has no room for a feature of each clip.
         """
         self.collections = list(collections)
         self.max_video_len = max_video_len
         self.seed = seed
         self.training = training
-        for collection in self.collections:
-            if collection.maker.num_clips > max_video_len:
-                raise InputError(
-                    f"num_clips={collection.maker.num_clips} clips do not fit into max_video_len={max_video_len} "
-                    "features, one each at least: lower num_clips or raise max_video_len"
-                )
         self._kept: dict[tuple[int, int], np.ndarray] = {}
         self._ends = np.cumsum([collection.num_questions for collection in self.collections])
         sizes = [len(collection.maker.captions) for collection in self.collections]

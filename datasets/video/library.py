@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasets.errors import InputError, did_you_mean
+from datasets.errors import InputError
 from datasets.files import atomic_write
 from datasets.names import is_system_entry, spelt_alike, video_id_problem
-from datasets.sources import CAPTION_SOURCES, QA_SOURCES
+from datasets.sources import CAPTION_SOURCES, QA_SOURCES, Source
 
 from .decoding import VideoFrames
 from .ffmpeg import VideoError
@@ -20,32 +20,6 @@ SUFFIXES = {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".m
 SUFFIXES |= {".webm", ".wmv", ".gif"}  # TGIF's videos are GIFs
 
 DATASETS = (*QA_SOURCES, *CAPTION_SOURCES)
-
-
-@dataclass(frozen=True)
-class Naming:
-    """Names that a dataset has for the video of the file ``<file_prefix><video id>.<suffix>``."""
-
-    frame_directory: str  # with {video_id} to fill in
-    feature_key: str
-
-    @property
-    def file_prefix(self) -> str:
-        # ActivityNet's files are called as its frames' directories, v_<video id>.
-        return self.frame_directory.partition("{video_id}")[0]
-
-    def video_id(self, path: Path) -> str:
-        return spelt_alike(path.stem.removeprefix(self.file_prefix))
-
-
-def get_naming(dataset: str) -> Naming:
-    """The naming of one dataset. Raises InputError, with the closest name, for one that is not known."""
-    if dataset in QA_SOURCES:
-        source = QA_SOURCES[dataset]
-        return Naming(source.frame_directory, source.feature_key)
-    if dataset in CAPTION_SOURCES:
-        return Naming("{video_id}", CAPTION_SOURCES[dataset].feature_key)
-    raise InputError(f"no dataset is called {dataset!r}{did_you_mean(dataset, DATASETS)}; known: {', '.join(DATASETS)}")
 
 
 @dataclass(frozen=True)
@@ -64,8 +38,8 @@ class Problem:
     reason: str
 
 
-def list_videos(folder: str | os.PathLike, naming: Naming) -> tuple[list[Video], list[Problem]]:
-    """The videos in a folder and its subfolders, in order of their ids, and the files that cannot be used.
+def list_videos(folder: str | os.PathLike, source: Source) -> tuple[list[Video], list[Problem]]:
+    """The videos of a dataset in a folder and its subfolders, in order of their ids, and the files that cannot be used.
 
     Subfolders may be links; each folder is searched once, however many links lead to it.
     Of several files with one id (``a.mp4`` and ``a.mkv``) the first in order of the path that can be decoded is used,
@@ -77,12 +51,13 @@ def list_videos(folder: str | os.PathLike, naming: Naming) -> tuple[list[Video],
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; give the folder that holds the video files")
+    prefix = source.frame_directory.partition("{video_id}")[0]  # ActivityNet's files are called so, too: v_<video id>
     files: dict[str, list[Path]] = {}
     problems: list[Problem] = []
     for path in sorted(path for path in _list_files(folder, problems) if path.suffix.lower() in SUFFIXES):
         if any(map(is_system_entry, path.relative_to(folder).parts)):  # such as what is left of videos in a recycle bin
             continue
-        video_id = naming.video_id(path)
+        video_id = spelt_alike(path.stem.removeprefix(prefix))
         if not path.is_file():
             problems.append(Problem(path, "is a link to nothing, or no regular file"))
         elif not video_id:

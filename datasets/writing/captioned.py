@@ -12,19 +12,16 @@ from datasets.captions import CaptionSource
 from datasets.clips import dataset_names
 from datasets.errors import InputError, explained
 from datasets.names import spelt_alike
-from datasets.writing.staging import add_output_folder, staged
+from datasets.writing.staging import annotations_parser, staged
 
 Record = Mapping[str, Any]
 
 
 def parse_arguments(arguments: Sequence[str] | None, description: str, output_dir: Path) -> argparse.Namespace:
     """The command line that all captioned collections share: `input_dir`, `output_dir`, `features`."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-i", "--input-dir", type=Path, required=True, help="folder of the published files")
-    add_output_folder(parser, output_dir)
-    parser.add_argument(
-        "--features", type=Path, metavar="H5", help="leave out the videos that have no features in this file"
-    )
+    parser = annotations_parser(description, output_dir)
+    told = "leave out the videos that have no features in this file"
+    parser.add_argument("--features", type=Path, metavar="H5", help=told)
     return parser.parse_args(arguments)
 
 
@@ -38,12 +35,8 @@ def write_splits(
     """Writes the files of `source.split_files`, all or none, and says how many videos and records went into each.
 
     Args:
-        records: split -> the records to write.
         id_field: the field that holds a record's video id.
         features: an HDF5 file; videos without features in it are left out. None: all are written.
-
-    Returns:
-        split -> number of records written.
 
     Raises:
         InputError: a video is in two splits; nothing is left of a split; `features` cannot be read; a file cannot be

@@ -16,6 +16,7 @@ from typing import IO, Any
 import h5py
 import numpy as np
 
+from datasets.clips import dataset_names
 from datasets.errors import explained
 from datasets.files import atomic_write
 from datasets.names import hashed_name, is_system_entry
@@ -47,20 +48,12 @@ class FeatureStore:
         """The videos in the file, each with what was noted about it, and those that failed."""
         if not self.path.exists():
             return {}, {}
-        notes = {}
-        failed = {}
-
-        def add(key: str, item: h5py.Dataset | h5py.Group) -> None:
-            if isinstance(item, h5py.Dataset):
-                notes[key] = item.attrs.get(NOTE)
-
         unusable = f"{self.path} cannot be read (move it away, or name another output)"
         # Network file systems often cannot lock.
         with explained(unusable, OSError, json.JSONDecodeError), h5py.File(self.path, "r", locking=False) as file:
             kept = {name: json.loads(value) for name, value in file.attrs.items() if name in self.settings}
-            file.visititems(add)
-            if FAILED in file:
-                failed = dict(file[FAILED].attrs)
+            notes = {key: file[key].attrs.get(NOTE) for key in dataset_names(file)}
+            failed = dict(file[FAILED].attrs) if FAILED in file else {}
         hold_to_settings(kept, self.settings, f"the features in {self.path}")
         return notes, failed
 
@@ -155,21 +148,17 @@ class FeatureStore:
             shutil.rmtree(self.parts)
 
     def _write_file(self, file: IO[bytes], parts: dict[str, Path], failed: dict[str, str]) -> None:
-        before: Any = h5py.File(self.path, "r", locking=False) if self._in_file else None
-        try:
-            # The same features make the same bytes, whichever run they come from: one order, and no times.
-            with h5py.File(file, "w", track_order=False) as after:
-                for name, value in self.settings.items():
-                    after.attrs[name] = json.dumps(value)
-                for key in sorted(self._in_file.keys() | parts.keys()):
-                    features = np.load(parts[key], allow_pickle=False) if key in parts else before[key][()]
-                    dataset = after.create_dataset(key, data=features, track_times=False)
-                    if (note := self.note(key)) is not None:
-                        dataset.attrs[NOTE] = note
-                if failed:
-                    reasons = after.create_group(FAILED).attrs
-                    for key in sorted(failed):
-                        reasons[key] = failed[key]
-        finally:
-            if before is not None:
-                before.close()
+        known: Any = h5py.File(self.path, "r", locking=False) if self._in_file else contextlib.nullcontext()
+        # The same features make the same bytes, whichever run they come from: one order, and no times.
+        with known as before, h5py.File(file, "w", track_order=False) as after:
+            for name, value in self.settings.items():
+                after.attrs[name] = json.dumps(value)
+            for key in sorted(self._in_file.keys() | parts.keys()):
+                features = np.load(parts[key], allow_pickle=False) if key in parts else before[key][()]
+                dataset = after.create_dataset(key, data=features, track_times=False)
+                if (note := self.note(key)) is not None:
+                    dataset.attrs[NOTE] = note
+            if failed:
+                reasons = after.create_group(FAILED).attrs
+                for key in sorted(failed):
+                    reasons[key] = failed[key]

@@ -15,11 +15,7 @@ def read_settings(path: Path) -> dict:
 
 
 def keep_settings(path: Path, settings: dict, what: str) -> None:
-    """Notes beside an output what it is made with, and holds later runs to it.
-
-    Raises:
-        InputError: the note is there and says something else.
-    """
+    """Notes beside an output what it is made with, and holds later runs to it. Raises InputError where these differ."""
     if not path.exists():
         write_json(path, settings, indent=1)
     hold_to_settings(read_settings(path), settings, what)

@@ -13,12 +13,15 @@ from datasets.names import is_system_entry
 from datasets.writing.locks import sole_writer
 
 
-def add_output_folder(parser: argparse.ArgumentParser, default: Path) -> None:
-    """Adds the argument `output_dir`, with ``-o`` or without."""
+def annotations_parser(description: str, output_dir: Path) -> argparse.ArgumentParser:
+    """The command line of all preprocessing of annotations: `input_dir`, and `output_dir` with ``-o`` or without."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-i", "--input-dir", type=Path, required=True, help="folder of the published files")
     told = "folder to write to (default: %(default)s)"
-    parser.add_argument("-o", "--output-dir", type=Path, default=default, help=told)
+    parser.add_argument("-o", "--output-dir", type=Path, default=output_dir, help=told)
     # Without a default of its own, which would take the place of what -o says, or a type, which would read it.
     parser.add_argument("output_dir", nargs="?", default=argparse.SUPPRESS, help="the same without -o")
+    return parser
 
 
 @contextlib.contextmanager

@@ -96,7 +96,6 @@ def load_weights(
 
     Args:
         model: a `DeST`, or a network that extends it. Its parameters keep their type and their device.
-        source: a path, or the file as `read_checkpoint` returns it.
         needed: the parts (keys of `PARTS`) that the file must bring; the others start fresh if it does not. Default:
             all that the network has. `NEEDED_TO_TRAIN` for a start of training, where the heads of a pre-trained
             network also start fresh when their width is another.

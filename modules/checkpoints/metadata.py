@@ -46,11 +46,8 @@ def make_metadata(
     """The record for inference beside weights and data, in plain types alone, so that the strict reader takes it.
 
     Args:
-        vocabulary: the answers, by index (question answering).
-        tokenizer_vocabulary: the word pieces, by id.
         preprocessing: what the frames and the clip features were extracted with, as `QADataModule.preprocessing` has
             it, so that a video from elsewhere can be given the same.
-        recipes: of the command line.
     """
     return plain(
         {

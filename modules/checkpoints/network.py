@@ -36,7 +36,6 @@ def build_network(
     """A network with the weights of a checkpoint, or with random ones.
 
     Args:
-        checkpoint: None for random weights.
         settings: by the names that config.py and the arguments of `network_class` have. Sizes that are not among them
             are the checkpoint's, and as published where that does not tell.
         needed: parts that the checkpoint must bring; see `load_weights`.
@@ -72,7 +71,6 @@ def load_model(path: str | Path, task: str, published_quirks: bool = False) -> D
     Args:
         path: any file that `read_checkpoint` reads; sizes are found in it.
         task: "anetqa", "anetqa_mean", "agqa", "agqa_mean" or "trm".
-        published_quirks: see `DeST`.
 
     Returns:
         the network in evaluation mode, on the CPU, in float32. ``model(batch)`` takes a mapping with ``frames``

@@ -40,25 +40,13 @@ def load_video_swin(source: str | Path | CheckpointFile, arch: str = "base") -> 
     """A network with the weights of a checkpoint file, published or torchvision's.
 
     Raises:
-        InputError: the file cannot be read, or holds the weights of something else; names the weight that tells.
+        InputError: the file cannot be read, or holds the weights of something else.
     """
     model = VideoSwin(get_sizes(arch))
     file = source if isinstance(source, CheckpointFile) else read_checkpoint(source)
-    path, weights = file.path, from_published(file.tensors)
-    wanted = dict(model.named_parameters())
-    missing = [name for name in wanted if name not in weights]
-    if missing:
-        raise InputError(f"{path} is no Video Swin {arch} checkpoint: it has no {missing[0]} ({len(missing)} missing)")
-    for name, weight in wanted.items():
-        if weights[name].shape != weight.shape:
-            raise InputError(
-                f"{path} does not hold Video Swin {arch}: {name} is {list(weights[name].shape)} instead of "
-                f"{list(weight.shape)}; is it another architecture ({', '.join(ARCHITECTURES)})?"
-            )
-    unknown = sorted(weights.keys() - wanted.keys())
-    if unknown:
-        raise InputError(f"{path} does not hold Video Swin {arch}: it has {unknown[0]} ({len(unknown)} too many)")
-    model.load_state_dict(weights, strict=False)  # the buffers stay as they are
+    if (found := find_arch(file)) != arch:
+        raise InputError(f"{file.path} does not hold Video Swin {arch}, but {found}")
+    model.load_state_dict(from_published(file.tensors), strict=False)  # the buffers stay as they are
     return model
 
 

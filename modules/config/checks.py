@@ -321,7 +321,6 @@ def check_tokenizer(
 
     Args:
         words: the tokenizer's tokens, by id.
-        config: settings.
         trained_with: those of the checkpoint; None: it does not say.
     """
     num_tokens, rows = len(words), config["bert_config"]["vocab_size"]

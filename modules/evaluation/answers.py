@@ -12,31 +12,20 @@ from modules.evaluation.files.predictions import Predictions
 
 @dataclass(frozen=True)
 class Answers:
-    """A prediction file in the order of the truth's N questions.
+    """A prediction file in the order of the truth's N questions."""
 
-    Attributes:
-        texts: all answers that occur; those of the truth come first, in the order of its codes.
-        codes: int [N], indices into `texts`; -1 where the prediction is missing.
-        best: lists of strings [N] (null where missing), the best first; None when the file has none.
-    """
-
-    texts: list[str]
-    codes: np.ndarray
-    best: pa.Array | None
+    texts: list[str]  # all answers that occur; those of the truth come first, in the order of its codes
+    codes: np.ndarray  # int [N], indices into `texts`; -1 where the prediction is missing
+    best: pa.Array | None  # lists of strings [N] (null where missing), the best first; None when the file has none
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """Counts of frequent answers given for frequent ones; the last row and the last column are all the others.
+    """Counts of frequent answers given for frequent ones; the last row and the last column are all the others."""
 
-    Attributes:
-        labels: the K answers that are true most often.
-        counts: int [K + 1, K + 1], true answer × given answer.
-        mistakes: (true answer, given answer, count) of the most frequent mistakes among all answers.
-    """
-
-    labels: list[str]
-    counts: np.ndarray
+    labels: list[str]  # the K answers that are true most often
+    counts: np.ndarray  # int [K + 1, K + 1], true answer × given answer
+    # (true answer, given answer, count) of the most frequent mistakes among all answers
     mistakes: list[tuple[str, str, int]]
 
 
@@ -66,7 +55,6 @@ def confuse(truth: np.ndarray, answers: Answers, num_labels: int = 10, num_mista
         truth: int [N], see `true_codes`.
         answers: of one model. Questions without an answer do not count.
         num_labels: how many answers have a row of their own.
-        num_mistakes: how many mistakes to list.
     """
     answered = answers.codes >= 0
     truth, given = truth[answered].astype(np.int64), answers.codes[answered].astype(np.int64)

@@ -10,7 +10,7 @@ from datasets.question_table import QuestionTable
 from modules.evaluation.statistics.bootstrap import Interval, ratio_interval, resampled_sums, sums_by_video
 from modules.evaluation.statistics.permutation import sign_flip_p_value
 
-from .conditional import Conditional
+from .conditional import Conditional, always
 
 Members = Mapping[str, Mapping[str, np.ndarray]]  # title -> label -> bool [N]
 
@@ -34,18 +34,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Flips:
-    """Agreement of two models on the questions of a category that both have answered.
+    """Agreement of two models on the questions of a category that both have answered."""
 
-    Attributes:
-        both, only_first, only_second, neither: how many questions they have right.
-        difference: accuracy of the second - accuracy of the first, in points.
-    """
-
-    both: int
+    both: int  # questions that both have right
     only_first: int
     only_second: int
     neither: int
-    difference: Estimate
+    difference: Estimate  # accuracy of the second - accuracy of the first, in points
 
     @property
     def questions(self) -> int:
@@ -54,20 +49,13 @@ class Flips:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two models side by side.
+    """Two models side by side."""
 
-    Attributes:
-        first, second: their places among the models.
-        overall: on all questions.
-        p_value: on all questions, see `sign_flip_p_value`.
-        groups: title -> label -> a comparison.
-    """
-
-    first: int
+    first: int  # place among the models
     second: int
-    overall: Flips
-    p_value: float
-    groups: dict[str, dict[str, Flips]]
+    overall: Flips  # on all questions
+    p_value: float  # on all questions, see `sign_flip_p_value`
+    groups: dict[str, dict[str, Flips]]  # title -> label -> a comparison
 
 
 class Comparison:
@@ -76,7 +64,6 @@ class Comparison:
     def __init__(self, table: QuestionTable, answered: Sequence[np.ndarray], correct: Sequence[np.ndarray]):
         """
         Args:
-            table: the N questions.
             answered, correct: bool [N] for each model; what is not answered is not correct.
         """
         self.video_codes, self.num_videos = table.video_codes, len(table.video_ids)
@@ -84,45 +71,34 @@ class Comparison:
 
     def rows(self, members: Members) -> dict[str, list[Row]]:
         """Accuracy of each model in each category: title -> a row for each label."""
-        return self._rows(members, self.correct)
+        return self.conditional_rows(always(members, len(self.correct)))
 
     def conditional_rows(self, conditional: Mapping[str, Mapping[str, Conditional]]) -> dict[str, list[Row]]:
         """Rows of categories that have other questions for each model; their `questions` are those that can count."""
-        categories = [one for labels in conditional.values() for one in labels.values()]
-        runs = range(len(self.correct))
-        estimates = iter(
-            self._estimate(
-                (one.chosen[run] & self.correct[run], one.chosen[run] & self.answered[run])
-                for one in categories
-                for run in runs
-            )
-        )
-        return {
-            title: [
-                Row(label, int(np.count_nonzero(one.candidates)), [next(estimates) for _ in runs])
-                for label, one in labels.items()
-            ]
-            for title, labels in conditional.items()
-        }
+        return self._rows(conditional, self.correct)
 
     def above(self, reference: np.ndarray, members: Members) -> dict[str, list[Row]]:
         """Accuracy - share that `reference` (bool [N]) has right of the questions that the model has answered."""
         pairs = zip(self.answered, self.correct, strict=True)
         gains = [np.where(answered, correct.astype(np.int8) - reference, 0) for answered, correct in pairs]
-        return self._rows(members, gains)
+        return self._rows(always(members, len(gains)), gains)
 
-    def _rows(self, members: Members, hits: Sequence[np.ndarray]) -> dict[str, list[Row]]:
-        models = list(zip(self.answered, hits, strict=True))
-        masks = [mask for categories in members.values() for mask in categories.values()]
-        estimates = iter(
-            self._estimate((np.where(mask, hits, 0), mask & answered) for mask in masks for answered, hits in models)
+    def _rows(
+        self, groups: Mapping[str, Mapping[str, Conditional]], hits: Sequence[np.ndarray]
+    ) -> dict[str, list[Row]]:
+        ratios = (
+            (np.where(mask, own, 0), mask & answered)
+            for labels in groups.values()
+            for category in labels.values()
+            for mask, own, answered in zip(category.chosen, hits, self.answered, strict=True)
         )
+        estimates = iter(self._estimate(ratios))
         return {
             title: [
-                Row(label, int(np.count_nonzero(mask)), [next(estimates) for _ in models])
-                for label, mask in categories.items()
+                Row(label, int(np.count_nonzero(category.candidates)), [next(estimates) for _ in hits])
+                for label, category in labels.items()
             ]
-            for title, categories in members.items()
+            for title, labels in groups.items()
         }
 
     def pairs(self, members: Members) -> list[Pair]:

@@ -14,19 +14,22 @@ _Group = TypeVar("_Group")
 
 @dataclass(frozen=True)
 class Conditional:
-    """A category of `IfRight`.
+    """A category; of `IfRight`, other questions count for each prediction file."""
 
-    Attributes:
-        candidates: bool [N], questions that have a companion.
-        chosen: bool [P, N] for P prediction files, those whose companion the file answers right.
-    """
-
-    candidates: np.ndarray
-    chosen: np.ndarray
+    candidates: np.ndarray  # bool [N], questions that can count: those with a companion
+    chosen: np.ndarray  # bool [P, N] for P prediction files, those whose companion the file answers right
 
     def among(self, mask: np.ndarray) -> "Conditional":
         """Its questions that are in a mask, bool [N]."""
         return Conditional(self.candidates & mask, self.chosen & mask)
+
+
+def always(members: Mapping[str, Mapping[str, np.ndarray]], number: int) -> dict[str, dict[str, Conditional]]:
+    """Categories, bool [N] each, of the same questions for so many prediction files."""
+    return {
+        title: {label: Conditional(mask, np.broadcast_to(mask, (number, len(mask)))) for label, mask in labels.items()}
+        for title, labels in members.items()
+    }
 
 
 def find_conditional(
@@ -35,8 +38,6 @@ def find_conditional(
     """Title -> label -> a category, of the groups in which some question has a companion.
 
     Args:
-        source: the dataset.
-        table: the N questions.
         correct: bool [N] for each prediction file.
     """
     found = {}

@@ -24,17 +24,11 @@ RISKS = (5, 10, 20, 30, 40, 50)  # percent wrong of what is answered, for which 
 
 @dataclass(frozen=True)
 class Scored:
-    """Predictions with scores, and what became of them; M questions.
+    """Predictions with scores, and what became of them; M questions."""
 
-    Attributes:
-        shares: float [M, K], probabilities of the answers listed, the given one first.
-        place: int [M], which of them is true; K: none.
-        video_codes: int [M].
-    """
-
-    shares: np.ndarray
-    place: np.ndarray
-    video_codes: np.ndarray
+    shares: np.ndarray  # float [M, K], probabilities of the answers listed, the given one first
+    place: np.ndarray  # int [M], which of them is true; K: none
+    video_codes: np.ndarray  # int [M]
 
     @property
     def correct(self) -> np.ndarray:
@@ -47,47 +41,30 @@ class Scored:
 
 @dataclass(frozen=True)
 class Threshold:
-    """Confidence under which a model abstains, chosen on val so that of its answers no more than `risk` % are wrong.
-
-    Attributes:
-        threshold: the lowest that does so on val; None: none does; 0: it need not abstain.
-        coverage: percent of the questions that are then answered here.
-        wrong: percent of these that are wrong, with its interval.
-    """
+    """Confidence under which a model abstains, chosen on val so that of its answers no more than `risk` % are wrong."""
 
     risk: int
-    threshold: float | None
-    coverage: float | None = None
-    wrong: float | None = None
+    threshold: float | None  # the lowest that does so on val; None: none does; 0: it need not abstain
+    coverage: float | None = None  # percent of the questions that are then answered here
+    wrong: float | None = None  # percent of these that are wrong, with its interval
     interval: Interval | None = None
 
 
 @dataclass(frozen=True)
 class Confidence:
-    """The worth of the scores of a prediction file.
+    """The worth of the scores of a prediction file."""
 
-    Attributes:
-        calibration: of the scores as they are.
-        temperature: fitted on val, and the scores with it; None without val.
-        thresholds: chosen on val; empty without.
-    """
-
-    calibration: Calibration
-    temperature: float | None
+    calibration: Calibration  # of the scores as they are
+    temperature: float | None  # fitted on val, and the scores with it; None without val
     tempered: Calibration | None
-    thresholds: list[Threshold]
+    thresholds: list[Threshold]  # chosen on val; empty without
 
     def as_data(self) -> dict[str, Any]:
         return asdict(self)
 
 
 def scored(table: QuestionTable, predictions: Predictions) -> Scored | None:
-    """Joins scores with the truth. None: the file has none.
-
-    Args:
-        table: the questions.
-        predictions: to each of which there is one prediction at most.
-    """
+    """Joins scores with the truth; None: the file has none. To each question there is one prediction at most."""
     if predictions.scores is None:
         return None
     rows = np.asarray(pc.index_in(predictions.qids, value_set=table.column("qid").cast(pa.string())))
@@ -119,8 +96,6 @@ def find_confidences(
     """Finds the worth of the scores of each file; None where it has none.
 
     Args:
-        table: the questions that are evaluated.
-        files: predictions for them.
         validation: scores on the validation split, for temperatures and thresholds; empty: there are none.
     """
     found = [scored(table, one) for one in files]

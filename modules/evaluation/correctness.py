@@ -6,24 +6,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datasets.errors import InputError
+from datasets.errors import InputError, first_few
 from datasets.question_table import QuestionTable
 from modules.evaluation.files.predictions import Predictions
 
 
 @dataclass(frozen=True)
 class Correctness:
-    """Outcome of each question of the truth; arrays of bool [N].
+    """Outcome of each question of the truth; arrays of bool [N]."""
 
-    Attributes:
-        answered: False where a prediction is missing.
-        correct: the answer is the true one.
-        correct_at_k: the true one is among the best answers; None when these were not predicted.
-    """
-
-    answered: np.ndarray
-    correct: np.ndarray
-    correct_at_k: np.ndarray | None
+    answered: np.ndarray  # False where a prediction is missing
+    correct: np.ndarray  # the answer is the true one
+    correct_at_k: np.ndarray | None  # the true one is among the best answers; None when these were not predicted
 
 
 def judge(table: QuestionTable, predictions: Predictions, allow_missing: bool = False) -> Correctness:
@@ -38,7 +32,7 @@ def judge(table: QuestionTable, predictions: Predictions, allow_missing: bool = 
     counts = np.bincount(known, minlength=len(table))
     missing = [] if allow_missing else _qids(table, counts == 0)
     problems = {"missing": missing, "duplicate": _qids(table, counts > 1), "unknown": unknown}
-    found = [f"{len(qids):,} {kind} ({_some(qids)})" for kind, qids in problems.items() if qids]
+    found = [f"{len(qids):,} {kind} ({first_few([*map(repr, qids)])})" for kind, qids in problems.items() if qids]
     if found:
         hint = "; --allow-missing scores the others" if missing else ""
         raise InputError(f"{predictions.path}: question ids do not match the truth: {', '.join(found)}{hint}")
@@ -73,7 +67,3 @@ def _codes(answers: pa.Array, dictionary: pa.Array) -> np.ndarray:
 
 def _qids(table: QuestionTable, mask: np.ndarray) -> list[str]:
     return table.column("qid").filter(pa.array(mask)).to_pylist()
-
-
-def _some(qids: list[str]) -> str:
-    return ", ".join(map(repr, qids[:5])) + (", …" if len(qids) > 5 else "")

@@ -1,12 +1,14 @@
 """The chart of `eval.py --plot`: a bar for each model and type with its interval, at the size of a page's width."""
 
 import io
+import math
 import os
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -14,7 +16,7 @@ from datasets.errors import refusing
 from datasets.files import atomic_write
 from modules.evaluation.files.predictions import short_names
 
-from .comparison import Comparison, Row
+from .comparison import Comparison, Estimate, Row
 from .scores import Report
 
 FORMATS = (".png", ".pdf", ".svg")
@@ -50,11 +52,7 @@ def check_plot(path: str | os.PathLike, num_models: int) -> Iterator[str]:
 
 
 def write_plot(path: str | os.PathLike, report: Report) -> None:
-    """Draws the accuracies of all prediction files.
-
-    Raises:
-        InputError: another format; more models than colours; the file cannot be written.
-    """
+    """Draws the accuracies of all prediction files. Raises InputError as `check_plot`, or if it cannot write."""
     from matplotlib import rc_context
 
     check_plot(path, len(report.names))
@@ -104,26 +102,9 @@ def _draw_panel(panel: Axes, title: str, rows: list[Row], num_models: int) -> li
         places = [place + (model - (num_models - 1) / 2) * width for place in range(len(rows))]
         estimates = [row.estimates[model] for row in rows]
         heights = [estimate.value or 0.0 for estimate in estimates]
-        bars.append(panel.bar(places, heights, 0.92 * width, color=_COLOURS[model]))
-        known = [
-            (x, one.value, one.interval)
-            for x, one in zip(places, estimates, strict=True)
-            if one.value is not None and one.interval is not None
-        ]
-        ends = [
-            [value - interval.low for _, value, interval in known],
-            [interval.high - value for _, value, interval in known],
-        ]
-        panel.errorbar(
-            [x for x, _, _ in known],
-            [value for _, value, _ in known],
-            yerr=[[max(end, 0) for end in side] for side in ends],
-            fmt="none",
-            ecolor="#222222",
-            elinewidth=0.7,
-            capsize=1.5,
-            capthick=0.7,
-        )
+        ends = np.transpose([_whiskers(estimate) for estimate in estimates])
+        style = {"ecolor": "#222222", "elinewidth": 0.7, "capsize": 1.5, "capthick": 0.7}
+        bars.append(panel.bar(places, heights, 0.92 * width, color=_COLOURS[model], yerr=ends, error_kw=style))
     labels = [f"{_wrap(row.label, _LETTERS)}\n({row.questions:,})" for row in rows]
     panel.set_xticks(range(len(rows)), labels, fontsize=6)
     panel.tick_params(axis="x", length=0)
@@ -133,6 +114,13 @@ def _draw_panel(panel: Axes, title: str, rows: list[Row], num_models: int) -> li
     panel.grid(axis="y", color="#dddddd", linewidth=0.5)
     panel.set_axisbelow(True)
     return bars
+
+
+def _whiskers(estimate: Estimate) -> tuple[float, float]:
+    """Lengths of an interval's parts below and above its value; not numbers, which are not drawn, without one."""
+    if estimate.value is None or estimate.interval is None:
+        return math.nan, math.nan
+    return max(estimate.value - estimate.interval.low, 0), max(estimate.interval.high - estimate.value, 0)
 
 
 def _wrap(text: str, letters: int) -> str:

@@ -23,20 +23,14 @@ _LARGEST_CODE = 1 << 50
 
 @dataclass(frozen=True)
 class Priors:
-    """The N questions of a split: those that are answered right without their video, and those that can be at all.
+    """The N questions of a split: those that are answered right without their video, and those that can be at all."""
 
-    Attributes:
-        vocabulary: how many answers there are in training.
-        right: bool [N] by name: "majority" (the most frequent answer of training), "by type" (of the same type of
-            question), "question only" (see `question_prior`), "ceiling" (the true answer is in the vocabulary).
-        asked_twice: pairs of a video and a question that occur several times, with different answers.
-        always_wrong: how many of these questions are answered wrong whoever answers, if it answers the same twice.
-    """
-
-    vocabulary: int
+    vocabulary: int  # how many answers there are in training
+    # bool [N] by name: "majority" (the most frequent answer of training), "by type" (of the same type of question),
+    # "question only" (see `question_prior`), "ceiling" (the true answer is in the vocabulary)
     right: dict[str, np.ndarray]
-    asked_twice: int
-    always_wrong: int
+    asked_twice: int  # pairs of a video and a question that occur several times, with different answers
+    always_wrong: int  # how many of these questions are answered wrong whoever answers, if it answers the same twice
 
     def as_data(self, members: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, Any]:
         """`{"vocabulary", "asked_twice", "always_wrong", "accuracy": {name: {title: {label: percent or None}}}}`."""

@@ -16,6 +16,7 @@ from datasets.errors import InputError
 from datasets.question_table import QuestionTable
 from datasets.settings import ProbeName
 from modules.evaluation.files.predictions import Predictions
+from modules.evaluation.statistics.bootstrap import ends
 
 from .comparison import Comparison, Estimate, Members, Row
 
@@ -24,15 +25,11 @@ PROBES = [name for name in get_args(ProbeName) if name not in ("all", "none")]
 
 @dataclass(frozen=True)
 class ProbeScores:
-    """A model under its probes.
+    """A model under its probes."""
 
-    Attributes:
-        plain: title -> a row for each category, with the accuracy as it is.
-        probes: probe -> title -> a row for each category with three estimates: accuracy under the probe; accuracy as it
-            is - that, in points, paired; share of the questions with another answer.
-    """
-
-    plain: dict[str, list[Row]]
+    plain: dict[str, list[Row]]  # title -> a row for each category, with the accuracy as it is
+    # probe -> title -> a row for each category with three estimates: accuracy under the probe; accuracy as it is -
+    # that, in points, paired; share of the questions with another answer
     probes: dict[str, dict[str, list[Row]]]
 
     def as_data(self) -> dict[str, Any]:
@@ -67,7 +64,6 @@ def score_probes(
     """Compares a model with itself, on the questions that it has answered both ways.
 
     Args:
-        table: the N questions.
         members: title -> label -> bool [N].
         plain: the model as it is.
         answered, correct: bool [N], which questions it answers and has right.
@@ -90,5 +86,5 @@ def _in_order(table: QuestionTable, predictions: Predictions) -> pa.Array:
 
 
 def _as_data(accuracy: Estimate, drop: Estimate, flipped: Estimate) -> Mapping[str, Any]:
-    interval = None if drop.interval is None else [drop.interval.low, drop.interval.high]
-    return {"accuracy": accuracy.value, "drop": drop.value, "interval": interval, "flipped": flipped.value}
+    flips = {"interval": ends(drop.interval), "flipped": flipped.value}
+    return {"accuracy": accuracy.value, "drop": drop.value, **flips}

@@ -12,7 +12,6 @@ def check_protocol(source: QASource, records: Mapping[str, Mapping[str, Any] | N
     """Finds which breakdowns are not defined for models that were trained like this.
 
     Args:
-        source: the dataset.
         records: name of a prediction file -> its record; None: there is none.
 
     Returns:

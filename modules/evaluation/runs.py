@@ -14,7 +14,7 @@ import numpy as np
 
 from datasets.errors import InputError
 from datasets.question_table import QuestionTable
-from modules.evaluation.statistics.bootstrap import CONFIDENCE, RESAMPLES, Interval, resampled_sums, sums_by_video
+from modules.evaluation.statistics.bootstrap import RESAMPLES, Interval, ends, middle, resampled_sums, sums_by_video
 from modules.evaluation.statistics.permutation import sign_flip_p_value
 
 _TELLING = 1.960 + 0.842  # standard errors: 5 % two-sided level, 80 % power
@@ -37,32 +37,22 @@ class Spread:
     interval: Interval | None
 
     def as_data(self) -> dict[str, Any]:
-        interval = None if self.interval is None else [self.interval.low, self.interval.high]
-        return {"mean": self.mean, "sd": self.sd, "interval": interval}
+        return {"mean": self.mean, "sd": self.sd, "interval": ends(self.interval)}
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Accuracy of the second model - accuracy of the first, on the questions that all of their runs have answered.
+    """Accuracy of the second model - accuracy of the first, on the questions that all of their runs have answered."""
 
-    Attributes:
-        first, second: names.
-        points: of the means; None without a common question.
-        interval: over runs and videos.
-        p_value: see `sign_flip_p_value`; of these runs, over videos.
-        detectable: the true difference that such a comparison finds in 80 % of cases, in points.
-    """
-
-    first: str
+    first: str  # name
     second: str
-    points: float | None
-    interval: Interval | None
-    p_value: float
-    detectable: float | None
+    points: float | None  # of the means; None without a common question
+    interval: Interval | None  # over runs and videos
+    p_value: float  # see `sign_flip_p_value`; of these runs, over videos
+    detectable: float | None  # the true difference that such a comparison finds in 80 % of cases, in points
 
     def as_data(self) -> dict[str, Any]:
-        interval = None if self.interval is None else [self.interval.low, self.interval.high]
-        return {**self.__dict__, "interval": interval}
+        return {**self.__dict__, "interval": ends(self.interval)}
 
 
 def find_runs(words: Sequence[str | os.PathLike]) -> tuple[list[Path], list[str | None], list[Model]]:
@@ -102,7 +92,6 @@ class RunStatistics:
     ):
         """
         Args:
-            table: the N questions.
             models: whose runs are places in the other arguments.
             answered, correct: bool [N] for each run; what is not answered is not correct.
         """
@@ -170,11 +159,7 @@ class RunStatistics:
 
 
 def _interval(resamples: np.ndarray | None) -> Interval | None:
-    if resamples is None:
-        return None
-    margin = (100 - CONFIDENCE) / 2
-    low, high = np.nanpercentile(resamples, [margin, 100 - margin])
-    return Interval(float(low), float(high))
+    return None if resamples is None else middle(resamples[~np.isnan(resamples)])
 
 
 def spreads_by_category(

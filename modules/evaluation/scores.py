@@ -15,7 +15,7 @@ from datasets.question_table import QuestionTable
 from modules.evaluation.files.predictions import Predictions, read_predictions, short_names
 from modules.evaluation.files.records import provenance, read_record
 
-from .conditional import Conditional, find_conditional, in_order
+from .conditional import Conditional, always, find_conditional, in_order
 from .confidence import Confidence, find_confidences, scored_validation
 from .correctness import Correctness, disagreements, judge
 from .priors import CEILING, QUESTION_ONLY, Priors, find_priors
@@ -26,18 +26,12 @@ from .runs import Difference, Model, RunStatistics, Spread, find_runs, spreads_b
 
 @dataclass(frozen=True)
 class Score:
-    """Counts of one prediction file within one category. Accuracies are in percent, None where nothing was answered.
-
-    Attributes:
-        answered: questions.
-        correct: of these.
-        correct_at_k: of these, with the true answer among the best; None when these were not predicted.
-        prior_correct: of these, answered right by the question-only prior; None without a training split.
-    """
+    """Counts of one prediction file within one category. Accuracies are in percent, None where nothing was answered."""
 
     answered: int
-    correct: int
-    correct_at_k: int | None
+    correct: int  # of these
+    correct_at_k: int | None  # of these, with the true answer among the best; None when these were not predicted
+    # of these, answered right by the question-only prior; None without a training split
     prior_correct: int | None = None
 
     @property
@@ -67,48 +61,33 @@ class Category:
 
 @dataclass(frozen=True)
 class Report:
-    """Scores of prediction files on the same questions.
-
-    Attributes:
-        source: the dataset.
-        table: the true answers.
-        names: of the prediction files, distinct.
-        outcomes: one for each prediction file.
-        predictions: what they answer.
-        members: title of a breakdown -> label -> bool [N], as `memberships` gives it.
-        groups: title of a breakdown -> categories, as `break_down` gives it.
-        priors: what the annotations alone give; None without a training split.
-        models: whose runs the prediction files are; mostly one each.
-        differences: between any two models.
-        spreads: title -> label -> a spread for each model; empty unless a model has several runs.
-        conditional: title -> label -> a category, see `Conditional`; these titles are in `groups`, not in `members`.
-        within: label -> title -> categories, every breakdown once more within each category of `source.within`.
-        left_out: questions that not all files answer, where only the others are compared.
-        probes: place of a prediction file that has them -> scores under probes; empty unless they are asked for.
-        remarks: what the protocol says against some of the figures, a sentence each.
-        records: how each prediction file was made; None where that is not known.
-        provenance: these in short, a line each, and what differs.
-        confidences: what the scores of each file are worth; None where it has none.
-    """
+    """Scores of prediction files on the same questions."""
 
     source: QASource
-    table: QuestionTable
-    names: list[str]
-    outcomes: list[Correctness]
-    predictions: list[Predictions]
-    members: dict[str, dict[str, np.ndarray]]
-    groups: dict[str, list[Category]]
-    priors: Priors | None = None
-    models: list[Model] = field(default_factory=list)
-    differences: list[Difference] = field(default_factory=list)
+    table: QuestionTable  # the true answers
+    names: list[str]  # of the prediction files, distinct
+    outcomes: list[Correctness]  # one for each prediction file
+    predictions: list[Predictions]  # what they answer
+    members: dict[str, dict[str, np.ndarray]]  # title of a breakdown -> label -> bool [N], as `memberships` gives it
+    groups: dict[str, list[Category]]  # title of a breakdown -> categories
+    priors: Priors | None = None  # what the annotations alone give; None without a training split
+    models: list[Model] = field(default_factory=list)  # whose runs the prediction files are; mostly one each
+    differences: list[Difference] = field(default_factory=list)  # between any two models
+    # title -> label -> a spread for each model; empty unless a model has several runs
     spreads: dict[str, dict[str, list[Spread]]] = field(default_factory=dict)
+    # title -> label -> a category, see `Conditional`; these titles are in `groups`, not in `members`
     conditional: dict[str, dict[str, Conditional]] = field(default_factory=dict)
+    # label -> title -> categories, every breakdown once more within each category of `source.within`
     within: dict[str, dict[str, list[Category]]] = field(default_factory=dict)
-    left_out: int = 0
+    left_out: int = 0  # questions that not all files answer, where only the others are compared
+    # place of a prediction file that has them -> scores under probes; empty unless they are asked for
     probes: dict[int, ProbeScores] = field(default_factory=dict)
+    # what the protocol says against some of the figures, a sentence each
     remarks: list[str] = field(default_factory=list)
+    # how each prediction file was made; None where that is not known
     records: list[dict[str, Any] | None] = field(default_factory=list)
-    provenance: list[str] = field(default_factory=list)
+    provenance: list[str] = field(default_factory=list)  # these in short, a line each, and what differs
+    # what the scores of each file are worth; None where it has none
     confidences: list[Confidence | None] = field(default_factory=list)
 
     @property
@@ -188,7 +167,6 @@ def evaluate(
     """Scores prediction files. Raises InputError when a file cannot be used; see `judge`.
 
     Args:
-        source: the dataset.
         prediction_files: one or more; NAME=FILE,FILE,… for the runs of one model.
         truth_file: the split that they answer.
         allow_missing: score the questions that were answered.
@@ -286,13 +264,7 @@ def memberships(source: QASource, table: QuestionTable) -> dict[str, dict[str, n
 def by_vocabulary(
     priors: Priors | None, predictions: Sequence[Predictions], training: QuestionTable | None
 ) -> dict[str, dict[str, np.ndarray]]:
-    """The questions whose true answer training has, and the others; none if no file has an answer that it lacks.
-
-    Args:
-        priors: what the training split gives; None without one.
-        predictions: what models answer.
-        training: that split.
-    """
+    """The questions whose true answer training has, and the others; none if no file has an answer that it lacks."""
     if priors is None or training is None:
         return {}
     trained_on = pc.unique(training.column("answer")).dictionary_decode()
@@ -300,21 +272,6 @@ def by_vocabulary(
         return {}
     known = priors.right[CEILING]
     return {"true answer": {"in the training vocabulary": known, "outside it": ~known}}
-
-
-def break_down(
-    members: Mapping[str, Mapping[str, np.ndarray]],
-    outcomes: Sequence[Correctness],
-    prior: np.ndarray | None = None,
-) -> dict[str, list[Category]]:
-    """Scores for each of the `memberships`: title -> categories. `prior`: see `Score.prior_correct`; bool [N]."""
-    return {
-        title: [
-            Category(label, int(np.count_nonzero(mask)), [_score(mask, outcome, prior) for outcome in outcomes])
-            for label, mask in categories.items()
-        ]
-        for title, categories in members.items()
-    }
 
 
 def _break_down_all(
@@ -327,18 +284,14 @@ def _break_down_all(
 ) -> tuple[dict[str, list[Category]], dict[str, dict[str, list[Category]]]]:
     """`groups` and `within` of a report."""
     prior = None if priors is None else priors.right[QUESTION_ONLY]
+    everything = {**always(members, len(outcomes)), **conditional}
 
     def score(part: np.ndarray, without: str | None = None) -> dict[str, list[Category]]:
-        masks = {
-            title: {label: mask & part for label, mask in labels.items()}
-            for title, labels in members.items()
+        groups = {
+            title: [_category(label, one.among(part), outcomes, prior) for label, one in labels.items()]
+            for title, labels in everything.items()
             if title != without
         }
-        groups = break_down(masks, outcomes, prior)
-        for title, labels in conditional.items():
-            groups[title] = [
-                _conditional_category(label, one.among(part), outcomes, prior) for label, one in labels.items()
-            ]
         return in_order(source, groups)
 
     parts = source.within.members(table) if source.within is not None else {}
@@ -346,9 +299,7 @@ def _break_down_all(
     return score(np.ones(len(table), dtype=bool)), within
 
 
-def _conditional_category(
-    label: str, category: Conditional, outcomes: Sequence[Correctness], prior: np.ndarray | None
-) -> Category:
+def _category(label: str, category: Conditional, outcomes: Sequence[Correctness], prior: np.ndarray | None) -> Category:
     scores = [_score(mask, outcome, prior) for mask, outcome in zip(category.chosen, outcomes, strict=True)]
     return Category(label, int(np.count_nonzero(category.candidates)), scores)
 

@@ -1,10 +1,8 @@
 """Clip features by Video Swin on a device: of windows of pixels, and of many videos into a file of features."""
 
-import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,7 +10,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from datasets.errors import InputError
-from datasets.files import reading
 from datasets.video.decode_ahead import decode_ahead
 from datasets.video.library import Video
 from datasets.video.windows import WindowBatch, WindowSettings
@@ -119,9 +116,3 @@ def extract_features(
             progress.update()
             progress.set_postfix_str(str(Throughput(clips, time.perf_counter() - began, busy)))
     return Throughput(clips, time.perf_counter() - began, busy)
-
-
-def sha256(path: Path) -> str:
-    """The hash of a file, as hexadecimal digits. Raises InputError when it cannot be read."""
-    with reading(path), path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

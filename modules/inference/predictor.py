@@ -116,7 +116,6 @@ class Predictor:
     ):
         """
         Args:
-            network: its sizes fit the other arguments.
             clips, extractor: extraction of its clip features; None without a temporal stream.
             questions_at_once: the most questions in one pass: memory is bounded, however many are asked.
         """

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datasets.errors import InputError
+from datasets.errors import InputError, explained
+from datasets.files import sha256_of
 from datasets.frames import FrameReader, read_square
 from datasets.sampling import sample_features, sample_frames
 from datasets.video.decode_ahead import decode_ahead
@@ -26,7 +27,7 @@ from modules.checkpoints.reader import read_checkpoint
 from modules.checkpoints.video_swin import find_arch, load_video_swin
 from modules.models.video_swin import VideoSwin, get_sizes
 
-from .feature_extractor import STORED, FeatureExtractor, sha256
+from .feature_extractor import STORED, FeatureExtractor
 
 WINDOWS_AT_ONCE = 8  # as extract_features.py has it by default: features depend on it in the last bits
 
@@ -57,14 +58,10 @@ class ClipSettings:
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> "ClipSettings":
         """Reads the attributes of a file of features. Raises InputError when they are another version's."""
-        try:
+        with explained("the checkpoint's record of its clip features is another version's, without", KeyError):
             windows = WindowSettings(**{name: record[name] for name in WindowSettings.__dataclass_fields__})
             own = {name: record[name] for name in cls.__dataclass_fields__ if name != "windows"}
-        except KeyError as error:
-            raise InputError(
-                f"the checkpoint's record of its clip features lacks {error}: it is another version's"
-            ) from None
-        return cls(windows=windows, **own)
+            return cls(windows=windows, **own)
 
 
 def make_extractor(
@@ -76,7 +73,6 @@ def make_extractor(
         settings: what the features were made with that the network was trained on; None: not known, taken to be as
             published, with whatever architecture the file and the width tell.
         swin_path: its checkpoint; None for one that was started at random.
-        width: of the features that the network takes.
         untrained: without settings and checkpoint, start one at random.
 
     Returns:
@@ -104,7 +100,7 @@ def make_extractor(
         checkpoint = read_checkpoint(swin_path)
         if settings is None:
             settings = ClipSettings(arch=find_arch(checkpoint))
-        elif settings.checkpoint_sha256 not in (None, sha256(Path(swin_path))):
+        elif settings.checkpoint_sha256 not in (None, sha256_of(swin_path)):
             notes.append(f"{swin_path} is another file than the one that the training features were made with")
     sizes = get_sizes(settings.arch)
     if sizes.width != width:

@@ -6,13 +6,13 @@ and removed at the end.
 """
 
 import base64
+import functools
 import gc
 import html
 import os
 import signal
 import tempfile
 import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,6 @@ class WebDemo:
 
     Args:
         predictor: answers. A video that takes long to decode, or stalls, keeps nobody else waiting.
-        upload_seconds: length of the longest video that is taken.
         not_sure_below: probability of the best answer under which it is said to be not sure.
     """
 
@@ -77,8 +76,7 @@ class WebDemo:
         self.predictor = predictor
         self.upload_seconds = upload_seconds
         self.not_sure_below = not_sure_below
-        self._videos: OrderedDict[str, EncodedVideo] = OrderedDict()
-        self._remembering = threading.Lock()
+        self._encode = functools.lru_cache(VIDEOS_KEPT)(self._read)
 
     def answer(self, video: str | None, question: str | None) -> str:
         """The answers, and where and when the first was found, as HTML. Raises InputError."""
@@ -99,11 +97,7 @@ class WebDemo:
         shown = answers_html(answer, self.not_sure_below)
         return shown + found_html(encoded, answer) + f'<p class="legend">{times}</p>'
 
-    def _encode(self, path: str) -> EncodedVideo:
-        with self._remembering:
-            if path in self._videos:
-                self._videos.move_to_end(path)
-                return self._videos[path]
+    def _read(self, path: str) -> EncodedVideo:
         try:
             seconds = find_seconds(Path(path))
         except VideoError as error:
@@ -112,12 +106,7 @@ class WebDemo:
             raise InputError(f"{path} is no video that can be used: it does not say how long it is.")
         if seconds > self.upload_seconds:
             raise InputError(f"{path} is {seconds:.0f} s long; videos of up to {self.upload_seconds:g} s are taken.")
-        encoded = self.predictor.encode_video(path)
-        with self._remembering:
-            self._videos[path] = encoded
-            while len(self._videos) > VIDEOS_KEPT:
-                self._videos.popitem(last=False)
-        return encoded
+        return self.predictor.encode_video(path)
 
 
 # --- what is shown ----------------------------------------------------------------------------------------------------

@@ -183,8 +183,6 @@ class MemoryRows:
 
     Args:
         counts: number of questions about each video.
-        num_memories: M.
-        device: of what is to be brought into this order.
     """
 
     def __init__(self, counts: Sequence[int], num_memories: int, device: torch.device):

@@ -21,6 +21,8 @@ from torchvision.models.video.swin_transformer import PatchMerging, ShiftedWindo
 
 from datasets.errors import InputError, did_you_mean
 
+from .transfer import send
+
 
 @dataclass(frozen=True)
 class VideoSwinSizes:
@@ -151,8 +153,7 @@ def _windows_of_map(shape: Sequence[int], window: Sequence[int], shift: Sequence
         groups.append(places[np.ix_(*(inside for _, inside in combined))].flatten())
         numbers.append(math.prod(len(firsts) for firsts, _ in combined))
     with torch.inference_mode(False):
-        made = torch.from_numpy(np.concatenate(orders + groups))
-        made = made.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else made.to(device)
+        made = send(torch.from_numpy(np.concatenate(orders + groups)), device)
         order, *groups = made.split([math.prod(shape), *map(len, groups)])
     return order, list(zip(numbers, groups, strict=True))
 

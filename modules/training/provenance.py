@@ -24,7 +24,6 @@ def prediction_record(plan: "RunPlan", data: Any) -> dict[str, Any]:
     """The record as a flat JSON object. The checkpoint is hashed, which takes seconds.
 
     Args:
-        plan: of the test.
         data: the data module; of pre-training, which has several files of annotations, these are not recorded.
     """
     assert plan.checkpoint is not None  # a test has one

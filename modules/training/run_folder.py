@@ -13,7 +13,7 @@ import yaml
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from datasets.errors import InputError
+from datasets.errors import InputError, explained
 from datasets.files import atomic_write
 from datasets.writing import locks
 from modules.checkpoints.reader import CheckpointFile, read_checkpoint
@@ -37,25 +37,19 @@ def new_run_folder(log_dir: str | Path, exp_name: str, seed: int, fast_dev_run: 
     """The next free ``version_<k>``, made at once, so that a run that starts at the same moment takes the one after it.
 
     The first rank makes it, the only one that writes there; what the others find is a guess. A `fast_dev_run`, which
-    writes nothing, makes none.
-
-    Raises:
-        InputError: it cannot be made.
+    writes nothing, makes none. Raises InputError if it cannot be made.
     """
     folder = experiment_folder(log_dir, exp_name, seed)
     number = max(map(_version, folder.glob("version_*")), default=-1) + 1
-    while not fast_dev_run and is_first_rank():
-        path = folder / f"version_{number}"
-        try:
+    if not fast_dev_run and is_first_rank():
+        with explained(f"cannot make a folder in {folder}"):
             folder.mkdir(parents=True, exist_ok=True)
-            path.mkdir()
-            break
-        except FileExistsError:
-            if not folder.is_dir():
-                raise InputError(f"cannot make {path}: {folder} is no folder") from None
-            number += 1
-        except OSError as error:
-            raise InputError(f"cannot make {path}: {error.strerror or error}") from error
+            while True:
+                try:
+                    (folder / f"version_{number}").mkdir()
+                    break
+                except FileExistsError:
+                    number += 1
     return folder / f"version_{number}"
 
 

@@ -111,8 +111,6 @@ def test_what_is_refused(module, qa_root):
         with pytest.raises(InputError, match=said):
             module(stage, **changes)
 
-    for names in ([], ["anetqa", "agqa"]):
-        refused(f"one dataset, not {len(names)}", datasets=names)
     refused("'anet'.*'anetqa'", datasets=["anet"])
     with h5py.File(qa_root / "anetqa.h5", "a") as features:
         for video_id in ("test0", "test2"):

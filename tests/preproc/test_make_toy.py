@@ -8,11 +8,11 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-from datasets.sources import nextqa
+from datasets.sources import get_source, nextqa
 from datasets.video.decoding import VideoFrames
-from datasets.video.library import get_naming, list_videos
+from datasets.video.library import list_videos
 from preproc import preproc_agqa, preproc_anetqa, preproc_tgif, preproc_vatex
-from preproc.make_toy import COUNTS, draw_worlds, main, make_toy, write_annotations
+from preproc.make_toy import COUNTS, draw_worlds, make_toy, write_annotations
 from preproc.toy import choices as toy_choices
 from preproc.toy.drawing import render
 from preproc.toy.questions import ORDER, TEMPORAL_RELATION, YES_NO
@@ -211,7 +211,7 @@ def test_the_videos_are_there_and_whole(small):
 
 def test_videos_in_folders_are_found_by_the_map(small):
     table = nextqa.read_questions(small[0] / "nextqa" / "test.csv")
-    found, problems = list_videos(small[0] / "nextqa" / "videos", get_naming("nextqa"))
+    found, problems = list_videos(small[0] / "nextqa" / "videos", get_source("nextqa"))
     assert set(table.video_ids) <= {video.video_id for video in found}
     assert {video.path.parent.name for video in found} == {toy_choices.FOLDER}
     assert not problems
@@ -230,16 +230,3 @@ def test_the_same_seed_gives_the_same_files(small, tmp_path):
         assert (tmp_path / name).read_bytes() == (small[0] / name).read_bytes()
     make_toy(tmp_path, seed=1, scale=1e-3, size=32, jobs=1)
     assert (tmp_path / "anetqa/test_q.json").read_bytes() != (small[0] / "anetqa/test_q.json").read_bytes()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--scale", "0"], "--scale 0 must be above 0"),
-        (["--size", "33"], "--size 33 must be even and at least 32 pixels"),
-    ],
-)
-def test_values_that_cannot_be_used(tmp_path, capsys, arguments, message):
-    assert main(["-o", str(tmp_path / "toy"), *arguments]) == 2
-    assert capsys.readouterr().err == f"error: {message}\n"
-    assert not (tmp_path / "toy").exists()

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from datasets.errors import InputError
+from datasets.sources import get_source
 from datasets.video import ffmpeg as program
 from datasets.video.decoding import VideoFrames
 from datasets.video.ffmpeg import VideoError, find_ffmpeg, run_ffmpeg
-from datasets.video.library import get_naming, list_videos
+from datasets.video.library import list_videos
 from modules.inference.video_input import find_seconds, read_frames
 from preproc.extract_features import main as extract_features
 from preproc.extract_frames import FrameSettings, extract_frames
@@ -146,7 +147,7 @@ def test_linked_subfolders(tmp_path):
     (outside / "deep" / "back").symlink_to(root)
     (outside / "round").symlink_to(outside)
     (root / "itself").symlink_to(root / "itself")
-    found, problems = list_videos(root, get_naming("agqa"))
+    found, problems = list_videos(root, get_source("agqa"))
     assert problems == []
     assert [video.video_id for video in found] == ["one", "three", "two"]
     assert found[0].path == root / "z" / "one.mp4"

@@ -6,8 +6,9 @@ import torch
 from modules.objectives.open_ended_qa import OpenEndedQA
 from modules.objectives.step_features import StepFeatures
 from modules.training.precision import precision_plugin
+from tests.kit.exchanges import EXCHANGE
 from tests.kit.processes import start
-from tests.kit.runs import assert_close_runs, change_steps, run_folder, train
+from tests.kit.runs import assert_close_runs, change_steps, load, run_folder, train
 from tests.kit.small_world import make_small_world, settings
 from tests.modules.objectives.test_open_ended_qa import make_task
 
@@ -48,11 +49,12 @@ def test_a_run_on_one_process(world, monkeypatch, more):
 def test_a_run_on_two_processes(tmp_path, monkeypatch):
     world = make_small_world(tmp_path, num_videos=18, questions_each=1)  # of two, a batch would draw the same frames
     words = settings(world, *PLAIN, "exp_name=two", "num_gpus=2", "per_gpu_batchsize=2")
-    process = start("run.py", *words)
+    process = start("-m", "tests.kit.exchanges", *words)
     encode_for_each_batch(monkeypatch)
     one = train(world, "one", *PLAIN)
     said = process.communicate()[0]
     assert process.returncode == 0, said
+    assert said.count(EXCHANGE) == 2 * load(one / "checkpoints/last.ckpt")["global_step"]  # by each rank once per step
     assert_close_runs(one / "checkpoints/last.ckpt", run_folder(world, "two") / "checkpoints/last.ckpt")
 
 

@@ -16,16 +16,10 @@ def export_path(predictions: Path, form: str) -> Path:
 
 
 def export(path: Path, form: str, predictions: Predictions, table: QuestionTable) -> None:
-    """Writes predictions for the tools of others, in the order of the truth.
+    """Writes predictions for the tools of others, in the order of the truth. Raises InputError where it cannot.
 
     Args:
-        path: of the JSON file.
-        form: one of EXPORTS.
         predictions: of which every question has one at most.
-        table: the questions.
-
-    Raises:
-        InputError: `path` cannot be written.
     """
     answers = dict(zip(predictions.qids.to_pylist(), predictions.answers.to_pylist(), strict=True))
     rows = [row for row in range(len(table)) if table.qid(row) in answers]

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from datasets.errors import InputError
-from datasets.files import read_json
+from datasets.errors import InputError, explained
+from datasets.files import read_json, reading
 
 CHOSEN = "chosen"  # of a record of multiple choice: index of the choice that is predicted, with that of TRUTH
 TRUTH = "truth"  # of a record: what the file takes for the true answer
@@ -88,17 +88,9 @@ def _is_lines(path: Path) -> bool:
 
 
 def _lines(path: Path) -> Iterator[Any]:
-    try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield _parsed(path, number, line)
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}") from None
-
-
-def _parsed(path: Path, number: int, line: str) -> Any:
-    try:
-        return json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}, line {number}: not valid JSON: {error}") from None
+    with reading(path), path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                with explained(f"{path}, line {number}: not valid JSON", ValueError, RecursionError):
+                    record = json.loads(line)
+                yield record

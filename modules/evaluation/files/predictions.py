@@ -20,22 +20,15 @@ _TEXT, _TEXTS = pa.string(), pa.list_(pa.string())
 
 @dataclass(frozen=True)
 class Predictions:
-    """Answers of a model, as its file lists them.
-
-    Attributes:
-        path: the file.
-        qids: strings [P].
-        answers: strings [P].
-        best_answers: lists of strings [P], the best first; None when the file has only `answers`.
-        scores: float [P, K], probabilities of `best_answers`, or of `answers` (K = 1); None: the file has none.
-        claimed: strings [P], what the file takes for the true answers (null where it does not say); None: it does not.
-    """
+    """Answers of a model, as its file lists them."""
 
     path: Path
-    qids: pa.Array
-    answers: pa.Array
-    best_answers: pa.Array | None
+    qids: pa.Array  # strings [P]
+    answers: pa.Array  # strings [P]
+    best_answers: pa.Array | None  # lists of strings [P], the best first; None when the file has only `answers`
+    # float [P, K], probabilities of `best_answers`, or of `answers` (K = 1); None: the file has none
     scores: np.ndarray | None = None
+    # strings [P], what the file takes for the true answers (null where it does not say); None: it does not
     claimed: pa.Array | None = None
 
     def among(self, qids: pa.Array) -> "Predictions":
@@ -54,8 +47,6 @@ def read_predictions(path: str | os.PathLike, num_answers: int = 1, table: Quest
     Other projects' forms are read as well, see `read_records`.
 
     Args:
-        path: the file.
-        num_answers: see above.
         table: the questions, for files that give the index of a choice.
 
     Raises:

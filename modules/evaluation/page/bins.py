@@ -28,9 +28,7 @@ def by_length(table: QuestionTable, num_frames: Mapping[str, int], fps: float) -
     """Questions by the length of their video, in bins of about as many videos: label -> bool [N].
 
     Args:
-        table: the N questions.
         num_frames: video id -> frames. Videos that are not there are in no bin.
-        fps: frames per second.
     """
     seconds = np.array([round(num_frames.get(video_id, -1) / fps) for video_id in table.video_ids])
     is_known = np.array([video_id in num_frames for video_id in table.video_ids])

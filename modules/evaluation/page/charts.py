@@ -17,21 +17,13 @@ class Tick:
 
 @dataclass(frozen=True)
 class Line:
-    """A curve.
+    """A curve."""
 
-    Attributes:
-        run: whose it is.
-        colour: number of the run's colour.
-        stage: "training", "validation" or, where there is one only, nothing.
-        points: (step, value).
-        path: the same in percent from the left and the top, as SVG's ``points`` has them.
-    """
-
-    run: str
-    colour: int
-    stage: str
-    points: Sequence[Point]
-    path: str
+    run: str  # whose it is
+    colour: int  # number of the run's colour
+    stage: str  # "training", "validation" or, where there is one only, nothing
+    points: Sequence[Point]  # (step, value)
+    path: str  # the same in percent from the left and the top, as SVG's ``points`` has them
 
 
 @dataclass(frozen=True)
@@ -50,7 +42,6 @@ def line_chart(title: str, curves: Sequence[tuple[str, int, str, Sequence[Point]
     """Lays curves out.
 
     Args:
-        title: of the chart.
         curves: run, colour, stage and points, of which there is at least one.
         crop: let the highest 3 % of the values lie outside, as the first losses of a run.
     """

@@ -8,17 +8,11 @@ from ..confidence import Confidence
 
 @dataclass(frozen=True)
 class ConfidenceView:
-    """A model's confidence, and its risk over coverage as SVG's ``points``, in percent from the left and the top.
-
-    Attributes:
-        found: the figures.
-        path: the curve.
-        band: the outline of its intervals; empty without any.
-    """
+    """A model's confidence, and its risk over coverage as SVG's ``points``, in percent from the left and the top."""
 
     found: Confidence
-    path: str
-    band: str
+    path: str  # the curve
+    band: str  # the outline of its intervals; empty without any
 
 
 def view_confidences(confidences: Sequence[Confidence | None]) -> dict[int, ConfidenceView]:

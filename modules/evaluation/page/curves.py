@@ -15,15 +15,10 @@ MOST_POINTS = 200  # a curve
 
 @dataclass(frozen=True)
 class Run:
-    """The log of a training run.
+    """The log of a training run."""
 
-    Attributes:
-        names: of the experiment's folder and the run's, or of the file's folder alone.
-        metrics: name -> (optimizer step, value) in order of steps, finite values only.
-    """
-
-    names: tuple[str, ...]
-    metrics: dict[str, list[tuple[int, float]]]
+    names: tuple[str, ...]  # of the experiment's folder and the run's, or of the file's folder alone
+    metrics: dict[str, list[tuple[int, float]]]  # name -> (optimizer step, value) in order of steps, finite values only
 
 
 def read_run(path: Path) -> Run:

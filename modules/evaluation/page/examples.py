@@ -32,8 +32,6 @@ def choose_evenly(strata: Sequence[np.ndarray], most: int, seed: int = 0) -> np.
 
     Args:
         strata: int [N] each; questions that agree in all of them are of one kind.
-        most: how many to draw.
-        seed: of the order.
 
     Returns:
         int64 [min(N, most)], indices of questions.
@@ -87,17 +85,11 @@ def pack_questions(
 
 @dataclass(frozen=True)
 class Videos:
-    """Lengths and pictures of the videos on disk.
+    """Lengths and pictures of the videos on disk."""
 
-    Attributes:
-        num_frames: video id -> how many frames there are.
-        pictures: video id -> a jpg of a few frames, in rows, as a data URI.
-        fps: frames per second; None: not known, as every frame was taken.
-    """
-
-    num_frames: dict[str, int]
-    pictures: dict[str, str]
-    fps: float | None = None
+    num_frames: dict[str, int]  # video id -> how many frames there are
+    pictures: dict[str, str]  # video id -> a jpg of a few frames, in rows, as a data URI
+    fps: float | None = None  # frames per second; None: not known, as every frame was taken
 
 
 def find_videos(source: QASource, table: QuestionTable, folder: Path) -> dict[str, str]:
@@ -109,19 +101,14 @@ def find_videos(source: QASource, table: QuestionTable, folder: Path) -> dict[st
     from datasets.frames import FrameReader
 
     directories = {video_id: source.frame_directory.replace("{video_id}", video_id) for video_id in table.video_ids}
-    missing = set(FrameReader(folder, FRAMES_A_VIDEO).missing(directories.values()))
+    missing = dict.fromkeys(FrameReader(folder, FRAMES_A_VIDEO).missing(directories.values()))
     found = {video_id: directory for video_id, directory in directories.items() if directory not in missing}
     if not found:
-        raise _no_frames(source, table, folder)
+        raise InputError(
+            f"{folder} has frames of none of the {len(table.video_ids):,} videos, such as {next(iter(missing))}/; "
+            f"give the folder that preproc/extract_frames.py wrote, e.g. data/{source.name}/frames"
+        )
     return found
-
-
-def _no_frames(source: QASource, table: QuestionTable, folder: Path) -> InputError:
-    example = source.frame_directory.replace("{video_id}", table.video_ids[0])
-    return InputError(
-        f"{folder} has frames of none of the {len(table.video_ids):,} videos, such as {example}/; "
-        f"give the folder that preproc/extract_frames.py wrote, e.g. data/{source.name}/frames"
-    )
 
 
 def frames_per_second(folder: Path) -> float | None:
@@ -137,9 +124,6 @@ def look_at_videos(source: QASource, table: QuestionTable, folder: Path, wanted:
     Frames are chosen and cropped as the model sees them. Videos without frames, or with damaged ones, are left out.
 
     Args:
-        source: the dataset, which names the folders of the frames.
-        table: the questions.
-        folder: holds a folder of frames per video.
         wanted: videos to make pictures of (places in `table.video_ids`; repeated ones count once), the most wanted
             first. There are pictures of as many as `MOST_VIDEOS` and `MOST_PICTURE_BYTES` allow.
 
@@ -156,8 +140,6 @@ def look_at_videos(source: QASource, table: QuestionTable, folder: Path, wanted:
     unusable = reader.problems(directories.values())
     usable = {video_id: directory for video_id, directory in directories.items() if directory not in unusable}
     num_frames = {video_id: len(reader.names(directory)) for video_id, directory in usable.items()}
-    if not num_frames:
-        raise _no_frames(source, table, folder)
 
     def draw(video_id: str) -> tuple[str, str] | None:
         try:

@@ -22,7 +22,7 @@ from datasets.errors import InputError
 from datasets.files import atomic_write
 from datasets.question_table import QuestionTable
 from modules.evaluation.files.predictions import short_names
-from modules.evaluation.statistics.bootstrap import CONFIDENCE, RESAMPLES, Interval
+from modules.evaluation.statistics.bootstrap import CONFIDENCE, RESAMPLES, Interval, ends
 
 from ..answers import align, confuse, true_codes
 from ..comparison import Comparison, Estimate, Flips, Members, Pair, Row
@@ -53,23 +53,14 @@ _MAIN_CURVES = ("loss", "accuracy")
 
 @dataclass(frozen=True)
 class Model:
-    """A prediction file, as the page shows it.
+    """A prediction file, as the page shows it."""
 
-    Attributes:
-        name: short.
-        full_name: as `eval.py` prints it.
-        missing: questions without a prediction.
-        overall: accuracy on all questions.
-        at_k: title -> label -> accuracy@k; empty when only one answer was predicted.
-        within: "binary" -> title -> label -> accuracy; see `Report`.
-    """
-
-    name: str
-    full_name: str
-    missing: int
-    overall: Estimate
-    at_k: dict[str, dict[str, float | None]]
-    within: dict[str, dict[str, dict[str, float | None]]]
+    name: str  # short
+    full_name: str  # as `eval.py` prints it
+    missing: int  # questions without a prediction
+    overall: Estimate  # accuracy on all questions
+    at_k: dict[str, dict[str, float | None]]  # title -> label -> accuracy@k; empty when only one answer was predicted
+    within: dict[str, dict[str, dict[str, float | None]]]  # "binary" -> title -> label -> accuracy; see `Report`
 
 
 @dataclass(frozen=True)
@@ -97,16 +88,7 @@ def check_page(
     frames: str | os.PathLike | None = None,
     logs: Sequence[str | os.PathLike] = (),
 ) -> None:
-    """Finds, before anything is computed, what `write_page` would refuse.
-
-    Args:
-        num_models: prediction files.
-        source, table: the dataset, and its questions.
-        frames, logs: see `write_page`.
-
-    Raises:
-        InputError: as `write_page`.
-    """
+    """Raises InputError, before anything is computed, for what `write_page` would refuse."""
     if num_models > MOST_MODELS:
         raise InputError(f"--report shows at most {MOST_MODELS} predictions beside each other, not {num_models}")
     for log in logs:
@@ -126,8 +108,6 @@ def write_page(
     """Writes the page.
 
     Args:
-        path: of the HTML file.
-        report: scores of one or more prediction files.
         frames: folder that holds a folder of frames per video: for pictures, and the lengths of the videos.
         logs: folders of training runs, or their ``metrics.csv``: for learning curves.
         training: questions of the training split: for how often an answer was seen. None: how often it is true here.
@@ -262,18 +242,13 @@ def _ends(pair: Pair) -> list[float]:
     """Everything that a chart of the differences has to hold."""
     differences = [pair.overall.difference]
     differences += [flips.difference for labels in pair.groups.values() for flips in labels.values()]
-    ends = [estimate.value for estimate in differences if estimate.value is not None]
-    intervals = [estimate.interval for estimate in differences if estimate.interval is not None]
-    return ends + [end for interval in intervals for end in (interval.low, interval.high)]
-
-
-def _bounds(interval: Interval | None) -> list[float] | None:
-    return None if interval is None else [interval.low, interval.high]
+    values = [estimate.value for estimate in differences if estimate.value is not None]
+    return values + [end for estimate in differences for end in ends(estimate.interval) or ()]
 
 
 def _intervals_as_data(rows: Mapping[str, Sequence[Row]]) -> dict[str, Any]:
     return {
-        title: {row.label: [_bounds(estimate.interval) for estimate in row.estimates] for row in of_title}
+        title: {row.label: [ends(estimate.interval) for estimate in row.estimates] for row in of_title}
         for title, of_title in rows.items()
     }
 
@@ -288,14 +263,8 @@ def _pair_as_data(pair: Pair) -> dict[str, Any]:
 
 
 def _flips_as_data(flips: Flips) -> dict[str, Any]:
-    return {
-        "both": flips.both,
-        "only_first": flips.only_first,
-        "only_second": flips.only_second,
-        "neither": flips.neither,
-        "difference": flips.difference.value,
-        "interval": _bounds(flips.difference.interval),
-    }
+    difference = {"difference": flips.difference.value, "interval": ends(flips.difference.interval)}
+    return {**flips.__dict__, **difference}
 
 
 # --- learning curves -------------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """The page's view of probes: each model on all questions, and by category."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+
+from modules.evaluation.statistics.bootstrap import ends
 
 from ..comparison import Row
 from ..probes import ProbeScores
@@ -23,31 +24,25 @@ MEANINGS = {
 
 @dataclass(frozen=True)
 class ProbeView:
-    """A model under its probes.
+    """A model under its probes."""
 
-    Attributes:
-        overall: probe, its meaning, and its row of all questions.
-        limit, ticks: the range of the chart of drops, from -limit to limit.
-        tables: title -> for each category with questions its row as it is, and one for each probe.
-    """
-
-    overall: list[tuple[str, str, Row]]
-    limit: float
+    overall: list[tuple[str, str, Row]]  # probe, its meaning, and its row of all questions
+    limit: float  # of the chart of drops, which goes from -limit to limit
     ticks: list[Tick]
+    # title -> for each category with questions its row as it is, and one for each probe
     tables: dict[str, list[tuple[Row, list[Row]]]]
 
 
 def view_probes(scores: ProbeScores) -> ProbeView:
     overall = [(probe, MEANINGS[probe], groups["overall"][0]) for probe, groups in scores.probes.items()]
-    drops = [row.estimates[1] for _, _, row in overall]
-    ends = [end for drop in drops if drop.interval for end in (drop.interval.low, drop.interval.high)]
+    held = [end for _, _, row in overall for end in ends(row.estimates[1].interval) or ()]
     tables = {
-        title: [(row, by_probe) for row, *by_probe in _aligned(scores, title, rows) if row.questions]
+        title: [
+            (row, by_probe)
+            for row, *by_probe in zip(rows, *(groups[title] for groups in scores.probes.values()), strict=True)
+            if row.questions
+        ]
         for title, rows in scores.plain.items()
         if title != "overall"
     }
-    return ProbeView(overall, *symmetric_range(ends), tables)
-
-
-def _aligned(scores: ProbeScores, title: str, rows: Sequence[Row]) -> list[tuple[Row, ...]]:
-    return list(zip(rows, *(groups[title] for groups in scores.probes.values()), strict=True))
+    return ProbeView(overall, *symmetric_range(held), tables)

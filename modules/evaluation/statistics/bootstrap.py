@@ -24,16 +24,7 @@ class Interval:
 
 
 def sums_by_video(values: np.ndarray, video_codes: np.ndarray, num_videos: int) -> np.ndarray:
-    """Adds up what belongs to the same video.
-
-    Args:
-        values: bool or int [N].
-        video_codes: int [N], the video of each question.
-        num_videos: V.
-
-    Returns:
-        float64 [V].
-    """
+    """Adds up what belongs to the same video: bool or int [N] -> float64 [V]."""
     return np.bincount(video_codes, weights=values, minlength=num_videos)
 
 
@@ -44,8 +35,6 @@ def resampled_sums(counts: np.ndarray, resamples: int = RESAMPLES, seed: int = 0
 
     Args:
         counts: float [V, K].
-        resamples: B.
-        seed: of the draws.
 
     Returns:
         float64 [B, K].
@@ -71,6 +60,16 @@ def ratio_interval(hits: np.ndarray, totals: np.ndarray, num_videos: int) -> Int
     if num_videos < 2:
         return None
     drawn = totals > 0
+    return middle(100 * hits[drawn] / totals[drawn])
+
+
+def middle(resamples: np.ndarray) -> Interval:
+    """The middle of resamples, float [B]."""
     margin = (100 - CONFIDENCE) / 2
-    low, high = np.percentile(100 * hits[drawn] / totals[drawn], [margin, 100 - margin])
+    low, high = np.percentile(resamples, [margin, 100 - margin])
     return Interval(float(low), float(high))
+
+
+def ends(interval: Interval | None) -> list[float] | None:
+    """An interval as JSON has it."""
+    return None if interval is None else [interval.low, interval.high]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .bootstrap import CONFIDENCE, Interval, ratio_interval, resampled_sums
+from .bootstrap import Interval, middle, ratio_interval, resampled_sums
 
 BINS = 10  # of the reliability diagram and of the calibration error
 STEPS = 100  # of the risk–coverage curve
@@ -41,27 +41,19 @@ class Step:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Confidences held against outcomes.
+    """Confidences held against outcomes."""
 
-    Attributes:
-        questions: N.
-        confidence, accuracy: means, in percent.
-        error: expected calibration error, in points: the mean of |confidence - accuracy| over `bins`, by questions.
-        bins: least confident first.
-        area: under the curve of `steps`, in percent: the risk of an answer's own step, on average over all answers. A
-            confidence that tells nothing has 100 - accuracy.
-        steps: most confident first.
-    """
-
-    questions: int
-    confidence: float
-    accuracy: float
-    error: float
+    questions: int  # N
+    confidence: float  # mean, in percent
+    accuracy: float  # in percent
+    error: float  # expected calibration error, in points: the mean of |confidence - accuracy| over `bins`, by questions
     error_interval: Interval | None
-    bins: list[Bin]
+    bins: list[Bin]  # least confident first
+    # under the curve of `steps`, in percent: the risk of an answer's own step, on average over all answers. A
+    # confidence that tells nothing has 100 - accuracy
     area: float
     area_interval: Interval | None
-    steps: list[Step]
+    steps: list[Step]  # most confident first
 
 
 def calibrate(confidence: np.ndarray, correct: np.ndarray, video_codes: np.ndarray) -> Calibration:
@@ -95,7 +87,7 @@ def calibrate(confidence: np.ndarray, correct: np.ndarray, video_codes: np.ndarr
             for at, interval in enumerate(_accuracies(drawn[0], drawn[1], with_any[0]))
         ],
         area=float(_area(*totals[3:])),
-        area_interval=_middle(_area(*drawn[3:])) if several else None,
+        area_interval=middle(_area(*drawn[3:])) if several else None,
         steps=[
             Step(
                 threshold=float(confidence[steps <= at].min()),
@@ -131,8 +123,8 @@ def fit_temperature(shares: np.ndarray, place: np.ndarray) -> float:
 
     low, high = -np.log(100), np.log(100)  # of 1 / T
     for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if slope(np.exp(middle)) > 0 else (low, middle)
+        half = (low + high) / 2
+        low, high = (half, high) if slope(np.exp(half)) > 0 else (low, half)
     return float(np.exp(-(low + high) / 2))
 
 
@@ -184,13 +176,7 @@ def _accuracies(questions: np.ndarray, correct: np.ndarray, videos: np.ndarray) 
     return [ratio_interval(correct[:, at], questions[:, at], int(videos[at])) for at in range(len(videos))]
 
 
-def _middle(resamples: np.ndarray) -> Interval:
-    margin = (100 - CONFIDENCE) / 2
-    low, high = np.percentile(resamples, [margin, 100 - margin])
-    return Interval(float(low), float(high))
-
-
 def _reflected(value: float, resamples: np.ndarray) -> Interval:
     """The basic bootstrap: resampling adds as much noise to an error, which has no sign, as there is in it already."""
-    middle = _middle(resamples)
-    return Interval(max(0.0, 2 * value - middle.high), max(0.0, 2 * value - middle.low))
+    drawn = middle(resamples)
+    return Interval(max(0.0, 2 * value - drawn.high), max(0.0, 2 * value - drawn.low))

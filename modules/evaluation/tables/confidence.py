@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -11,6 +10,7 @@ from modules.evaluation.statistics.bootstrap import Interval
 
 from ..confidence import Confidence
 from ..scores import Report
+from .layout import figure, open_table
 
 
 def confidence_tables(report: Report) -> Iterator[Table]:
@@ -40,7 +40,7 @@ def _calibration_table(found: list[tuple[str, Confidence]]) -> Table:
     headings = ["mean\nconfidence", "accuracy", "calibration\nerror", "risk–coverage\narea"]
     if any(one.tempered for _, one in found):
         headings += ["temperature\nfrom val", "calibration\nerror with it"]
-    table = _table("scores", headings)
+    table = open_table("scores", *headings)
     for name, one in found:
         own, changed = one.calibration, one.tempered
         cells = [f"{own.confidence:.2f}", f"{own.accuracy:.2f}", _shown(own.error, own.error_interval)]
@@ -52,7 +52,7 @@ def _calibration_table(found: list[tuple[str, Confidence]]) -> Table:
 
 
 def _threshold_table(found: list[tuple[str, Confidence]]) -> Table:
-    table = _table("wrong on val\nat most", ["not sure\nbelow", "answered\nhere", "of these wrong"])
+    table = open_table("wrong on val\nat most", "not sure\nbelow", "answered\nhere", "of these wrong")
     for name, one in found:
         if len(found) > 1:
             table.add_row(Text(name, style="bold"))
@@ -66,14 +66,5 @@ def _threshold_table(found: list[tuple[str, Confidence]]) -> Table:
     return table
 
 
-def _table(first: str, headings: list[str]) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column(first)
-    for heading in headings:
-        table.add_column(heading, justify="right")
-    return table
-
-
 def _shown(value: float | None, interval: Interval | None) -> str:
-    text = "-" if value is None else f"{value:.2f}"
-    return text if interval is None else f"{text} ({interval.low:.1f} to {interval.high:.1f})"
+    return figure(value) + ("" if interval is None else f" ({interval.low:.1f} to {interval.high:.1f})")

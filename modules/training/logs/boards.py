@@ -5,27 +5,14 @@ import os
 from pathlib import Path
 
 import numpy as np
-from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
+from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 
-class Board(Logger):
-    """A logger that shows texts and pictures, too."""
-
-    def show_text(self, name: str, text: str, step: int) -> None:
-        """Shows a text in Markdown."""
-        raise NotImplementedError
-
-    def show_picture(self, name: str, picture: np.ndarray, step: int) -> None:
-        """Shows a picture, uint8 [H, W, 3]."""
-        raise NotImplementedError
-
-
-class TensorBoard(TensorBoardLogger, Board):
+class TensorBoard(TensorBoardLogger):
     """TensorBoard's log in a run's folder.
 
     Args:
-        folder: of the run.
         purge_step: of a resumed run, where it continues: what was logged from there on counts no more.
     """
 
@@ -47,7 +34,7 @@ class TensorBoard(TensorBoardLogger, Board):
             super().finalize(status)
 
 
-class WandbBoard(WandbLogger, Board):
+class WandbBoard(WandbLogger):
     """A run of Weights & Biases, whose files lie in the run's folder, too; W&B's own variables say where it is sent.
 
     Args:
@@ -75,3 +62,7 @@ class WandbBoard(WandbLogger, Board):
     def finalize(self, status: str) -> None:
         if self._experiment is not None:
             self._experiment.finish(exit_code=int(status == "failed"))
+
+
+# A logger that shows texts, in Markdown, and pictures, uint8 [H, W, 3], too.
+Board = TensorBoard | WandbBoard

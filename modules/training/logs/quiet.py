@@ -11,7 +11,8 @@ KNOWN_WARNINGS = (
     r"You're resuming from a checkpoint that ended before the epoch ended and your dataloader is not resumable",
     # Frozen parts are in evaluation mode on purpose.
     r"Found \d+ module\(s\) in eval mode at the start of training",
-    # num_workers is a setting; 0 is right for small data.
+    # num_workers is a setting; 0 is right for small data, and any number of them runs on few processors.
+    r"This DataLoader will create",
     r"The '\w+_dataloader' does not have many workers",
     # Short runs: the last values are logged at the end of the epoch.
     r"The number of training batches \(\d+\) is smaller than the logging interval",

@@ -7,7 +7,6 @@ import pytest
 
 from datasets.captions import CaptionTable
 from datasets.clips import ClipFeatures
-from datasets.errors import InputError
 from datasets.qa import Draw
 from datasets.trm.questions import QuestionMaker
 from datasets.trm.samples import Collection, ReferringDataset
@@ -87,8 +86,3 @@ def test_validation_takes_the_middle_features(collections, tmp_path):
     assert kept == {(9, 29) * 3}  # of 120 features each clip keeps two
     assert [s.question for s in training.read(draws)] == [s.question for s in validation.read(draws)]
     assert any(s.clips[:, 0].tolist() != [9, 29] * 3 for s in training.read(draws) if s.question.type)
-
-
-def test_more_clips_than_positions_are_an_error(collections):
-    with pytest.raises(InputError, match="num_clips=3 clips do not fit into max_video_len=2"):
-        make(collections, most=2)

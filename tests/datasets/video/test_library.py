@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from datasets.errors import InputError
+from datasets.sources import get_source
 from datasets.video import library as videos
-from datasets.video.library import Problem, get_naming, list_videos
+from datasets.video.library import Problem, list_videos
 
 
 @pytest.mark.parametrize(
@@ -25,7 +26,7 @@ from datasets.video.library import Problem, get_naming, list_videos
     ],
 )
 def test_names_of_the_data_sets(tmp_path, dataset, file, video_id, directory, key):
-    naming = get_naming(dataset)
+    naming = get_source(dataset)
     (tmp_path / file).touch()
     (video,), problems = list_videos(tmp_path, naming)
     assert video.video_id == video_id and not problems
@@ -39,7 +40,7 @@ def test_order_subfolders_and_names_that_cannot_be_used(tmp_path):
     for name in (*names, *of_systems):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    found, problems = list_videos(tmp_path, get_naming("anetqa"))
+    found, problems = list_videos(tmp_path, get_source("anetqa"))
     assert [str(video.path.relative_to(tmp_path)) for video in found] == ["v_10.MKV", "a/v_2.webm", "d.mp4/v_3.avi"]
     reasons = {problem.path.name: problem.reason for problem in problems}
     assert reasons.pop("v_2.mp4") == "the file is empty"
@@ -52,7 +53,7 @@ def test_names_as_people_have_them(tmp_path):
     names |= {"\u0645\u06cc\u200c\u062e", "soft\u00adhyphen", "\ufeffmark", "private \ue000", "line\u2028separator"}
     for name in (*names, "tab\t", "bell\x07", "next\x85line"):
         (tmp_path / f"{name}.mp4").touch()
-    found, problems = list_videos(tmp_path, get_naming("agqa"))
+    found, problems = list_videos(tmp_path, get_source("agqa"))
     assert {video.video_id for video in found} == names
     assert len(problems) == 3 and all("control character" in problem.reason for problem in problems)
 
@@ -62,7 +63,7 @@ def test_of_several_files_with_one_id_the_first_that_can_be_decoded_is_used(tmp_
         (tmp_path / name).touch()
     for name in ("a.mp4", "a.ts", "c.mp4"):
         (tmp_path / name).write_bytes(video.read_bytes())
-    found, problems = list_videos(tmp_path, get_naming("agqa"))
+    found, problems = list_videos(tmp_path, get_source("agqa"))
     assert [one.path.name for one in found] == ["a.mp4", "b.avi", "c.mp4"]
     reasons = {problem.path.name: problem.reason for problem in problems}
     assert reasons.pop("a.ts") == f"has the same video id as {tmp_path / 'a.mp4'}, which is used"
@@ -72,9 +73,9 @@ def test_of_several_files_with_one_id_the_first_that_can_be_decoded_is_used(tmp_
 def test_other_mistakes_are_named(tmp_path):
     for folder in (tmp_path / "nowhere", tmp_path):
         with pytest.raises(InputError, match=str(folder)):
-            list_videos(folder, get_naming("agqa"))
+            list_videos(folder, get_source("agqa"))
     with pytest.raises(InputError, match=r"'anetq' \(did you mean 'anetqa'\?\)"):
-        get_naming("anetq")
+        get_source("anetq")
 
 
 def test_the_list_of_problems(tmp_path, capsys):

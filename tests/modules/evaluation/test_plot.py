@@ -32,10 +32,10 @@ def test_bars_and_intervals(report):
     figure = draw(rows, ["a", "b", "c"])
     panels = {panel.get_title(): panel for panel in figure.get_axes() if panel.get_title()}
     assert [" ".join(title.split()) for title in panels] == list(rows) == ["type", "official group", "overall"]
-    bars = panels["type"].containers[::2]
+    bars = panels["type"].containers[1::2]
     heights = [[patch.get_height() for patch in model.patches] for model in bars]
     assert heights == [[row.estimates[model].value for row in rows["type"]] for model in range(3)]
-    ends = panels["overall"].containers[1].lines[2][0].get_segments()[0][:, 1]
+    ends = panels["overall"].containers[0].lines[2][0].get_segments()[0][:, 1]
     interval = rows["overall"][0].estimates[0].interval
     assert ends.tolist() == pytest.approx([interval.low, interval.high])
     labels = [label.get_text() for label in panels["type"].get_xticklabels()]

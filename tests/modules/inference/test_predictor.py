@@ -244,14 +244,14 @@ class TestVideoSwin:
             Predictor.open(toy_checkpoint, swin)
 
     def test_no_video_swin(self, checkpoint, toy_checkpoint):
-        with pytest.raises(InputError, match="is no Video Swin toy checkpoint"):
+        with pytest.raises(InputError, match="no Video Swin that is known"):
             Predictor.open(checkpoint, toy_checkpoint)
 
     def test_record_of_another_version(self, checkpoint, swin):
         content = torch.load(checkpoint, weights_only=True)
         del content["dest"]["preprocessing"]["clips"]["clip_len"]
         torch.save(content, checkpoint)
-        with pytest.raises(InputError, match="record of its clip features lacks 'clip_len': it is another version's"):
+        with pytest.raises(InputError, match="record of its clip features is another version's, without: 'clip_len'"):
             Predictor.open(checkpoint, swin)
 
 

@@ -206,7 +206,7 @@ class TestPage:
         ask(page, tmp_path / "broken.mp4", QUESTION)
         page.get_by_text("broken.mp4 is no video that can be used").wait_for()
         assert page.locator(".answer").count() == 0
-        page.locator("video").dispatch_event("error")  # as the browser does, sooner or later, for what it cannot play
+        page.get_by_test_id("Video-player").dispatch_event("error")  # as the browser does, sooner or later
         page.get_by_test_id("video").get_by_label("Clear").click()
         ask(page, toy_video, QUESTION)
         assert first_answer(page) == expected.best[0]

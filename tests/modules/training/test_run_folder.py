@@ -64,9 +64,9 @@ class TestNewFolder:
 
     def test_what_stands_in_the_way_is_named(self, tmp_path):
         (tmp_path / "a_seed0").touch()
-        with pytest.raises(InputError, match=r"cannot make .*/a_seed0/version_0: .*/a_seed0 is no folder"):
+        with pytest.raises(InputError, match=r"cannot make a folder in .*/a_seed0: File exists"):
             new_run_folder(tmp_path, "a", 0)
-        with pytest.raises(InputError, match=r"cannot make .*/b_seed0/version_0: Not a directory"):
+        with pytest.raises(InputError, match=r"cannot make a folder in .*/b_seed0: Not a directory"):
             new_run_folder(tmp_path / "a_seed0", "b", 0)
 
 
