@@ -26,9 +26,7 @@ FULL = (
     "CUDA error: out of memory\nmore",
     "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`",
     f"{NCCL}Cuda failure 'out of memory'",
-    f"{NCCL}Cuda failure 2 'out of memory'",
     f"{NCCL}Failed to CUDA calloc async 608 bytes",
-    f"{NCCL}Failed to CUDA host alloc 4096 bytes",
 )
 GPU = "the GPU's memory is full; lower per_gpu_batchsize (now 8"
 MACHINE = "the machine's memory is full; lower num_workers (now 8) or per_gpu_batchsize (now 8), or, if the network is"

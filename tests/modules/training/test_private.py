@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.loops.training_epoch_loop import _TrainingEpochLoop
 from pytorch_lightning.strategies.launchers import subprocess_script
 
-from modules.training.private import ignore_sigterm, nest, parse_values_with, rank_observer, settings_of_words
+from modules.training.private import ignore_sigterm, rank_observer
 from tests.kit.paths import ROOT
 from tests.kit.processes import run_python
 
@@ -29,17 +29,6 @@ def test_observer_of_ranks():
     assert subprocess_script._launch_process_observer is before
     launcher = subprocess_script._SubprocessScriptLauncher
     assert "_launch_process_observer(self.procs)" in inspect.getsource(launcher.launch)
-
-
-def test_words_as_sacred_reads_them(monkeypatch):
-    from sacred import arg_parser
-
-    import config  # noqa: F401  # with what Sacred needs
-
-    monkeypatch.setattr(arg_parser, "_convert_value", arg_parser._convert_value)  # given back at the end
-    parse_values_with(str.upper)
-    assert settings_of_words(["a=x", "recipe", "b.c=y"]) == {"a": "X", "b": {"c": "Y"}}
-    assert nest({"a": 1, "b.c": 2, "b.d": {"e": 3}}) == {"a": 1, "b": {"c": 2, "d": {"e": 3}}}
 
 
 def test_sacred_needs_no_pkg_resources():

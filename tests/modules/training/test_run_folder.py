@@ -14,7 +14,6 @@ from datasets.errors import InputError
 from modules.checkpoints.reader import CheckpointFile
 from modules.training import checkpointing, run_folder
 from modules.training.run_folder import LogPosition, MetricsLog, find_checkpoint, new_run_folder, predictions_path
-from tests.kit.processes import start
 
 ROWS = "step,train/loss,val/loss\n3,1.0,\n4,,2.0\n5,1.5,\n"
 
@@ -52,26 +51,6 @@ def test_other_ranks_write_nothing(tmp_path, monkeypatch, ranks):
         assert folder.name == "version_0" and not list(tmp_path.iterdir())
 
 
-def test_a_loader_worker_that_outlives_a_killed_run_holds_nothing(tmp_path):
-    hold = "import os, sys, time; from pathlib import Path; from modules.training.run_folder import sole_writer\n"
-    hold += "with sole_writer(Path(sys.argv[1])):\n    child = os.fork()\n"
-    hold += "    print(child, flush=True) if child else 0\n    time.sleep(600)"
-    other = start("-c", hold, tmp_path)
-    child = int(other.stdout.readline())
-    try:
-        said = rf"^{tmp_path} is being written by process {other.pid} on \S+; wait for it or stop it$"
-        with pytest.raises(InputError, match=said), run_folder.sole_writer(tmp_path):
-            pass
-        other.kill()
-        other.wait()
-        with run_folder.sole_writer(tmp_path):
-            assert (tmp_path / ".lock").read_text().startswith(f"{os.getpid()} ")
-    finally:
-        os.kill(child, 9)
-        other.kill()
-        other.communicate()
-
-
 def test_the_newest_checkpoint_is_known_by_its_name_whatever_the_times(tmp_path, monkeypatch):
     monkeypatch.setattr(run_folder, "_read_resumable", Path)
     names = [f"{name}.ckpt" for name in ("next", "last", "previous", "best", "mine")]
@@ -106,18 +85,9 @@ def test_a_second_name_outlasts_a_power_cut(tmp_path, monkeypatch, links):
         assert found == {"last.ckpt": "whole", "best.ckpt": "whole"}
 
 
-@pytest.mark.parametrize(
-    ("path", "split", "name"),
-    [
-        ("anetqa.ckpt", "test", "anetqa"),
-        ("result/anetqa_seed0/version_2/checkpoints/best.ckpt", "test", "anetqa_seed0_version_2_best"),
-        ("elsewhere/mine/last.ckpt", "test", "mine_last"),
-        ("elsewhere/mine/checkpoints/last.ckpt", "val", "mine_last_val"),
-    ],
-)
-def test_names_of_predictions_tell_runs_apart(path, split, name, tmp_path):
-    found = predictions_path("result", "qa", ["agqa"], tmp_path / path, split)
-    assert found == Path(f"result/agqa_by_{name}.json")
+def test_predictions_are_named_after_the_folder_where_it_is_no_run_s(tmp_path):
+    for path in (tmp_path / "mine/last.ckpt", tmp_path / "mine/checkpoints/last.ckpt"):
+        assert predictions_path("result", "qa", ["agqa"], path, "val") == Path("result/agqa_by_mine_last_val.json")
 
 
 @pytest.mark.parametrize("cut", ["", *("6,1.7,\n"[:length] for length in range(1, 8))])  # by a kill
@@ -126,8 +96,8 @@ def test_a_resumed_log_continues_without_doubles(tmp_path, cut, is_due):
     (tmp_path / "metrics.csv").write_text(ROWS + cut)
     progress = {"total": {"ready": 5 if is_due else 4, "completed": 4}}
     loops = {"fit_loop": {"epoch_loop.val_loop.batch_progress": progress}}
-    others = {"global_step": 5, "loops": loops}
-    logger = MetricsLog(tmp_path, LogPosition.of(CheckpointFile(Path("last.ckpt"), "zip", "", {}, others=others)))
+    file = CheckpointFile(Path("last.ckpt"), "zip", "", {}, others={"global_step": 5, "loops": loops})
+    logger = MetricsLog(tmp_path, LogPosition.of(file))
     for step, metrics in ((5, {"train/loss": 9.0, "train/new": 8.0}), (6, {"val/loss": 6.0}), (7, {"val/loss": 7.0})):
         logger.log_metrics(metrics, step=step)
         logger.save()

@@ -2,9 +2,7 @@
 
 import os
 import signal
-import time
 
-import psutil
 import pytest
 import torch
 
@@ -24,7 +22,7 @@ signals = StopAtOnce()
 watch = watch_ranks(signals)
 watch.__enter__()
 others = [subprocess.Popen([sys.executable, "-c", code]) for code in (%r, %r)]
-print(*(other.pid for other in others), flush=True)
+print(others[0].pid, flush=True)
 subprocess_script._launch_process_observer(others)
 """
 SHORT = "its error, if it had one, stands above; if memory was short, lower num_workers or per_gpu_batchsize;"
@@ -85,10 +83,6 @@ def test_a_stop_at_once_is_raised_once(number):
         assert signals.received == number
 
 
-def lives(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-
-
 @pytest.mark.parametrize("is_early", [True, False])  # before the other looks for it
 def test_the_others_end_with_the_first_rank(is_early):
     other = f"{'import time; time.sleep(2)' if is_early else ''}\n{RANK}time.sleep(600)"
@@ -97,12 +91,8 @@ def test_the_others_end_with_the_first_rank(is_early):
     pids = [int(first.stdout.readline()) for _ in range(2)]
     first.kill()
     assert pids[0] == first.pid
-    deadline = time.monotonic() + 180  # a busy machine takes long to import
-    while lives(pids[1]) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not lives(pids[1])
     said = f"error: rank 0 (process {first.pid}) is gone; {SHORT} continue with resume_from=last\n"
-    assert first.communicate()[0] == said
+    assert first.communicate(timeout=180)[0] == said  # at the end of both
 
 
 @pytest.mark.parametrize("ranks", [{}, {"DEST_FIRST_RANK_PID": "999999999", "TORCHELASTIC_RUN_ID": "one"}])
@@ -111,29 +101,8 @@ def test_ranks_that_torchrun_starts_do_not(ranks):
     assert lived.communicate()[0].endswith("lives\n")
 
 
-@pytest.mark.parametrize(
-    ("end", "how"), [(KILL, "was killed by SIGKILL"), ("import os; os._exit(3)", "ended with code 3")]
-)
+@pytest.mark.parametrize(("end", "how"), [(KILL, "was killed by SIGKILL"), ("exit(3)", "ended with code 3")])
 def test_the_first_rank_ends_with_another_and_takes_the_third_with_it(end, how):
     first = start("-c", OTHERS % (end, SLEEP) + SLEEP)
-    pids = first.stdout.readline().split()
-    said = f"error: rank 1 (process {pids[0]}) {how}; {SHORT} start it again\n"
-    assert first.communicate(timeout=180)[0] == said
-    assert first.returncode == 2 and not lives(int(pids[1]))
-
-
-def test_an_error_of_the_first_rank_names_those_that_ended_before_and_ends_the_rest():
-    code = "left = watch.__exit__(KeyError, error := KeyError('own'), None); print(error.__notes__, left);"
-    first = start("-c", OTHERS % (KILL, SLEEP) + code + "print([other.wait() for other in others])")
-    pids = first.stdout.readline().split()
-    said = f"['rank 1 (process {pids[0]}) was killed by SIGKILL'] False\n[-9, -9]\n"
-    assert first.communicate(timeout=180)[0] == said
-    assert first.returncode == 0
-
-
-def test_an_orderly_end_is_waited_for():
-    code = "signals.received = signal.SIGTERM; others[0].kill(); time.sleep(4); watch.__exit__(None, None, None);"
-    first = start("-c", OTHERS % (SLEEP, "") + f"{code} sys.exit(75)")
-    first.stdout.readline()
-    assert first.communicate(timeout=180)[0] == ""
-    assert first.returncode == 75
+    said = f"error: rank 1 (process {int(first.stdout.readline())}) {how}; {SHORT} start it again\n"
+    assert (first.communicate(timeout=180)[0], first.returncode) == (said, 2)  # at the end of all three
