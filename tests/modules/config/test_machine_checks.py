@@ -13,10 +13,10 @@ from modules.config.machine_checks import check_compiler, check_machine, choose_
 DEFAULTS = asdict(Config())
 CPU = {"accelerator": "cpu", "precision": 32}
 TWO = {"num_gpus": 2, "precision": 32}
-TWO_NODES = {**CPU, "num_nodes": 2}
-COMPILED = {**CPU, "compile": True}
+TWO_NODES = {"num_nodes": 2, "precision": 32}
 ONE_TASK = {"SLURM_JOB_NAME": "dest", "SLURM_NTASKS": "1", "SLURM_NNODES": "1", "SLURM_PROCID": "0"}
 TWO_TASKS = ONE_TASK | {"SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2", "SLURM_STEP_ID": "0"}
+APART = TWO_TASKS | {"SLURM_NTASKS_PER_NODE": "1", "SLURM_NNODES": "2"}
 BATCH = ONE_TASK | {"SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2", "ENVIRONMENT": "BATCH"}
 SHELL = ONE_TASK | {"SLURM_JOB_NAME": "bash", "SLURM_STEP_NUM_TASKS": "1"}
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "WORLD_SIZE": "4"}
@@ -27,7 +27,7 @@ NODES = "num_nodes=2: start the same command on every node by torchrun or srun"
 
 
 @pytest.mark.parametrize(
-    ("changes", "num_gpus_here", "environment", "said"),
+    ("changes", "here", "environment", "said"),
     [
         ({"accelerator": "gpu"}, 0, {}, "=gpu, but PyTorch finds no GPU here; write accelerator=cpu precision=32$"),
         (CPU | {"precision": 16}, 0, {}, r"=16 needs a GPU, and accelerator=cpu; write precision=32 \(or precision=bf"),
@@ -36,17 +36,17 @@ NODES = "num_nodes=2: start the same command on every node by torchrun or srun"
         ({"num_gpus": 8}, 2, {}, "^num_gpus=8, but this machine has 2; write num_gpus=2$"),
         (TWO_NODES, 0, {}, NODES),
         (TWO_NODES, 0, SHELL, NODES),
-        (COMPILED, 0, {"PATH": ""}, r"^compile=True needs a C\+\+ compiler, .*, or write compile=False$"),
-        ({**CPU, "num_gpus": 2}, 0, TORCHRUN, "make --nproc-per-node equal to num_gpus"),
-        ({**CPU, "num_gpus": 2}, 0, ONE_TASK | TORCHRUN, "make --nproc-per-node equal to num_gpus"),
+        (
+            CPU | {"compile": True},
+            0,
+            {"PATH": ""},
+            r"^compile=True needs a C\+\+ compiler, .*, or write compile=False$",
+        ),
+        (TWO, 0, TORCHRUN, "make --nproc-per-node equal to num_gpus"),
+        (TWO, 0, ONE_TASK | TORCHRUN, "make --nproc-per-node equal to num_gpus"),
         (TWO, 0, ONE_TASK, f"^SLURM was asked for 1 task, on 1 node, {SET}"),
         (TWO, 2, ONE_TASK | {"SLURM_NTASKS_PER_NODE": "1"}, f"asked for 1 task, 1 a node, on 1 node, {SET}"),
-        (
-            TWO,
-            2,
-            TWO_TASKS | {"SLURM_NTASKS_PER_NODE": "1", "SLURM_NNODES": "2"},
-            f"2 tasks, 1 a node, on 2 nodes, {SET}",
-        ),
+        (TWO, 2, APART, f"2 tasks, 1 a node, on 2 nodes, {SET}"),
         (TWO, 0, ONE_TASK | {"SLURM_NTASKS": "2"}, f"asked for 2 tasks, but not how many a node; {WAY}$"),
         (TWO, 0, BATCH, f"2 tasks, 2 a node, but this process was started without srun, and would .*; {WAY}$"),
         (TWO_NODES, 0, ONE_TASK, r"--gpus-per-node=1\) and start them with srun$"),
@@ -57,17 +57,12 @@ NODES = "num_nodes=2: start the same command on every node by torchrun or srun"
             TWO_TASKS,
             "=2, but each SLURM task sees only 1 of its machine's GPUs; ask for --gpus-per-node=2 inst",
         ),
-        (
-            {**CPU, "num_gpus": 2},
-            0,
-            SHELL | {"SLURM_STEP_NUM_TASKS": "2"},
-            "^srun started 2 processes in an interactive job, .* SLURM_JOB_NAME=dest srun --ntasks-per-node=2",
-        ),
+        (TWO, 0, SHELL | {"SLURM_STEP_NUM_TASKS": "2"}, "^srun started 2 processes in an .* srun --ntasks-per-node=2"),
     ],
 )
-def test_what_does_not_fit(changes, num_gpus_here, environment, said):
+def test_what_does_not_fit(changes, here, environment, said):
     with pytest.raises(InputError) as caught:
-        check_machine(DEFAULTS | changes, num_gpus_here, environment)
+        check_machine(DEFAULTS | changes, here, environment)
     assert re.search(said, str(caught.value)) and "\n" not in str(caught.value), caught.value
 
 
@@ -75,13 +70,11 @@ def test_what_does_not_fit(changes, num_gpus_here, environment, said):
     ("num_gpus", "num_nodes", "environment"),
     [
         (2, 1, {}),
-        (2, 1, SHELL),
         (2, 1, SHELL | {"SLURM_JOB_NAME": "interactive", "SLURM_NTASKS": "8"}),
         (2, 1, TWO_TASKS),
-        (2, 1, {"SLURM_JOB_ID": "1", "SLURM_JOB_NAME": "mine", "SLURM_NTASKS": "1"}),  # salloc -J mine
+        (2, 1, {"SLURM_JOB_NAME": "mine", "SLURM_NTASKS": "1"}),  # salloc -J mine
         (1, 1, ONE_TASK),
         (2, 2, TWO_TASKS | {"SLURM_NTASKS": "4", "SLURM_NNODES": "2"}),
-        (2, 2, TORCHRUN),
         (2, 2, ONE_TASK | TORCHRUN),
         (2, 2, {"NODE_RANK": "1", "MASTER_ADDR": "first"}),
     ],
@@ -90,15 +83,13 @@ def test_what_is_right_passes(num_gpus, num_nodes, environment):
     config = DEFAULTS | {"num_gpus": num_gpus, "num_nodes": num_nodes}
     check_machine(config | CPU, 0, environment)
     check_machine(config, 2, environment)
-    is_alone = "SLURM_NTASKS" in environment and "SLURM_PROCID" not in environment
-    assert takes_slurm_for_a_machine(environment) == is_alone
+    assert takes_slurm_for_a_machine(environment) == (environment.get("SLURM_JOB_NAME") == "mine")
 
 
 def test_no_wandb_here(monkeypatch):
     monkeypatch.setattr(machine_checks, "distributions", lambda name: [])
     check_machine(DEFAULTS | CPU, 0, {})
-    said = r"^logger=both needs W&B: pip install -r requirements-wandb\.txt; or write logger=tensorboard$"
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=r"^logger=both needs W&B: .* or write logger=tensorboard$"):
         check_machine(DEFAULTS | CPU | {"logger": "both"}, 0, {})
 
 
@@ -120,7 +111,7 @@ def test_a_compiler_is_on_the_path_or_named(tmp_path, on_gpu, variable, name, mi
 def test_float32_on_a_cpu_if_nothing_else_is_given():
     assert choose_precision(DEFAULTS, [], num_gpus_here=0) == ("cpu", 32)
     given = DEFAULTS | {"precision": "bf16", "num_gpus": 8}
-    assert choose_precision(given, ["precision", "num_gpus"], num_gpus_here=0) == ("cpu", "bf16")
+    assert choose_precision(given, given, num_gpus_here=0) == ("cpu", "bf16")
     assert choose_precision(DEFAULTS, [], num_gpus_here=1) == ("cuda", 16)
     with pytest.raises(InputError, match="precision=16 needs a GPU"):
         choose_precision(DEFAULTS, ["precision"], num_gpus_here=0)
