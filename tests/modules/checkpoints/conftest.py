@@ -25,7 +25,9 @@ def load(network, weights, needed=None):
 
 def assert_equal(network, weights, *starts):
     own = {name: weight for name, weight in network.state_dict().items() if name.startswith(starts or "")}
-    assert own and all(torch.equal(weight, weights[name]) for name, weight in own.items())
+    assert own and all(
+        weight.dtype == weights[name].dtype and torch.equal(weight, weights[name]) for name, weight in own.items()
+    )
 
 
 def starting(weights, *starts):

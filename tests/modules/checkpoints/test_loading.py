@@ -115,7 +115,9 @@ def test_what_is_refused_leaves_the_network_as_it_was(qa, trm, vqa, mean_baselin
         broken[3, 4] = number
         refused({**qa, "frame_head.0.weight": broken}, "frame_head.0.weight holds numbers that are not finite")
     refused({**qa, "model.frame_head.0.bias": torch.ones(32)}, "holds frame_head.0.bias twice")
-    refused(qa, "temporal_embedding.frame_pos_embed.weight is [12, 32], here [22, 32]", "12 positions", max_clips=20)
+    longer = "temporal_embedding.frame_pos_embed.weight is [12, 32], here [22, 32]"
+    for needed in (None, NEEDED_TO_TRAIN):
+        refused(qa, longer, "12 positions", needed=needed, max_clips=20)
     refused(trm, "has no frame_head (", "frame_head.0.weight", "a TRM checkpoint", head_width=12)
     refused(vqa, "looks like an ALBEF file")
     refused(mean_baseline, "has no temporal stream", "a *_mean baseline")

@@ -16,7 +16,7 @@ TWO = {"num_gpus": 2, "precision": 32}
 TWO_NODES = {"num_nodes": 2, "precision": 32}
 ONE_TASK = {"SLURM_JOB_NAME": "dest", "SLURM_NTASKS": "1", "SLURM_NNODES": "1", "SLURM_PROCID": "0"}
 TWO_TASKS = ONE_TASK | {"SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2", "SLURM_STEP_ID": "0"}
-APART = TWO_TASKS | {"SLURM_NTASKS_PER_NODE": "1", "SLURM_NNODES": "2"}
+APART = TWO_TASKS | {"SLURM_NTASKS_PER_NODE": "1"}
 BATCH = ONE_TASK | {"SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2", "ENVIRONMENT": "BATCH"}
 SHELL = ONE_TASK | {"SLURM_JOB_NAME": "bash", "SLURM_STEP_NUM_TASKS": "1"}
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "WORLD_SIZE": "4"}
@@ -46,7 +46,7 @@ NODES = "num_nodes=2: start the same command on every node by torchrun or srun"
         (TWO, 0, ONE_TASK | TORCHRUN, "make --nproc-per-node equal to num_gpus"),
         (TWO, 0, ONE_TASK, f"^SLURM was asked for 1 task, on 1 node, {SET}"),
         (TWO, 2, ONE_TASK | {"SLURM_NTASKS_PER_NODE": "1"}, f"asked for 1 task, 1 a node, on 1 node, {SET}"),
-        (TWO, 2, APART, f"2 tasks, 1 a node, on 2 nodes, {SET}"),
+        (TWO, 2, APART, f"2 tasks, 1 a node, on 1 node, {SET}"),
         (TWO, 0, ONE_TASK | {"SLURM_NTASKS": "2"}, f"asked for 2 tasks, but not how many a node; {WAY}$"),
         (TWO, 0, BATCH, f"2 tasks, 2 a node, but this process was started without srun, and would .*; {WAY}$"),
         (TWO_NODES, 0, ONE_TASK, r"--gpus-per-node=1\) and start them with srun$"),

@@ -58,8 +58,9 @@ def test_overwriting(tmp_path):
     write(path, overwrite=True)
     assert json.loads(path.read_text()) == RECORDS
     path.unlink()
+    (tmp_path / "a_2.json").write_text("older")
     write(path, overwrite=True, meanwhile=path.mkdir)
-    assert json.loads((tmp_path / "a_2.json").read_text()) == RECORDS
+    assert json.loads((tmp_path / "a_3.json").read_text()) == RECORDS
 
 
 @pytest.mark.parametrize("outputs", [[], RECORDS * 2])
