@@ -9,6 +9,7 @@ from modules.training.validation_schedule import ValidationSchedule
     ("interval", "epoch", "due"),
     [
         (0.5, 15, [8, 15]),
+        (0.2, 6, [2, 3, 4, 5, 6]),
         (1 / 3, 7, [3, 5, 7]),
         (0.01, 3, [1, 2, 3]),
         (0.1, 30, [*range(3, 31, 3)]),
