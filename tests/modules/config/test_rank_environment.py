@@ -11,39 +11,38 @@ from modules.config.rank_environment import check_ranks
 from tests.kit.small_world import make_small_world, settings
 
 LEFT_OVER = [
-    (1, 1, {"RANK": "1"}),
-    (1, 1, {"LOCAL_RANK": "3"}),
-    (1, 1, {"WORLD_SIZE": "4"}),
-    (1, 1, {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "8"}),
-    (1, 1, {"NODE_RANK": "1"}),
-    (1, 1, {"GROUP_RANK": "2"}),
-    (1, 1, {"RANK": "one"}),
-    (2, 1, {"RANK": "1"}),  # this process would start the others
-    (2, 1, {"LOCAL_RANK": "0"}),  # nobody would start the other
-    (2, 1, {"LOCAL_RANK": "2", "MASTER_PORT": "29500"}),
-    (2, 2, {"WORLD_SIZE": "2", "MASTER_PORT": "29500"}),
-    (1, 1, {"RANK": "1", "DEST_FIRST_RANK_PID": str(os.getpid())}),  # of a run before, in this process
+    (1, 1, "RANK=1"),
+    (1, 1, "LOCAL_RANK=3"),
+    (1, 1, "RANK=0 LOCAL_RANK=0 WORLD_SIZE=8"),
+    (1, 1, "NODE_RANK=1"),
+    (1, 1, "GROUP_RANK=2"),
+    (1, 1, "RANK=one"),
+    (2, 1, "RANK=1"),  # this process would start the others
+    (2, 1, "LOCAL_RANK=0"),  # nobody would start the other
+    (2, 1, "LOCAL_RANK=2 MASTER_PORT=29500"),
+    (2, 2, "WORLD_SIZE=2 MASTER_PORT=29500"),
+    (1, 1, f"RANK=1 DEST_FIRST_RANK_PID={os.getpid()}"),  # of a run before, in this process
 ]
 MEANT = [
-    (1, 1, {}),
-    (1, 1, {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}),
-    (2, 1, {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "one"}),
-    (2, 1, {"LOCAL_RANK": "1", "WORLD_SIZE": "2", "DEST_FIRST_RANK_PID": str(os.getppid())}),
-    (2, 1, {"LOCAL_RANK": "1", "RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "here", "MASTER_PORT": "29500"}),
-    (2, 2, {"NODE_RANK": "1", "MASTER_ADDR": "here", "MASTER_PORT": "29500"}),
-    (2, 1, {"SLURM_PROCID": "1", "RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}),
+    (1, 1, ""),
+    (1, 1, "RANK=0 LOCAL_RANK=0 WORLD_SIZE=1"),
+    (2, 1, "RANK=1 LOCAL_RANK=1 WORLD_SIZE=2 TORCHELASTIC_RUN_ID=one"),
+    (2, 1, f"LOCAL_RANK=1 WORLD_SIZE=2 DEST_FIRST_RANK_PID={os.getppid()}"),
+    (2, 1, "LOCAL_RANK=1 RANK=1 WORLD_SIZE=2 MASTER_PORT=29500"),
+    (2, 2, "NODE_RANK=1 MASTER_PORT=29500"),
+    (2, 1, "SLURM_PROCID=1 RANK=1 WORLD_SIZE=2 LOCAL_RANK=1"),
 ]
 
 
-@pytest.mark.parametrize(("num_gpus", "num_nodes", "environment"), LEFT_OVER)
-def test_left_over(num_gpus, num_nodes, environment):
+@pytest.mark.parametrize("case", LEFT_OVER + MEANT)
+def test_left_over_or_meant(case):
+    num_gpus, num_nodes, words = case
+    environment = dict(word.split("=") for word in words.split())
+    if case in MEANT:
+        check_ranks(num_gpus, num_nodes, environment)
+        return
     with pytest.raises(InputError, match=r"the environment says \w+=\w+.*: unset RANK LOCAL_RANK WORLD_SIZE"):
         check_ranks(num_gpus, num_nodes, environment)
-
-
-@pytest.mark.parametrize(("num_gpus", "num_nodes", "environment"), MEANT)
-def test_meant(num_gpus, num_nodes, environment):
-    check_ranks(num_gpus, num_nodes, environment)
 
 
 def test_a_run_is_refused_before_it_begins(tmp_path, monkeypatch, capsys):

@@ -1,3 +1,5 @@
+"""Errors of libraries in the user's words."""
+
 import errno
 import os
 import signal
@@ -7,6 +9,7 @@ from pathlib import Path
 import pytest
 import tensorboard
 import torch
+from torch.distributed import DistBackendError, DistNetworkError, TCPStore
 
 from config import Config
 from datasets.errors import InputError
@@ -14,155 +17,101 @@ from modules.training.failures import explain, explained
 from modules.training.stopping import StoppedError, StopSignals
 
 SETTINGS = vars(Config())
+TEST = SETTINGS | {"test_only": True, "precision": 32, "objective": "trm"}
 NCCL = (
     "NCCL error in: ../torch/csrc/distributed/c10d/NCCLUtils.cpp:77, unhandled cuda error (run with NCCL_DEBUG=INFO "
     "for details), NCCL version 2.27.5\nncclUnhandledCudaError: Call to CUDA function failed.\nLast error:\n"
 )
+FULL = (
+    "CUDA error: out of memory\nmore",
+    "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`",
+    f"{NCCL}Cuda failure 'out of memory'",
+    f"{NCCL}Failed to CUDA calloc async 608 bytes",
+)
+GPU = "the GPU's memory is full; lower per_gpu_batchsize (now 8"
+MACHINE = "the machine's memory is full; lower num_workers (now 8) or per_gpu_batchsize (now 8), or, if the network is"
+FILES = "too many open files; raise their limit (ulimit -n) or lower num_workers (now 8)"
+WORKER = "a loader worker died ({}); if memory was short, lower num_wo"
+UNCHANGED = "; files that were complete are unchanged"
+LOST = "[../gloo/transport/tcp/pair.cc:553] Connection closed by peer [127.0.0.1]:1234"
+LOST_RANKS = "the processes of this run have lost each other ("
 
 
-def test_gpu_memory():
-    said = str(explain(torch.OutOfMemoryError("CUDA out of memory"), SETTINGS))
-    assert said == (
-        "the GPU's memory is full; lower per_gpu_batchsize (now 8; batch_size=64 is then reached by accumulation), "
-        "set grad_checkpointing=True, or lower nframe (now 16)"
-    )
-    said = str(explain(torch.OutOfMemoryError(), SETTINGS | {"test_only": True, "precision": 32, "objective": "trm"}))
-    assert said == "the GPU's memory is full; lower per_gpu_batchsize (now 8), or set precision=bf16"
+def of_system(number: int, *names: str) -> OSError:
+    return OSError(number, os.strerror(number), *names)
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("error", "said"),
     [
-        "CUDA error: out of memory\nmore",
-        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`",
-        f"{NCCL}Cuda failure 'out of memory'",
-        f"{NCCL}Cuda failure 2 'out of memory'",
-        f"{NCCL}Failed to CUDA calloc async 608 bytes",
-        f"{NCCL}Failed to CUDA host alloc 4096 bytes",
+        (torch.OutOfMemoryError(), f"{GPU}; batch_size=64 is then reached by accumulation), set gr"),
+        *((kind(text), GPU) for kind in (RuntimeError, DistBackendError) for text in FULL),
+        (MemoryError(), MACHINE),
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed"), WORKER.format("killed")),
+        (RuntimeError("DataLoader worker (pid 7) is Bus error"), WORKER.format("bus error")),
+        (of_system(errno.ENOSPC, "a/metrics.csv"), f"a/metrics.csv: No space left on device{UNCHANGED}"),
+        (of_system(errno.ENOSPC), "cannot write in result/a: No space left"),
+        (of_system(errno.EAGAIN), f"Resource temporarily unavailable{UNCHANGED}"),  # not about writing
+        (of_system(errno.EMFILE), FILES),
+        (of_system(errno.EMFILE, "a.png"), FILES),
+        (OSError("Caught OSError in DataLoader worker process 0.\n[Errno 24] Too many open files: 'a'"), FILES),
+        (RuntimeError("Too many open files. Communication with the workers is no longer possible."), FILES),
+        (InputError('Caught InputError in worker 0.\n  File "x"\nInputError: a.png is cut'), "a.png is cut"),
+        (InputError("as it is"), "as it is"),
+        (RuntimeError(LOST), f"{LOST_RANKS}{LOST}); if one of them"),
+        (DistBackendError("NCCL error\nmore"), f"{LOST_RANKS}NCCL error); if one of them"),
+        (DistBackendError(f"{NCCL}Cuda failure 'an illegal memory access'"), LOST_RANKS),
     ],
 )
-@pytest.mark.parametrize("kind", [RuntimeError, torch.distributed.DistBackendError])
-def test_gpu_memory_that_others_ask_for(kind, text):
-    assert str(explain(kind(text), SETTINGS)).startswith("the GPU's memory is full; lower per_gpu_batchsize")
+def test_known_errors_are_a_line_with_the_way_out(error, said):
+    line = str(explain(error, SETTINGS, Path("result/a")))
+    assert line.startswith(said) and "\n" not in line
 
 
-def test_port_that_is_taken():
-    with socket.create_server(("", 0)) as server:
-        port = server.getsockname()[1]
-        with pytest.raises(torch.distributed.DistNetworkError) as caught:
-            torch.distributed.TCPStore("localhost", port, 2, is_master=True)
-    said = str(explain(caught.value, SETTINGS))
-    assert said.startswith(f"port {port} of this machine (MASTER_PORT), where the processes of the run are to meet, is")
-    assert "resume" not in said
-
-
-def test_other_errors_of_nccl_are_of_lost_ranks():
-    error = torch.distributed.DistBackendError(f"{NCCL}Cuda failure 'an illegal memory access was encountered'")
-    assert "have lost each other" in str(explain(error, SETTINGS))
-
-
-def test_memory():
-    said = "the machine's memory is full; lower num_workers (now 8) or per_gpu_batchsize (now 8), or, if the network is"
-    assert str(explain(MemoryError(), SETTINGS)).startswith(said)
-    for shape in ((1 << 32, 1 << 20), (1 << 32, 1 << 32)):  # more than there is, and more than can be
-        with pytest.raises(RuntimeError) as caught:
-            torch.empty(shape)
-        assert str(explain(caught.value, SETTINGS)).startswith(said)
-
-
-def test_only_known_errors_change():
-    with pytest.raises(InputError, match="the machine's memory is full"), explained(SETTINGS):
-        raise MemoryError
-    with pytest.raises(KeyError), explained(SETTINGS):
-        raise KeyError("x")
-
-
-@pytest.mark.parametrize(("text", "cause"), [("killed by signal: Killed", "killed"), ("Bus error", "bus error")])
-def test_dead_loader_worker(text, cause):
-    error = RuntimeError(f"DataLoader worker (pid 7) is {text}")
-    assert str(explain(error, SETTINGS)).startswith(
-        f"a loader worker died ({cause}); if memory was short, lower num_wo"
-    )
-
-
-def test_disk():
-    error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "result/metrics.csv")
-    said = str(explain(error, SETTINGS))
-    assert said == "result/metrics.csv: No space left on device; files that were complete are unchanged"
-
-
-def test_input_error_of_a_worker_is_its_last_line():
-    text = (
-        'Caught InputError in DataLoader worker process 0.\nOriginal Traceback:\n  File "x"\nInputError: a.png is cut'
-    )
-    assert str(explain(InputError(text), SETTINGS)) == "a.png is cut"
-    own = InputError("as it is")
-    assert explain(own, SETTINGS) is own
-
-
-def test_others_keep_their_traceback():
-    assert explain(RuntimeError("shape mismatch"), SETTINGS) is None
-    assert explain(KeyError("x"), SETTINGS) is None
-    assert explain(BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)), SETTINGS) is None
-
-
-def test_disk_of_a_file_without_a_name():
-    """TensorBoard's files, written by a thread, and any other in the run's folder."""
-    error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    assert str(explain(error, SETTINGS, folder=Path("result/a"))).startswith("cannot write in result/a: No space left")
+def test_full_disk_that_tensorboard_meets_in_its_thread():
+    """In a file without a name; and Lightning takes it for a value of the wrong type."""
     board = Path(tensorboard.__file__).parent / "writer.py"
     with pytest.raises(OSError) as caught:
-        exec(compile("raise error", board, "exec"), {"error": error})
-    said = str(explain(caught.value, SETTINGS, folder=Path("result/a")))
-    assert said.startswith("cannot write result/a/events.out.tfevents.*: No space left on device; ")
+        exec(compile("raise error", board, "exec"), {"error": of_system(errno.ENOSPC)})
     hidden = ValueError("you tried to log 79 which is currently not supported")
     hidden.__cause__ = caught.value
-    assert str(explain(hidden, SETTINGS, folder=Path("result/a"))) == said
+    for error in (caught.value, hidden):
+        said = f"cannot write result/a/events.out.tfevents.*: No space left on device{UNCHANGED}"
+        assert str(explain(error, SETTINGS, Path("result/a"))) == said
 
 
-def test_an_error_of_the_system_that_is_not_about_writing():
-    error = OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-    said = str(explain(error, SETTINGS, folder=Path("result/a")))
-    assert said == "Resource temporarily unavailable; files that were complete are unchanged"
+def test_ways_out_are_those_of_the_run():
+    memory, lost = torch.OutOfMemoryError(), RuntimeError(LOST)
+    assert str(explain(memory, SETTINGS)).endswith(", set grad_checkpointing=True, or lower nframe (now 16)")
+    assert str(explain(memory, TEST)) == f"{GPU}), or set precision=bf16"
+    assert str(explain(lost, SETTINGS)).endswith("mend that and continue with resume_from=last")
+    assert str(explain(lost, TEST)).endswith("mend that and start it again")
+    lost.add_note("rank 1 (process 7) was killed by SIGKILL")
+    assert str(explain(lost, SETTINGS)).startswith(f"{LOST_RANKS}rank 1 (process 7) was killed by SIGKILL);")
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        OSError(errno.EMFILE, os.strerror(errno.EMFILE)),
-        OSError(errno.EMFILE, os.strerror(errno.EMFILE), "a.png"),
-        OSError("Caught OSError in DataLoader worker process 0.\nOSError: [Errno 24] Too many open files: 'a.png'"),
-        RuntimeError("Too many open files. Communication with the workers is no longer possible."),
-    ],
-)
-def test_too_many_open_files(error):
-    said = str(explain(error, SETTINGS, folder=Path("result/a")))
-    assert said == "too many open files; raise their limit (ulimit -n) or lower num_workers (now 8)"
+def test_errors_as_pytorch_raises_them():
+    with socket.create_server(("", 0)) as server:
+        port = server.getsockname()[1]
+        with pytest.raises(DistNetworkError) as caught:
+            TCPStore("localhost", port, 2, is_master=True)
+    said = f"port {port} of this machine (MASTER_PORT), where the processes of the run are to meet, is taken"
+    assert str(explain(caught.value, SETTINGS)).startswith(said)
+    for shape in ((1 << 32, 1 << 20), (1 << 32, 1 << 32)):  # more than there is, and more than can be
+        with pytest.raises(InputError, match=r"^the machine's memory is full"), explained(SETTINGS):
+            torch.empty(shape)
 
 
-LOST = "[../gloo/transport/tcp/pair.cc:553] Connection closed by peer [127.0.0.1]:1234"
-
-
-@pytest.mark.parametrize("error", [RuntimeError(LOST), torch.distributed.DistBackendError("NCCL error\nmore")])
-def test_lost_rank(error):
-    said = str(explain(error, SETTINGS))
-    assert said.startswith("the processes of this run have lost each other (")
-    assert str(error).splitlines()[0] in said and "more" not in said
-    assert said.endswith("mend that and continue with resume_from=last")
-    assert str(explain(error, SETTINGS | {"test_only": True})).endswith("mend that and start it again")
-
-
-def test_lost_rank_whose_end_is_known():
-    error = RuntimeError(LOST)
-    error.add_note("rank 1 (process 7) was killed by SIGKILL")
-    said = str(explain(error, SETTINGS))
-    assert said.startswith("the processes of this run have lost each other (rank 1 (process 7) was killed by SIGKILL);")
+@pytest.mark.parametrize("error", [RuntimeError("shape mismatch"), KeyError("x"), of_system(errno.EPIPE)])
+def test_others_keep_their_traceback(error):
+    assert explain(error, SETTINGS) is None
+    with pytest.raises(type(error)) as caught, explained(SETTINGS):
+        raise error
+    assert caught.value is error
 
 
 def test_ranks_that_were_asked_to_stop_do_not_miss_each_other():
     signals = StopSignals()
-    with pytest.raises(InputError, match="lost each other"), explained(SETTINGS, signals=signals):
-        raise RuntimeError(LOST)
     signals.received = signal.SIGTERM
     with pytest.raises(StoppedError, match="stopped by SIGTERM"), explained(SETTINGS, signals=signals):
         raise RuntimeError(LOST)

@@ -2,18 +2,15 @@
 
 import inspect
 import re
-import subprocess
-import sys
 from importlib.metadata import version
-from pathlib import Path
 
 import pytorch_lightning as pl
 from pytorch_lightning.loops.training_epoch_loop import _TrainingEpochLoop
 from pytorch_lightning.strategies.launchers import subprocess_script
 
-from modules.training import private
-from modules.training.private import ignore_sigterm, nest, parse_values_with, rank_observer, settings_of_words
+from modules.training.private import ignore_sigterm, rank_observer
 from tests.kit.paths import ROOT
+from tests.kit.processes import run_python
 
 
 def test_sigterm():
@@ -30,19 +27,8 @@ def test_observer_of_ranks():
     with rank_observer(print):
         assert subprocess_script._launch_process_observer is print
     assert subprocess_script._launch_process_observer is before
-    launch = inspect.getsource(subprocess_script._SubprocessScriptLauncher.launch)
-    assert "_launch_process_observer(self.procs)" in launch
-
-
-def test_words_as_sacred_reads_them(monkeypatch):
-    from sacred import arg_parser
-
-    import config  # noqa: F401  # with what Sacred needs
-
-    monkeypatch.setattr(arg_parser, "_convert_value", arg_parser._convert_value)  # given back at the end
-    parse_values_with(str.upper)
-    assert settings_of_words(["a=x", "recipe", "b.c=y"]) == {"a": "X", "b": {"c": "Y"}}
-    assert nest({"a": 1, "b.c": 2, "b.d": {"e": 3}}) == {"a": 1, "b": {"c": 2, "d": {"e": 3}}}
+    launcher = subprocess_script._SubprocessScriptLauncher
+    assert "_launch_process_observer(self.procs)" in inspect.getsource(launcher.launch)
 
 
 def test_sacred_needs_no_pkg_resources():
@@ -57,7 +43,7 @@ numpy.fill_missing_version()
 print(numpy.to_json(), mimetype_detector.guess_type("a.h5")[0], "pandas" in sys.modules)
 print(*(package.to_json() for package in get_dependencies_from_pkg({}, None)))
 """
-    done = subprocess.run([sys.executable, "-W", "error", "-c", program], cwd=ROOT, capture_output=True, text=True)
+    done = run_python("-W", "error", "-c", program)
     assert done.returncode == 0, done.stderr
     first, packages = done.stdout.splitlines()
     assert first == f"numpy=={version('numpy')} application/x-hdf5 False"
@@ -65,7 +51,6 @@ print(*(package.to_json() for package in get_dependencies_from_pkg({}, None)))
 
 
 def test_no_private_name_stands_elsewhere():
-    root = Path(private.__file__).parents[2]
-    paths = {root / "run.py", root / "config.py", *Path(private.__file__).parent.glob("*.py")}
-    for path in paths - {Path(private.__file__)}:
-        assert not re.findall(r"(?<!self)(?<!os)\._[a-z]\w*", path.read_text()), path
+    for path in {ROOT / "run.py", ROOT / "config.py", *(ROOT / "modules/training").glob("*.py")}:
+        if path.name != "private.py":
+            assert not re.findall(r"(?<!self)(?<!os)\._[a-z]\w*", path.read_text()), path

@@ -1,11 +1,7 @@
 """A run that Weights & Biases follows without its server, and that is resumed: read back from W&B's own files."""
 
-import csv
 import json
-import os
 import struct
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +12,8 @@ from PIL import Image
 
 from modules.training.failures import explain
 from tests.kit.paths import ROOT
-from tests.kit.runs import run_folder
+from tests.kit.processes import run_python
+from tests.kit.runs import rows, run_folder
 from tests.kit.small_world import make_small_world, settings
 
 pytest.importorskip("wandb", reason="W&B is not installed (requirements-wandb.txt)")
@@ -32,81 +29,49 @@ def records(path: Path) -> Iterator:
         if BLOCK - place % BLOCK < HEADER:
             place += BLOCK - place % BLOCK
         length, kind = struct.unpack_from("<HB", data, place + 4)
-        place += HEADER
-        pieces += data[place : place + length]
-        place += length
+        place += HEADER + length
+        pieces += data[place - length : place]
         if kind in (1, 4):  # whole, or its last piece
             yield Record.FromString(pieces)
             pieces = b""
 
 
-def history(files: list[Path]) -> list[dict]:
-    rows = [record.history.item for path in files for record in records(path) if record.HasField("history")]
-    return [{item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in row} for row in rows]
+def values(items) -> dict:
+    return {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items}
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory) -> tuple[Path, list[Path], list[subprocess.CompletedProcess]]:
-    """The run's folder, W&B's files of the run and of its continuation, and what both printed."""
-    world = make_small_world(tmp_path_factory.mktemp("world"))
-    done = []
+def test_a_run_and_its_continuation(tmp_path):
+    world = make_small_world(tmp_path)
     for more in (["max_epoch=4"], ["max_epoch=8", "resume_from=last"]):
         words = settings(world, "exp_name=log", "logger=wandb", "learning_rate=1e-3", *more)
-        command = [sys.executable, ROOT / "run.py", *words]
-        environment = {**os.environ, "WANDB_MODE": "offline", "WANDB_API_KEY": "", "TMPDIR": str(world)}
-        done.append(subprocess.run(command, env=environment, cwd=world, capture_output=True, text=True))
-        assert done[-1].returncode == 0, done[-1].stderr
+        environment = {"WANDB_MODE": "offline", "WANDB_API_KEY": "", "TMPDIR": str(world)}
+        done = run_python(ROOT / "run.py", *words, cwd=world, **environment)
+        assert done.returncode == 0, done.stderr
     folder = run_folder(world, "log")
-    return folder, sorted(folder.glob("wandb/*run-*/run-*.wandb")), done
-
-
-def test_curves_are_those_of_the_csv_log(runs):
-    folder, files, _ = runs
-    curves: dict[tuple[str, int], float] = {}
-    for row in history(files):
-        step = row.get("trainer/global_step")
-        curves |= {(name, step): value for name, value in row.items() if isinstance(value, int | float)}
-    with (folder / "metrics.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    logged = {(name, int(row["step"])): float(row[name]) for row in rows for name in row if row[name]}
-    logged = {key: value for key, value in logged.items() if key[0] != "step"}
-    assert {step for name, step in logged if name == "val/loss"} == set(range(2, 24, 3))
-    assert {key: curves.get(key) for key in logged} == pytest.approx(logged)
-
-
-def test_the_resumed_run_is_the_same_one(runs):
-    _, files, _ = runs
-    assert len(files) == 2
-    assert files[0].name == files[1].name  # run-<id>.wandb
-    ids = [record.run.run_id for path in files for record in records(path) if record.HasField("run")]
-    assert set(ids) == {files[0].stem.removeprefix("run-")}
-
-
-def test_settings(runs):
-    folder, files, _ = runs
-    config = {}
-    for record in records(files[-1]):
-        for item in [*record.config.update, *record.run.config.update]:
-            config[item.key or "/".join(item.nested_key)] = json.loads(item.value_json)
-    kept = yaml.safe_load((folder / "hparams.yaml").read_text())
-    assert {name: config[name] for name in kept if not isinstance(kept[name], dict)} == {
-        name: value for name, value in kept.items() if not isinstance(value, dict)
-    }
-
-
-def test_examples(runs):
-    _, files, _ = runs
+    files = sorted(folder.glob("wandb/*run-*/run-*.wandb"))
+    config, curves = {}, {}
     for path in files:
-        shown = [row["examples/1/filenames"] for row in history([path]) if "examples/1/filenames" in row]
+        shown = []
+        for record in records(path):
+            row = values(record.history.item)
+            curves |= {(name, row.get("trainer/global_step")): value for name, value in row.items()}
+            shown += [row["examples/1/filenames"]] if "examples/1/filenames" in row else []
+            config |= values([*record.config.update, *record.run.config.update])
+            assert record.run.run_id in ("", files[0].stem.removeprefix("run-"))  # of both it is one run
         assert len(shown) == 4
         for name in shown[-1]:
             with Image.open(path.parent / "files" / name) as picture:
                 assert picture.height > 112
+    assert len(files) == 2 and files[0].name == files[1].name
 
-
-def test_no_process_is_left(runs):
-    """W&B's process is told of a file in TMPDIR, which is this world's."""
-    world = runs[0].parents[2]
+    logged = {(name, int(row["step"])): float(row[name]) for row in rows(folder) for name in row if row[name]}
+    logged = {key: value for key, value in logged.items() if key[0] != "step"}
+    assert {step for name, step in logged if name == "val/loss"} == set(range(2, 24, 3))
+    assert {key: curves.get(key) for key in logged} == pytest.approx(logged)
+    kept = yaml.safe_load((folder / "hparams.yaml").read_text())
+    kept = {name: value for name, value in kept.items() if not isinstance(value, dict)}
+    assert {name: config[name] for name in kept} == kept
+    # W&B's process, which is told of a file in TMPDIR, is not left.
     commands = [" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
     assert not [command for command in commands if str(world) in command]
 
