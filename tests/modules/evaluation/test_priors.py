@@ -1,6 +1,7 @@
 """Priors and ceilings against plain loops, by hand, and on the published annotations."""
 
 import csv
+import io
 import os
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -145,7 +146,7 @@ def test_published_annotations(tmp_path):
     assert priors.asked_twice == 11
     columns = {}
     for split in ("train", "test"):
-        rows = csv.DictReader((tmp_path / f"{split}.csv").read_text(encoding="utf-8").splitlines())
+        rows = csv.DictReader(io.StringIO((tmp_path / f"{split}.csv").read_text(encoding="utf-8")))
         columns[split] = zip(*((row["question"], row["answer"]) for row in rows), strict=True)
     (questions, true) = columns["test"]
     loop = loop_prior(*columns["train"], questions)
