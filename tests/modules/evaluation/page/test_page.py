@@ -20,8 +20,6 @@ from tests.kit.processes import run_python
 from ..results import NASTY, make_results, write_json
 
 STATIC = Path(page.__file__).parent
-LOG = "epoch,step,lr/head,train/accuracy,train/loss,val/accuracy,val/loss\n0,9,0.1,0.25,3.5,,\n0,19,,,,0.5,2.5\n"
-LOGS = {"mean": LOG, "a<b>_seed0": LOG, "trm": "epoch,step,train/loss,val/accuracy,val/align_loss\n0,9,4.5,0.2,1.5\n"}
 TITLES = ["Accuracy by type of question", "Accuracy by answer", "Frequent answers taken for each other"]
 
 
@@ -47,26 +45,6 @@ class Page(HTMLParser):
 
     def row(self, *start: str) -> list[str]:
         return next(row for row in self.rows if row[: len(start)] == list(start))
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A truth with its predictions, frames of half of the videos, logs of three runs, a training split; the page."""
-    folder = tmp_path_factory.mktemp("results")
-    truth, files = make_results(folder)
-    for video in range(12):
-        (folder / "frames" / f"v_video{video}").mkdir(parents=True)
-        for frame in range(3 * (video + 1)):
-            Image.new("RGB", (32, 24), (20 * video, 0, 0)).save(folder / "frames" / f"v_video{video}" / f"{frame}.png")
-    more = ["--frames", folder / "frames", "--train", shutil.copy(truth, folder / "train.csv")]
-    for name, log in LOGS.items():
-        run = folder / name / "version_0"
-        run.mkdir(parents=True)
-        (run / "metrics.csv").write_text(log)
-        more += ["--log", run]
-    words = ["anet", *files, truth, "--json", folder / "scores.json", "--report", folder / "page.html", *more]
-    assert evaluation.main([str(word) for word in words]) == 0
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -102,13 +80,13 @@ def test_figures_are_those_of_eval(folder, read):
 def test_sections_curves_and_questions(read):
     parts = ["What needs no video", *TITLES[1:], "Accuracy by length of the video", "Learning curves"]
     found = [title for title in read.titles if "model" not in title.lower()]
-    assert found[1:] == [TITLES[0], *parts, "mean, a<b>_seed0", "trm", "Examples", "Method"]
+    assert found[1:] == [TITLES[0], *parts, "mean, a<b>_seed0", "trm", "long", "Examples", "Method"]
     assert read.row("mean")[1:] == ["20", "3.5", "2.5", "50.00 at step 20"]
     assert read.row("trm")[1:] == ["10", "4.5", "–", "20.00 at step 10"]
     lines, stages = [[[10, 3.5]], [[20, 2.5]]] * 2, ["training", "validation"] * 2
     assert read.data["panels"][0] == {"steps": [0.0, 20.0], "lines": lines, "stages": stages}
     assert [line for panel in read.data["panels"] for line in panel["lines"]].count([[10, 25.0]]) == 2  # percent
-    assert len(read.data["panels"]) == 3 + 3
+    assert len(read.data["panels"]) == 3 + 3 + 1
     questions = read.data["questions"]
     assert (len(questions["qid"]), len(read.data["pictures"])) == (144, 12)
     titles = {title for title, _ in questions["categories"]}
