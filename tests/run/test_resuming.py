@@ -31,14 +31,19 @@ def whole(request, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("hook", "batches"),
-    [("training_step", 1), ("training_step", 5), ("training_step", 8), ("validation_step", 5), ("validation_step", 12)],
+    ("hook", "kills"),  # batches of each start, the last of which does not end
+    [
+        *(("training_step", [1]), ("training_step", [5]), ("training_step", [8])),
+        *(("validation_step", [5]), ("validation_step", [12]), ("validation_step", [1, 2, 10, 1])),
+    ],
 )
-def test_killed(whole, monkeypatch, hook, batches):
+def test_killed(whole, monkeypatch, hook, kills):
     world, more, run = whole
-    words = settings(world, f"exp_name={hook}{batches}", *more)
-    killed_run(words, monkeypatch, OpenEndedQA, batches, hook)
-    folder = run_folder(world, f"{hook}{batches}")
+    name = f"{hook}{len(kills)}_{kills[0]}"
+    words, folder = settings(world, f"exp_name={name}", *more), run_folder(world, name)
+    for batches in kills:
+        resume = ["resume_from=last"] if list(folder.rglob("*.ckpt")) else []
+        killed_run([*words, *resume], monkeypatch, OpenEndedQA, batches, hook)
     is_too_early = not list(folder.rglob("*.ckpt"))
     assert run_command_line([*words, "resume_from=last"]) == (2 if is_too_early else 0)
     if not is_too_early:
