@@ -1,7 +1,7 @@
 """Priors and ceilings against plain loops, by hand, and on the published annotations."""
 
 import csv
-import json
+import io
 import os
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -12,12 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import eval as evaluation
 from datasets.errors import InputError
 from datasets.sources import agqa, anetqa, msrvttqa
 from modules.evaluation.priors import find_priors, find_training, read_training, share
 from modules.evaluation.question_prior import question_prior
 from preproc.preproc_anetqa import preprocess
+
+from .results import write_answers, write_json, write_truth
 
 WORDS = st.lists(st.sampled_from(["what", "is", "the", "dog", "", " ", "it?"]), max_size=5).map(" ".join)
 
@@ -38,48 +39,18 @@ def loop_prior(training, answers, questions):
     return given_answers
 
 
-def write_anet(path, rows):
-    """Rows of (question, answer, video, type)."""
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["qid", "question", "answer", "video_id", "type"])
-        writer.writerows([f"{path.stem}{index}", *row] for index, row in enumerate(rows))
-    return path
-
-
 @given(
     training=st.lists(st.tuples(WORDS, st.integers(0, 2)), min_size=1, max_size=30),
     questions=st.lists(WORDS, min_size=1, max_size=10),
 )
 def test_question_prior_equals_a_loop(training, questions):
-    texts, answers = [text for text, _ in training], [answer for _, answer in training]
+    texts, answers = zip(*training, strict=True)
     found = question_prior(pa.array(texts), np.array(answers), pa.array(questions))
     assert found.tolist() == loop_prior(texts, answers, questions)
 
 
-TRAIN = [
-    ("is it red", "no", "a", 3),
-    ("is it red", "yes", "a", 3),
-    ("is it blue", "yes", "b", 3),
-    ("what is it", "dog", "b", 5),
-    ("what is it", "cat", "b", 5),
-    ("what is that", "cat", "c", 5),
-    ("where", "sea", "c", 6),
-]
-TEST = [
-    ("is it red", "no", "v", 3),  # majority: yes; question only: no, the earlier of two
-    ("is it green", "yes", "v", 3),
-    ("what is it", "cat", "w", 5),  # question only: dog, the earlier of two
-    ("what now", "cat", "w", 5),
-    ("how", "wood", "w", 4),  # an answer that training lacks, of a type that it lacks
-    ("how many", "yes", "x", 7),
-]
-
-
-@pytest.fixture
-def data(tmp_path):
-    write_anet(tmp_path / "train.csv", TRAIN)
-    return write_anet(tmp_path / "test.csv", TEST)
+def write_split(path, *rows):
+    return write_truth(path, [(f"q{number}", *row) for number, row in enumerate(rows)])
 
 
 def priors_of(source, truth):
@@ -87,86 +58,80 @@ def priors_of(source, truth):
     return find_priors(source, source.read_questions(truth), training)
 
 
-def test_by_hand(data):
-    priors = priors_of(anetqa.SOURCE, data)
-    assert {name: right.tolist() for name, right in priors.right.items()} == {
-        "majority": [False, True, False, False, False, True],
-        "by type": [False, True, True, True, False, True],
-        "question only": [True, True, False, True, False, True],
-        "ceiling": [True, True, True, True, False, True],
+def test_by_hand(tmp_path, score):
+    train = [("is it red", "no", "a", 3), ("is it red", "yes", "a", 3), ("is it blue", "yes", "b", 3)]
+    train += [(question, "cat", "b", 5) for question in ("what is it", "what is that")] + [("where", "sea", "c", 6)]
+    train.insert(3, ("what is it", "dog", "b", 5))
+    train_file = write_split(tmp_path / "train.csv", *train)
+    truth = write_split(
+        tmp_path / "test.csv",
+        ("is it red", "no", "v", 3),  # majority: yes; question only: no, the earlier of two
+        ("is it green", "yes", "v", 3),
+        ("what is it", "cat", "w", 5),  # question only: dog, the earlier of two
+        ("what now", "cat", "w", 5),
+        ("how", "wood", "w", 4),  # an answer that training lacks, of a type that it lacks
+        ("how many", "yes", "x", 7),
+    )
+    priors = priors_of(anetqa.SOURCE, truth)
+    assert {name: "".join(map(str, right.astype(int))) for name, right in priors.right.items()} == {
+        "majority": "010001",
+        "by type": "011101",
+        "question only": "110101",
+        "ceiling": "111101",
     }
-    assert priors.vocabulary == 5
-    assert (priors.asked_twice, priors.always_wrong) == (0, 0)
+    assert (priors.vocabulary, priors.asked_twice, priors.always_wrong) == (5, 0, 0)
+    assert find_training(anetqa.SOURCE, truth, "other.csv") == Path("other.csv")
+    assert find_training(anetqa.SOURCE, train_file) is None  # no prior of a split from itself
+    answers = {f"q{number}": answer for number, answer in enumerate(["no", "yes", "cat", "dog", "wood"])}
+    words = ["anet", write_answers(tmp_path / "p.json", answers), truth, "--allow-missing"]
+    out, data = score(*words)
+    rows = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line.strip()}
+    assert rows["all"] == ["33.33", "66.67", "66.67", "83.33", "+20.00"]  # of five answers four are right, not three
+    assert rows["Object"] == ["0.00", "100.00", "50.00", "100.00", "+0.00"]
+    assert f"priors: from {train_file}" in out
+    assert data["predictions"][0]["scores"]["overall"]["all"]["above_prior"] == pytest.approx(20)
+    assert data["priors"]["accuracy"]["ceiling"]["overall"]["all"] == pytest.approx(100 * 5 / 6)
+    assert data["priors"]["accuracy"]["majority"]["type"]["Motion"] is None
+    assert "no.csv does not exist" in score(*words, "--train", "no.csv")[0]
+    train_file.unlink()
+    out, data = score(*words)
+    assert data and "prior" not in out
 
 
 def test_asked_twice(tmp_path):
     rows = [("who", answer, video, 8) for answer, video in zip("aabbacaaa", "vvvwwwxxy", strict=True)]
-    write_anet(tmp_path / "train.csv", rows)
-    priors = priors_of(anetqa.SOURCE, write_anet(tmp_path / "test.csv", rows))
-    assert priors.asked_twice == 2  # v: a a b, w: b a c; x: the same answer twice
-    assert priors.always_wrong == 1 + 2
+    write_split(tmp_path / "train.csv", *rows)
+    priors = priors_of(anetqa.SOURCE, write_split(tmp_path / "test.csv", *rows))
+    assert (priors.asked_twice, priors.always_wrong) == (2, 1 + 2)  # v: a a b, w: b a c; x: the same answer twice
 
 
 def test_a_type_of_several_categories(tmp_path):
     """AGQA's questions list several; together they are the type."""
-
-    def record(index, categories, answer):
-        texts = {"question": "q", "video_id": "v", "semantic": "object", "structural": "query", "ans_type": "open"}
-        return f"q{index}", {**texts, "global": categories, "answer": answer}
-
+    base = {"question": "q", "video_id": "v", "semantic": "object", "structural": "query", "ans_type": "open"}
     both, one = ["exists", "obj-rel"], ["exists"]
-    train = [record(0, both, "yes"), record(1, one, "no"), record(2, one, "no"), record(3, both, "yes")]
-    (tmp_path / "train.json").write_text(json.dumps(dict(train)))
-    test = [record(0, both, "yes"), record(1, one, "no"), record(2, both[::-1], "yes"), record(3, ["new"], "yes")]
-    (tmp_path / "test.json").write_text(json.dumps(dict(test)))
-    priors = priors_of(agqa.SOURCE, tmp_path / "test.json")
-    assert priors.right["majority"].tolist() == [True, False, True, True]  # yes, the earlier of two
-    assert priors.right["by type"].tolist() == [True, True, True, True]
+    splits = {
+        "train": [(both, "yes"), (one, "no"), (one, "no"), (both, "yes")],
+        "test": [(both, "yes"), (one, "no"), (both[::-1], "yes"), (["new"], "yes")],
+    }
+    for split, rows in splits.items():
+        records = [{**base, "global": categories, "answer": answer} for categories, answer in rows]
+        write_json(tmp_path / f"{split}.json", {f"q{number}": record for number, record in enumerate(records)})
+    right = priors_of(agqa.SOURCE, tmp_path / "test.json").right
+    assert right["majority"].tolist() == [True, False, True, True]  # yes, the earlier of two
+    assert right["by type"].all()
 
 
 def test_only_answers_of_the_vocabulary(tmp_path):
     """MSRVTT-QA's own training file has all answers; its vocabulary lies beside it."""
     for split, answers in (("train", ["rare", "dog", "dog", "rare", "rare"]), ("test", ["rare", "dog"])):
         records = [{"id": i, "question": "what", "answer": answer, "video_id": i} for i, answer in enumerate(answers)]
-        (tmp_path / f"{split}_qa.json").write_text(json.dumps(records))
-    truth = tmp_path / "test_qa.json"
+        truth = write_json(tmp_path / f"{split}_qa.json", records)
     assert priors_of(msrvttqa.SOURCE, truth).right["majority"].tolist() == [True, False]
-    (tmp_path / "vocab.json").write_text('{"dog": 0}')
-    priors = priors_of(msrvttqa.SOURCE, truth)
-    assert all(right.tolist() == [False, True] for right in priors.right.values())
-    (tmp_path / "vocab.json").write_text('{"cow": 0}')
+    write_json(tmp_path / "vocab.json", {"dog": 0})
+    assert all(right.tolist() == [False, True] for right in priors_of(msrvttqa.SOURCE, truth).right.values())
+    write_json(tmp_path / "vocab.json", {"cow": 0})
     with pytest.raises(InputError, match=r"train_qa\.json: no answer of its questions is in .*vocab\.json"):
         priors_of(msrvttqa.SOURCE, truth)
-
-
-def test_the_training_split(data, tmp_path):
-    assert find_training(anetqa.SOURCE, data) == tmp_path / "train.csv"
-    assert find_training(anetqa.SOURCE, data, "other.csv") == Path("other.csv")
-    assert find_training(anetqa.SOURCE, tmp_path / "train.csv") is None  # no prior of a split from itself
-    (tmp_path / "train.csv").unlink()
-    assert find_training(anetqa.SOURCE, data) is None
-
-
-def test_command(data, tmp_path, capsys):
-    answers = ["no", "yes", "cat", "dog", "wood"]
-    records = [{"qid": f"test{index}", "answer": answer} for index, answer in enumerate(answers)]
-    (tmp_path / "p.json").write_text(json.dumps(records))
-    command = ["anet", str(tmp_path / "p.json"), str(data), "--allow-missing", "--json", str(tmp_path / "s.json")]
-    assert evaluation.main(command) == 0
-    out = capsys.readouterr().out
-    rows = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line.strip()}
-    assert rows["all"] == ["33.33", "66.67", "66.67", "83.33", "+20.00"]  # of five answers four are right, not three
-    assert rows["Object"] == ["0.00", "100.00", "50.00", "100.00", "+0.00"]
-    assert f"priors: from {tmp_path / 'train.csv'}" in out
-    data = json.loads((tmp_path / "s.json").read_text())
-    assert data["predictions"][0]["scores"]["overall"]["all"]["above_prior"] == pytest.approx(20)
-    assert data["priors"]["accuracy"]["ceiling"]["overall"]["all"] == pytest.approx(100 * 5 / 6)
-    assert data["priors"]["accuracy"]["majority"]["type"]["Motion"] is None
-    assert evaluation.main([*command, "--train", "no.csv"]) == 2
-    assert "no.csv does not exist" in capsys.readouterr().err
-    (tmp_path / "train.csv").unlink()
-    assert evaluation.main(command) == 0
-    assert "prior" not in capsys.readouterr().out
 
 
 @pytest.mark.skipif("DEST_ANETQA_RAW" not in os.environ, reason="set DEST_ANETQA_RAW to the published annotations")
@@ -176,14 +141,13 @@ def test_published_annotations(tmp_path):
     found = {name: round(100 * right.mean(), 2) for name, right in priors.right.items()}
     assert found == {"majority": 13.78, "by type": 24.34, "question only": 28.20, "ceiling": 80.74}
     types = anetqa.SOURCE.breakdowns[0].members(anetqa.read_questions(tmp_path / "test.csv"))
-    assert share(priors.right["ceiling"], types["Temporal Relation"]) == pytest.approx(32.9, abs=0.05)
-    assert share(priors.right["ceiling"], types["Motion"]) == pytest.approx(70.6, abs=0.05)
+    for kind, ceiling in (("Temporal Relation", 32.9), ("Motion", 70.6)):
+        assert share(priors.right["ceiling"], types[kind]) == pytest.approx(ceiling, abs=0.05)
     assert priors.asked_twice == 11
-    rows = {}
+    columns = {}
     for split in ("train", "test"):
-        with (tmp_path / f"{split}.csv").open(newline="", encoding="utf-8") as file:
-            rows[split] = list(csv.DictReader(file))
-    texts = {split: [row["question"] for row in of_split] for split, of_split in rows.items()}
-    loop = loop_prior(texts["train"], [row["answer"] for row in rows["train"]], texts["test"])
-    expected = [answer == row["answer"] for answer, row in zip(loop, rows["test"], strict=True)]
-    assert priors.right["question only"].tolist() == expected
+        rows = csv.DictReader(io.StringIO((tmp_path / f"{split}.csv").read_text(encoding="utf-8")))
+        columns[split] = zip(*((row["question"], row["answer"]) for row in rows), strict=True)
+    (questions, true) = columns["test"]
+    loop = loop_prior(*columns["train"], questions)
+    assert priors.right["question only"].tolist() == [one == answer for one, answer in zip(loop, true, strict=True)]
