@@ -113,8 +113,8 @@ class Checkpoints(Checkpoint):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        # One batch begun more than completed is to Lightning "killed in the first batch of this validation", which makes
-        # it start the validation again. What a kill before has left in the counts would hide that.
+        # One batch begun more than completed is to Lightning "killed in the first batch of this validation": it starts
+        # the validation again. What a kill before has left in the counts would hide that.
         progress = checkpoint["loops"]["fit_loop"]["epoch_loop.val_loop.batch_progress"]
         for counter in (progress["total"], progress["current"]):
             counter["ready"] = counter["started"] = counter["completed"] + self._in_validation
