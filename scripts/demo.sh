@@ -138,7 +138,7 @@ stills() {
 # ALBEF's part: image and text encoder, trained on questions that a single frame answers, nothing frozen.
 image_language() {
     step train-albef train albef task_finetune_anetqa_mean toy data_root="$data/stills" freeze="[]" \
-        nframe=1 questions_per_video=2 max_epoch=15 val_check_interval=255
+        nframe=1 questions_per_video=2 max_epoch=15 learning_rate=5e-4 val_check_interval=255
 }
 
 annotations() {
