@@ -123,3 +123,10 @@ def test_what_is_left_over_of_the_videos_meets_in_another_order_every_epoch():
     codes = np.repeat(np.arange(3, dtype=np.int32), 3)
     sampler = TrainBatchSampler(codes, batch_size=2, questions_per_video=2)
     assert {codes[sampler.order(epoch)[-1]] for epoch in range(30)} == {0, 1, 2}
+
+
+def test_one_question_per_video_is_a_plain_shuffle():
+    """Questions of a video follow each other as often as in a random permutation."""
+    codes = np.repeat(np.arange(3), 2)
+    orders = np.array([TrainBatchSampler(codes, 4).order(epoch) for epoch in range(3000)])
+    assert (codes[orders[:, :-1]] == codes[orders[:, 1:]]).mean() == pytest.approx(1 / 5, abs=0.02)

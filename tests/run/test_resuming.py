@@ -53,6 +53,13 @@ def test_killed(whole, monkeypatch, hook, kills):
         assert logged(folder) == logged(run)
 
 
+def test_loader_workers(world, trained, monkeypatch):
+    words = settings(world, "exp_name=workers", "checkpoint_steps=1", "num_workers=1")
+    killed_run(words, monkeypatch, OpenEndedQA, 5, "training_step")
+    assert run_command_line([*words, "resume_from=last"]) == 0
+    assert_same_run(run_folder(world, "workers") / "checkpoints/last.ckpt", trained / "last.ckpt")
+
+
 def test_damaged_newest_falls_back(world, trained, monkeypatch, capsys, said):
     words = settings(world, "exp_name=damaged", "checkpoint_steps=1")
     killed_run(words, monkeypatch, OpenEndedQA, 11, "training_step")
