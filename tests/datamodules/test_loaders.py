@@ -1,12 +1,7 @@
-"""Loading in processes: the order, the start amid an epoch, and how errors arrive."""
-
 import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -17,6 +12,7 @@ import torch
 from datamodules.loaders import ResumableLoader
 from datamodules.samplers import TrainBatchSampler
 from datasets.errors import InputError
+from tests.kit.processes import run_python
 
 
 class Numbers:
@@ -62,24 +58,19 @@ def test_same_order_for_any_number_and_kind_of_workers():
     assert {tuple(batch) for batch in loader(Settings(), num_workers=1)} == {(1, 1, "false")}
 
 
-LEFT_RUNNING = f"""
-import sys, numpy, torch
-from datamodules.loaders import ResumableLoader
+LEFT_RUNNING = """
+import numpy, torch
 from datamodules.samplers import TrainBatchSampler
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-from test_loaders import Numbers
+from tests.datamodules.test_loaders import Numbers, ResumableLoader
 kept = iter(ResumableLoader(Numbers(), list, TrainBatchSampler(numpy.arange(20), 4), num_workers=2))
 next(kept)
 torch.kept = kept  # a module lives until the very end, as what an error's traceback refers to may
 """
 
 
-def test_a_process_ends_although_its_workers_still_wait_for_requests(tmp_path):
-    script = tmp_path / "left_running.py"
-    script.write_text(LEFT_RUNNING)
-    environment = os.environ | {"PYTHONPATH": str(Path.cwd())}
-    run = subprocess.run([sys.executable, script], env=environment, capture_output=True, timeout=100)
-    assert (run.returncode, run.stderr) == (0, b"")
+def test_a_process_ends_although_its_workers_still_wait_for_requests():
+    done = run_python("-c", LEFT_RUNNING)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -118,10 +109,7 @@ def test_workers_end_with_their_parent():
     workers = [psutil.Process(pid) for pid in queue.get(timeout=60)]
     parent.kill()
     parent.join()
-    _, alive = psutil.wait_procs(workers, timeout=60)
-    for worker in alive:
-        worker.kill()
-    assert len(workers) == 2 and alive == []
+    assert len(psutil.wait_procs(workers, timeout=60)[0]) == 2
 
 
 def test_position_that_means_other_batches_now():

@@ -1,24 +1,12 @@
-"""The question-answering datasets, each on a small file in its format; test_messages.py has what is wrong with one."""
-
 import json
-import pickle
 
 import pytest
 
 from datasets.errors import InputError
-from datasets.sources import QA_SOURCES, agqa, anetqa, get_qa_source, msrvttqa, nextqa, star
+from datasets.sources import agqa, anetqa, msrvttqa, nextqa, star
 from tests.kit.paths import FIXTURES
 
 from .test_messages import AGQA, ANET, MSRVTT
-
-
-@pytest.mark.parametrize("name", QA_SOURCES)
-def test_every_source_is_complete_and_can_be_sent_to_workers(name):
-    source = get_qa_source(name)
-    assert source.name == name and set(source.split_files) == {"train", "val", "test"}
-    assert source.frame_directory.format(video_id="x").endswith("x")
-    assert source.feature_key.format(video_id="x").endswith("x")
-    assert pickle.loads(pickle.dumps(source)) == source
 
 
 def counts(source, table):
@@ -54,8 +42,6 @@ def test_agqa(tmp_path):
     assert found["novel compositions"] == {"all novel compositions": 0, "sequencing": 1, "nc_other": 2}
     assert found["indirect reference, recall"] == {"all indirect references": 1, "object": 0}
     assert found["number of steps"] == {"3": 1} and found["compositional steps"] == {"more steps": 2}
-    found = counts(agqa.SOURCE, read_agqa(tmp_path, {"a": {name: AGQA[name] for name in agqa.FIELDS}}))
-    assert found["novel compositions"] == found["indirect reference, recall"] == found["number of steps"] == {}
     companions = {"a": None, "b": "c", "c": "gone", "d": "a"}
     table = read_agqa(tmp_path, {qid: AGQA | {"direct_equiv": of, "steps": 1} for qid, of in companions.items()})
     assert agqa.SOURCE.if_right[0].companions(table).tolist() == [-1, 2, -1, 0]
@@ -65,7 +51,6 @@ def test_msrvtt(tmp_path):
     others = [MSRVTT | {"id": 2, "question": "who talks?"}, MSRVTT | {"id": 3, "question": "how many?", "video_id": 7}]
     (tmp_path / "test_qa.json").write_text(json.dumps([MSRVTT, *others]))
     table = msrvttqa.read_questions(tmp_path / "test_qa.json")
-    assert [table.qid(index) for index in range(3)] == ["1", "2", "3"]
     assert table.video_ids == ["video7010", "video7"] and table.answer(0) == "couch"
     assert counts(msrvttqa.SOURCE, table)["question word"] == {"what": 1, "who": 1, "how": 1, "when": 0, "where": 0}
 
@@ -99,10 +84,6 @@ def test_nextqa(tmp_path):
     assert sum(found["type"].values()) == sum(groups.values()) == len(table) == 101
     table = read_nextqa(tmp_path, '{"290": "0101/other"}', right="")  # the map names frames and features
     assert (table.video_ids, table.answer(0), table.answer(1)) == (["other"], "x", "")
-    for name in (nextqa.MAP, ".val.csv.arrow"):
-        (tmp_path / name).unlink()
-    with pytest.raises(InputError, match=r"map_vid_vidorID\.json does not exist"):
-        nextqa.read_questions(tmp_path / "val.csv")
 
 
 def test_star(tmp_path):
@@ -120,18 +101,12 @@ def test_star(tmp_path):
     [
         (read_nextqa, {"choice": "  "}, r"val\.csv, line 3: 'choice 2' is empty"),
         (read_nextqa, {"right": 5}, "line 3: the right choice is '5'; there are 0 to 4"),
-        (read_nextqa, {"right": "x"}, "line 3: the right choice is 'x'"),
         (read_nextqa, {"kind": "XX"}, "line 3: the type is 'XX'; there are CW, CH"),
-        (read_nextqa, {"choice": "z,more"}, "line 3: 14 fields instead of 13"),
         (read_nextqa, {"places": "{}"}, r"val\.csv, line 2: map_vid_vidorID\.json does not have the video '290'"),
-        (read_nextqa, {"places": '{"290": 5}'}, r"line 2: map_vid_vidorID\.json has 5 for the video '290'"),
-        (read_nextqa, {"places": '["290"]'}, r"map_vid_vidorID\.json is not a JSON object"),
         (read_star, {"choices": CHOICES[1:]}, r"val\.json, item 1: no 'choice 3'"),
         (read_star, {"choices": CHOICES * 2}, "item 1: 8 choices; the first row has 4"),
-        (read_star, {"choices": [{"choice_id": 0}]}, "item 1: 'choices' is no list of choices"),
         (read_star, {"choices": None}, "item 1: 'choices' is no list of choices"),
         (read_star, {"answer": "3"}, "item 1: the answer '3' is none of its choices"),
-        (read_star, {"video_id": 3}, "item 1: 'video_id' is 3, not text"),
     ],
 )
 def test_a_wrong_row_of_choices_is_named(tmp_path, read, changes, message):
