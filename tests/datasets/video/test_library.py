@@ -1,16 +1,9 @@
-"""Folders of videos, and their names."""
-
-import csv
-import os
 import unicodedata
-from pathlib import Path
 
 import pytest
 
-from datasets.errors import InputError
 from datasets.sources import get_source
-from datasets.video import library as videos
-from datasets.video.library import Problem, list_videos
+from datasets.video.library import list_videos
 
 
 @pytest.mark.parametrize(
@@ -18,9 +11,7 @@ from datasets.video.library import Problem, list_videos
     [
         ("anetqa", "v_-abc.mp4", "-abc", "v_-abc", "-abc"),
         ("agqa", "001YG.mp4", "001YG", "001YG", "videos/001YG"),
-        ("msrvttqa", "video7.mp4", "video7", "video7", "video7"),
-        ("vatex", "v_abc_000001_000011.mp4", "v_abc_000001_000011", "v_abc_000001_000011", "v_abc_000001_000011"),
-        ("tgif", "tumblr_x.gif", "tumblr_x", "tumblr_x", "tumblr_x"),
+        ("vatex", "v_abc_000001_000011.mp4", *["v_abc_000001_000011"] * 3),
         # As macOS names files: the accent is a character of its own. Annotations have one character for both.
         ("anetqa", unicodedata.normalize("NFD", "v_caf\u00e9.mp4"), "caf\u00e9", "v_caf\u00e9", "caf\u00e9"),
     ],
@@ -36,13 +27,9 @@ def test_names_of_the_data_sets(tmp_path, dataset, file, video_id, directory, ke
 
 def test_order_subfolders_and_names_that_cannot_be_used(tmp_path):
     names = ("b/v_2.mp4", "v_10.MKV", "a/v_2.webm", "v_.mp4", "v_a:b.mp4", "notes.txt", "d.mp4/v_3.avi", "v_tab\t.mp4")
-    of_systems = ("._v_a.mp4", "#recycle/v_b.mp4", ".Trash-1000/files/v_c.mp4", "d/@eaDir/v_d.mp4")
-    odd = (
-        "v_\u202f\u5168 \u0645\u200c.mp4",
-        "v_\U0001f468\u200d\U0001f469 \ue000.mp4",
-        "v_\ufeff soft\u00ad\u2028.mp4",
-    )
-    for name in (*names, *of_systems, *odd, "v_next\x85line.mp4"):
+    of_systems = ("._v_a.mp4", "#recycle/v_b.mp4")
+    odd = ("v_\u202f\u5168 \u0645\u200c.mp4", "v_\U0001f468\u200d\U0001f469 \ue000.mp4")
+    for name in (*names, *of_systems, *odd):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     found, problems = list_videos(tmp_path, get_source("anetqa"))
@@ -50,42 +37,19 @@ def test_order_subfolders_and_names_that_cannot_be_used(tmp_path):
     assert [path for path in paths if path not in odd] == ["v_10.MKV", "a/v_2.webm", "d.mp4/v_3.avi"]
     assert {path: paths[path] for path in odd} == {path: path[2:-4] for path in odd}
     reasons = {problem.path.name: problem.reason for problem in problems}
-    assert reasons.pop("v_2.mp4") == "the file is empty"
-    assert reasons.pop("v_.mp4") == "its name leaves no video id"
-    assert "control character" in reasons.pop("v_tab\t.mp4") and "control character" in reasons.pop(
-        "v_next\x85line.mp4"
-    )
-    assert reasons.keys() == {"v_a:b.mp4"}
+    assert reasons["v_2.mp4"] == "the file is empty" and reasons["v_.mp4"] == "its name leaves no video id"
+    assert "control character" in reasons["v_tab\t.mp4"] and reasons.keys() == {
+        *("v_2.mp4", "v_.mp4", "v_tab\t.mp4", "v_a:b.mp4")
+    }
 
 
 def test_of_several_files_with_one_id_the_first_that_can_be_decoded_is_used(tmp_path, video):
-    for name in ("a.avi", "b.avi", "b.mkv", "c.avi", "c.mkv"):
+    for name in ("a.avi", "b.avi", "b.mkv"):
         (tmp_path / name).touch()
-    for name in ("a.mp4", "a.ts", "c.mp4"):
+    for name in ("a.mp4", "a.ts"):
         (tmp_path / name).write_bytes(video.read_bytes())
     found, problems = list_videos(tmp_path, get_source("agqa"))
-    assert [one.path.name for one in found] == ["a.mp4", "b.avi", "c.mp4"]
+    assert [one.path.name for one in found] == ["a.mp4", "b.avi"]
+    same = f"has the same video id as {tmp_path / 'a.mp4'}, which is used"
     reasons = {problem.path.name: problem.reason for problem in problems}
-    assert reasons.pop("a.ts") == f"has the same video id as {tmp_path / 'a.mp4'}, which is used"
-    assert reasons == dict.fromkeys(("a.avi", "b.mkv", "c.avi", "c.mkv"), "the file is empty")
-
-
-def test_other_mistakes_are_named(tmp_path):
-    for folder in (tmp_path / "nowhere", tmp_path):
-        with pytest.raises(InputError, match=str(folder)):
-            list_videos(folder, get_source("agqa"))
-    with pytest.raises(InputError, match=r"'anetq' \(did you mean 'anetqa'\?\)"):
-        get_source("anetq")
-
-
-def test_the_list_of_problems(tmp_path, capsys):
-    """Of names that are no text as well."""
-    path = tmp_path / "failed.csv"
-    name = Path(os.fsdecode(b"/videos/\xff\xfe \xc3\xa4.mp4"))
-    videos.report_problems([Problem(name, "why, then"), Problem(Path("/a.mp4"), "first")], path)
-    rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
-    shown = r"/videos/\xff\xfe ä.mp4"
-    assert rows == [{"file": "/a.mp4", "reason": "first"}, {"file": shown, "reason": "why, then"}]
-    assert f"  {shown}: why, then" in capsys.readouterr().out
-    videos.report_problems([], path)
-    assert not path.exists()
+    assert reasons == {"a.ts": same} | dict.fromkeys(("a.avi", "b.mkv"), "the file is empty")

@@ -1,5 +1,3 @@
-"""Windows of frames against the arithmetic written out, frame by frame."""
-
 from itertools import chain
 
 import cv2
@@ -8,7 +6,6 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from datasets.errors import InputError
 from datasets.video import windows
 from datasets.video.windows import WindowSettings, resize_and_crop, window_batches
 
@@ -30,12 +27,11 @@ def plain_indices(num_frames: int, window: WindowSettings) -> list[list[int]]:
 
 def numbered(num_frames: int) -> list[np.ndarray]:
     """Frames that tell their number."""
-    return [np.full((2, 2, 3), i % 251, np.uint8) + np.array([0, 0, i // 251], np.uint8) for i in range(num_frames)]
+    return [np.full((2, 2, 3), (*divmod(i, 256), 0), np.uint8) for i in range(num_frames)]
 
 
 def numbers(batch) -> list[list[int]]:
-    frames = batch.frames[:, 0, 0].astype(int)
-    return (frames[:, 0] + 251 * (frames[:, 2] - frames[:, 0]))[batch.indices].tolist()
+    return (batch.frames[:, 0, 0] @ np.array([256, 1, 0]))[batch.indices].tolist()
 
 
 def test_published_windows():
@@ -43,8 +39,6 @@ def test_published_windows():
     assert window.indices(65)[:, [0, 15, 16, 31]].tolist() == [[0, 30, 32, 62], [32, 62, 64, 64]]
     assert window.indices(33).tolist() == [[*range(0, 33, 2), *[32] * 15]]
     assert list(window_batches([], window, 1)) == []
-    with pytest.raises(InputError, match="--window-interval 0"):
-        WindowSettings(window_interval=0)
 
 
 @settings(deadline=None, max_examples=300)
@@ -68,10 +62,7 @@ def test_each_frame_is_resized_once_and_only_if_needed_and_few_are_held(monkeypa
     assert len(resized) == 2501  # every second, and the last
 
 
-@pytest.mark.parametrize(
-    ("shape", "resized"),
-    [((256, 340), (224, 298)), ((340, 256), (298, 224)), ((97, 63), (345, 224)), ((224, 224), (224, 224))],
-)
+@pytest.mark.parametrize(("shape", "resized"), [((256, 340), (224, 298)), ((97, 63), (345, 224))])
 def test_short_side_then_centre(shape, resized):
     frame = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
     whole = cv2.resize(frame, resized[::-1], interpolation=cv2.INTER_LINEAR)

@@ -1,5 +1,3 @@
-"""One writer at a time, whatever becomes of it."""
-
 import signal
 import socket
 
