@@ -1,16 +1,11 @@
-"""Probes: what each lets the streams see of a video, the same in whatever batch it is."""
-
-from typing import get_args
-
 import numpy as np
 import pytest
 import torch
 
-from datamodules.probes import PROBES, chosen_probes, partners, probed, see
+from datamodules.probes import chosen_probes, partners, probed, see
 from datamodules.qa import QADataModule
 from datasets.errors import InputError
 from datasets.qa import VideoSample
-from datasets.settings import ProbeName
 
 
 def video(video_id="v", frames=4, clips=5, other=None):
@@ -30,7 +25,6 @@ def places(sample, stream, view, seed=0):
 @pytest.mark.parametrize(
     ("stream", "view", "seen"),
     [
-        ("clips", "plain", [0, 1, 2, 3, 4]),
         ("clips", "reversed", [4, 3, 2, 1, 0]),
         ("clips", "frozen", [2] * 5),
         ("clips", "nothing", []),
@@ -46,18 +40,13 @@ def test_views(stream, view, seen):
     assert see(video(), "frames", "nothing", 0).dtype == np.float32  # the image encoder normalises uint8 alone
 
 
-@pytest.mark.parametrize("stream", ["frames", "clips"])
-@pytest.mark.parametrize("number", [1, 2, 3, 5])
+@pytest.mark.parametrize(("stream", "number"), [("clips", 1), ("frames", 2), ("clips", 5)])
 def test_a_shuffle_is_another_order_that_hangs_on_video_and_seed(stream, number):
-    def order(name, seed=0):
-        return places(video(name, number, number), stream, "shuffled", seed)
+    def orders(seed=0):
+        return [places(video(f"v{index}", number, number), stream, "shuffled", seed) for index in range(20)]
 
-    orders = [order(f"v{index}") for index in range(20)]
-    assert all(sorted(one) == list(range(number)) and (one != sorted(one)) == (number > 1) for one in orders)
-    assert orders == [order(f"v{index}") for index in range(20)]
-    if number > 2:
-        assert len(set(map(tuple, orders))) > 1
-        assert orders != [order(f"v{index}", seed=1) for index in range(20)]
+    assert all(sorted(one) == list(range(number)) and (one != sorted(one)) == (number > 1) for one in orders())
+    assert orders() == orders() and (orders() != orders(1)) == (number > 2)
 
 
 def test_every_video_goes_to_another_one():
@@ -75,13 +64,11 @@ def test_all_means_what_touches_a_stream_of_the_model():
     assert chosen_probes(["none", "all"], temporal=False) == [
         *("none", "reverse_frames", "shuffle_frames", "one_frame", "no_frames", "swap_video", "question_only")
     ]
-    assert get_args(ProbeName) == ("all", *PROBES)
 
 
-@pytest.mark.parametrize("temporal", [True, False])
-def test_the_same_evidence_in_any_batch_and_alone(qa_settings, temporal):
+def test_the_same_evidence_in_any_batch_and_alone(qa_settings):
     def evidence(batch_size, *probes):
-        data = QADataModule(**{**qa_settings, "per_gpu_batchsize": batch_size}, temporal=temporal, probe=probes)
+        data = QADataModule(**qa_settings | {"per_gpu_batchsize": batch_size}, probe=probes)
         data.setup("predict")
         found = {}
         for batch in data.predict_dataloader():
@@ -89,12 +76,10 @@ def test_the_same_evidence_in_any_batch_and_alone(qa_settings, temporal):
                 seen = probed(batch, probe)
                 for row, qid in enumerate(batch["qids"]):
                     place = batch["questions"].video(row)
-                    found[probe, qid] = [seen["frames"][place]]
-                    if temporal:
-                        found[probe, qid].append(seen["clips"][place][seen["clip_mask"][place]])
+                    found[probe, qid] = [seen["frames"][place], seen["clips"][place][seen["clip_mask"][place]]]
         return found
 
-    probes = chosen_probes(["all"], temporal)
+    probes = chosen_probes(["all"], temporal=True)
     one, other = evidence(1, *probes), evidence(100, *probes)
     for key, tensors in one.items():
         torch.testing.assert_close(other[key], tensors, rtol=0, atol=0)

@@ -49,26 +49,15 @@ def test_text_choices_and_label_agree(collection, seed, epoch, data):
         assert set(choices) == (set(told) - {named}) | {outside}
 
 
-def table_of(number: int) -> CaptionTable:
-    return CaptionTable({str(video): [f"caption {video}", f"{video} again"] for video in range(number)})
-
-
 def test_every_type_and_every_place_is_asked():
-    maker = QuestionMaker(table_of(20), 4, "toy")
+    maker = QuestionMaker(
+        CaptionTable({str(video): [f"caption {video}", f"{video} again"] for video in range(20)}), 4, ""
+    )
     questions = [maker.ask(number % 20, draw_generator(0, 0, number)) for number in range(2000)]
     assert (np.bincount([question.type for question in questions], minlength=5) > 320).all()
     assert (np.bincount([question.label for question in questions], minlength=4) > 400).all()
     anchor = [question.videos.index(n % 20) for n, question in enumerate(questions) if question.type]
     assert (np.bincount(anchor, minlength=4) > 300).all()
-
-
-def test_a_draw_is_a_function_of_seed_epoch_and_index():
-    maker = QuestionMaker(table_of(20), 4, "toy")
-    first = maker.ask(3, draw_generator(1, 2, 3))
-    np.random.seed(0)
-    maker.ask(5, draw_generator(1, 2, 5))
-    assert maker.ask(3, draw_generator(1, 2, 3)) == first
-    assert all(maker.ask(3, draw_generator(*key)) != first for key in [(0, 2, 3), (1, 1, 3), (1, 2, 4)])
 
 
 def test_captions_that_are_nearly_all_alike_still_make_questions():
@@ -87,10 +76,6 @@ def test_too_few_captions_are_an_error():
     alike = CaptionTable({str(number): ["the same"] for number in range(20)})
     with pytest.raises(InputError, match=r"toy: .* num_clips=4"):
         QuestionMaker(alike, 4, "toy")
-    maker = QuestionMaker(CaptionTable({"0": ["a", "b", "c"], "1": ["d"], "2": ["d"]}), 2, "toy")
-    with pytest.raises(InputError, match="found no 3 videos"):
-        for index in range(50):
-            maker.ask(0, draw_generator(0, 0, index))
 
 
 def test_boundaries_scale_with_the_lengths():

@@ -27,18 +27,15 @@ def collections(tmp_path):
     return made
 
 
-def make(collections, training=True, seed=0, most=6):
-    return ReferringDataset(collections, most, seed, training)
+def make(collections, training=True, seed=0):
+    return ReferringDataset(collections, 6, seed, training)
 
 
 def test_features_stand_in_the_order_of_the_question(collections):
     dataset = make(collections)
-    assert len(dataset) == 12
     for sample in dataset.read([Draw(index, epoch) for epoch in range(5) for index in range(12)]):
         shown = np.repeat(sample.question.videos, sample.clip_lengths) + 10 * int(sample.qid.startswith("toy1"))
-        assert sample.clips.shape == (sample.clip_lengths.sum(), WIDTH)
-        assert (sample.clips == shown[:, None]).all()
-        assert len(sample.clips) <= 6
+        assert len(sample.clips) <= 6 and sample.clips.tolist() == shown[:, None].repeat(WIDTH, 1).tolist()
 
 
 def test_with_other_shares_every_video_has_its_turn_before_any_has_a_second(collections):
@@ -50,8 +47,6 @@ def test_with_other_shares_every_video_has_its_turn_before_any_has_a_second(coll
         own = [qid for qid in qids if qid.startswith(name)]
         assert len(own) == turns
         assert {qid.rsplit("/", 1)[0] for qid in own[:size]} == {f"{name}/v{video}" for video in range(size)}
-    epoch = make(collections).read([Draw(index, 2) for index in range(12)])
-    assert {s.qid for s in epoch} == {f"toy{c}/v{v}/2" for c, size in enumerate((7, 5)) for v in range(size)}
 
 
 def test_a_draw_does_not_depend_on_what_was_read_before(collections):
@@ -70,9 +65,9 @@ def test_validation_takes_the_middle_features(collections, tmp_path):
         for video in range(7):
             del file[f"v{video}"]
             file[f"v{video}"] = np.arange(40, dtype=np.float32)[:, None].repeat(WIDTH, 1)
-    training, validation = make(collections[:1], most=6), make(collections[:1], training=False, most=6)
+    training, validation = make(collections[:1]), make(collections[:1], training=False)
     draws = [Draw(index) for index in range(7)]
     kept = {tuple(s.clips[:, 0].tolist()) for s in validation.read(draws) if s.question.type}
     assert kept == {(9, 29) * 3}  # of 120 features each clip keeps two
     assert [s.question for s in training.read(draws)] == [s.question for s in validation.read(draws)]
-    assert any(s.clips[:, 0].tolist() != [9, 29] * 3 for s in training.read(draws) if s.question.type)
+    assert {tuple(s.clips[:, 0].tolist()) for s in training.read(draws) if s.question.type} != kept
