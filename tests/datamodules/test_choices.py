@@ -1,5 +1,3 @@
-"""Multiple choice as batches: each text once, and labels that are indices of choices."""
-
 import csv
 import json
 
@@ -49,14 +47,9 @@ def test_batches(choice_settings):
     assert data.vocabulary is None
 
 
-@pytest.mark.parametrize(
-    ("dataset", "stage", "message"),
-    [
-        ("anetqa", "validate", r"the questions of .*val\.csv offer no choices: write objective=qa"),
-        ("nextqa", "fit", r"train\.csv has questions whose right choice is not known"),
-    ],
-)
-def test_what_cannot_be_used(choice_settings, qa_root, dataset, stage, message):
+def test_training_needs_choices_and_which_is_right(choice_settings, qa_root):
+    with pytest.raises(InputError, match=r"the questions of .*val\.csv offer no choices: write objective=qa"):
+        ChoiceDataModule(**choice_settings | {"datasets": ["anetqa"]}).setup("validate")
     write(qa_root, "train", ROWS)
-    with pytest.raises(InputError, match=message):
-        ChoiceDataModule(**choice_settings | {"datasets": [dataset]}).setup(stage)
+    with pytest.raises(InputError, match=r"train\.csv has questions whose right choice is not known"):
+        ChoiceDataModule(**choice_settings).setup("fit")

@@ -15,18 +15,13 @@ from .conftest import WORDS
 LETTERS = [*WORDS, *string.ascii_lowercase, *(f"##{letter}" for letter in string.ascii_lowercase), "?", "'", "中"]
 
 
-@given(
-    texts=st.lists(st.text("aBzé '?中\t[PAD]", max_size=12), min_size=1, max_size=4),
-    length=st.none() | st.integers(3, 9),
-)
+@given(st.lists(st.text("aBzé '?中\t[PAD]", max_size=12), min_size=1, max_size=4), st.none() | st.integers(3, 9))
 def test_as_transformers(texts, length):
     reference = BertTokenizerFast(vocab={token: index for index, token in enumerate(LETTERS)})
     expected = reference(texts, padding=True, truncation=True, max_length=length or 512, return_tensors="pt")
     tokenizer = load_tokenizer(LETTERS)
     ids, mask = tokenizer.encode(texts, length)
-    assert ids.tolist() == expected.input_ids.tolist()
-    assert mask.tolist() == expected.attention_mask.tolist()
-    assert tokenizer.vocab == LETTERS
+    assert ids.equal(expected.input_ids) and mask.equal(expected.attention_mask) and tokenizer.vocab == LETTERS
 
 
 def test_length_is_cut_only_where_asked_or_no_position_is_left():
@@ -59,7 +54,6 @@ def test_what_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("datamodules.tokenization.Tokenizer.from_pretrained", unreachable)
     refused("bert-x", r"'bert-x' .*\(no route\)")
     refused(tmp_path, rf"{tmp_path} holds neither")
-    refused(tmp_path / "nowhere", "nowhere")
     refused(["[UNK]", "dog"], r"\[PAD\], \[CLS\], \[SEP\]")
     refused([*WORDS, "dog"], "a token twice")
     for name, content in (("vocab.txt", b"\xff"), ("tokenizer.json", b"{}")):

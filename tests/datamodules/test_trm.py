@@ -11,20 +11,13 @@ from tests.kit.captioned_world import WIDTH, WORDS, make_captioned_world
 
 
 @pytest.fixture
-def trm_root(tmp_path):
-    return make_captioned_world(tmp_path)
-
-
-@pytest.fixture
-def module(trm_root):
+def module(tmp_path):
     """Makes a data module, with some arguments changed."""
-    settings = {
-        **{"datasets": ["vatex", "tgif"], "data_root": trm_root, "tokenizer": WORDS, "per_gpu_batchsize": 4},
-        **{"num_clips": 3, "max_video_len": 5, "max_text_len": 6, "input_video_embed_size": WIDTH, "val_questions": 12},
-    }
+    sizes = {"per_gpu_batchsize": 4, "num_clips": 3, "max_video_len": 5, "max_text_len": 6, "val_questions": 12}
+    settings = {"datasets": ["vatex", "tgif"], "data_root": make_captioned_world(tmp_path), "tokenizer": WORDS, **sizes}
 
     def make(stage="fit", start=(0, 0), **changes) -> TRMDataModule:
-        data = TRMDataModule(**{**settings, **changes})
+        data = TRMDataModule(**{**settings, "input_video_embed_size": WIDTH, **changes})
         data.setup(stage)
         data.start = start
         return data
@@ -56,11 +49,8 @@ def test_collation_by_hand():
 
 def told(batches):
     """What differs where anything does: the questions, their order, the features that were drawn, per question."""
-    return [
-        row
-        for batch in batches
-        for row in zip(batch["qids"], batch["labels"].tolist(), batch["clips"].sum((1, 2)).tolist(), strict=True)
-    ]
+    columns = [(batch["qids"], batch["labels"].tolist(), batch["clips"].sum((1, 2)).tolist()) for batch in batches]
+    return [row for own in columns for row in zip(*own, strict=True)]
 
 
 def test_training_is_a_function_of_epoch_and_place_with_any_number_of_workers(module):
@@ -70,23 +60,23 @@ def test_training_is_a_function_of_epoch_and_place_with_any_number_of_workers(mo
     assert told(module(start=(4, 0)).train_dataloader())[0] != whole[0]
 
 
-def test_validation_is_a_function_of_annotations_num_clips_and_seed(module, trm_root):
+def test_validation_is_a_function_of_annotations_num_clips_and_seed(module, tmp_path):
     first = told(module().val_dataloader())
     assert told(module(num_workers=2).val_dataloader()) == first
     assert len({qid for qid, *_ in first}) == len(first) == 24
     assert [row[:2] for row in told(module(per_gpu_batchsize=7).val_dataloader())] == [row[:2] for row in first]
     assert [row[:2] for row in told(module(seed=1).val_dataloader())] != [row[:2] for row in first]
     for name in ("vatex", "tgif"):  # testing reads the validation split alone
-        (trm_root / name / "train.json").unlink()
+        (tmp_path / name / "train.json").unlink()
     assert told(module("predict").predict_dataloader()) == first
 
 
-def test_collections_share_as_configured(module, trm_root):
+def test_collections_share_as_configured(module, tmp_path):
     qids = [qid for batch in module(dataset_weights=[1, 5]).train_dataloader() for qid in batch["qids"]]
     assert [sum(qid.startswith(f"{name}/") for qid in qids) for name in ("vatex", "tgif")] == [3, 15]
     assert share_out(10, [1, 1, 1]) == [3, 4, 3]
     assert share_out(10, [1000, 1]) == [10, 1]
-    alone = module(datasets=["tgif"], data_root=trm_root / "tgif")  # a single one may be the root itself
+    alone = module(datasets=["tgif"], data_root=tmp_path / "tgif")  # a single one may be the root itself
     assert len(alone.train_dataset) == 7
 
 
@@ -101,8 +91,8 @@ def test_collections_share_as_configured(module, trm_root):
         ({}, "1 of the 7 videos of .*train.json .*train3"),
     ],
 )
-def test_errors_say_the_way_out(module, trm_root, changes, said):
-    with h5py.File(trm_root / "tgif" / "tgif.h5", "a") as features:
+def test_errors_say_the_way_out(module, tmp_path, changes, said):
+    with h5py.File(tmp_path / "tgif" / "tgif.h5", "a") as features:
         del features["train3"]
     with pytest.raises(InputError, match=said):
         module(**changes)

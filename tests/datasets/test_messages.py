@@ -41,14 +41,12 @@ CASES = {
         ([{"vid": "../a", "cap": "x"}], "'../a'"),
         ([{"vid": "a", "cap": "x"}, {"vid": "b", "cap": ["y", 3]}], "item 1: the caption 3"),
         ([{"vid": "a", "cap": " . "}], "says nothing"),
-        ([{"vid": "a", "cap": []}], "item 0"),
     ],
     "anetqa": [
         (ANET, "no questions"),
         (f"{ANET}a,what,b,c,9\n", "line 2: the type is '9'"),
         (f"{ANET}a,,b,c,3\n", "line 2: 'question'"),
-        (f"{ANET}a,wh\0at,b,c,3\n", "line 2: 'question'"),
-        *((f"{ANET}a,what,b,{video},3\n", repr(video)) for video in ("../../x", "..", "C:x")),
+        *((f"{ANET}a,what,b,{video},3\n", repr(video)) for video in ("../../x", "..")),
         (ANET + "".join(f"{index % 10},what,b,c,3\n" for index in range(20)), "10 question id(s)"),
     ],
     "agqa": [
@@ -57,7 +55,6 @@ CASES = {
     ],
     "msrvttqa": [
         ([MSRVTT, MSRVTT], "'1'"),
-        ([MSRVTT, MSRVTT | {"id": "a"}], "item 1: 'id' is 'a'"),
         ([MSRVTT | {"answer": "\ud800"}], "item 0: 'answer'"),
         ([MSRVTT, MSRVTT | {"id": 2, "video_id": None}], "item 1: 'video_id' is None"),
     ],

@@ -50,9 +50,8 @@ def test_text_choices_and_label_agree(collection, seed, epoch, data):
 
 
 def test_every_type_and_every_place_is_asked():
-    maker = QuestionMaker(
-        CaptionTable({str(video): [f"caption {video}", f"{video} again"] for video in range(20)}), 4, ""
-    )
+    table = CaptionTable({str(video): [f"caption {video}", f"{video} again"] for video in range(20)})
+    maker = QuestionMaker(table, 4, "toy")
     questions = [maker.ask(number % 20, draw_generator(0, 0, number)) for number in range(2000)]
     assert (np.bincount([question.type for question in questions], minlength=5) > 320).all()
     assert (np.bincount([question.label for question in questions], minlength=4) > 400).all()
@@ -70,12 +69,8 @@ def test_captions_that_are_nearly_all_alike_still_make_questions():
     maker = QuestionMaker(CaptionTable({"0": ["a"], "1": ["a", "b"], "2": ["c"]}), 2, "toy")
     for index in range(50):
         maker.ask(1, draw_generator(0, 0, index))
-
-
-def test_too_few_captions_are_an_error():
-    alike = CaptionTable({str(number): ["the same"] for number in range(20)})
     with pytest.raises(InputError, match=r"toy: .* num_clips=4"):
-        QuestionMaker(alike, 4, "toy")
+        QuestionMaker(CaptionTable({str(number): ["the same"] for number in range(20)}), 4, "toy")
 
 
 def test_boundaries_scale_with_the_lengths():

@@ -32,16 +32,14 @@ def make(collections, training=True, seed=0):
 
 
 def test_features_stand_in_the_order_of_the_question(collections):
-    dataset = make(collections)
-    for sample in dataset.read([Draw(index, epoch) for epoch in range(5) for index in range(12)]):
+    for sample in make(collections).read([Draw(index, epoch) for epoch in range(5) for index in range(12)]):
         shown = np.repeat(sample.question.videos, sample.clip_lengths) + 10 * int(sample.qid.startswith("toy1"))
         assert len(sample.clips) <= 6 and sample.clips.tolist() == shown[:, None].repeat(WIDTH, 1).tolist()
 
 
 def test_with_other_shares_every_video_has_its_turn_before_any_has_a_second(collections):
     wanted = [Collection(own.maker, own.clips, count) for own, count in zip(collections, (3, 9), strict=True)]
-    dataset = make(wanted)
-    qids = [s.qid for epoch in range(7) for s in dataset.read([Draw(index, epoch) for index in range(12)])]
+    qids = [s.qid for s in make(wanted).read([Draw(index, epoch) for epoch in range(7) for index in range(12)])]
     assert len(set(qids)) == len(qids) == 84
     for name, size, turns in (("toy0", 7, 21), ("toy1", 5, 63)):
         own = [qid for qid in qids if qid.startswith(name)]
@@ -61,13 +59,12 @@ def test_a_draw_does_not_depend_on_what_was_read_before(collections):
 
 
 def test_validation_takes_the_middle_features(collections, tmp_path):
-    with h5py.File(tmp_path / "0.h5", "a") as file:
+    with h5py.File(tmp_path / "long.h5", "w") as file:
         for video in range(7):
-            del file[f"v{video}"]
             file[f"v{video}"] = np.arange(40, dtype=np.float32)[:, None].repeat(WIDTH, 1)
-    training, validation = make(collections[:1]), make(collections[:1], training=False)
-    draws = [Draw(index) for index in range(7)]
-    kept = {tuple(s.clips[:, 0].tolist()) for s in validation.read(draws) if s.question.type}
-    assert kept == {(9, 29) * 3}  # of 120 features each clip keeps two
-    assert [s.question for s in training.read(draws)] == [s.question for s in validation.read(draws)]
-    assert {tuple(s.clips[:, 0].tolist()) for s in training.read(draws) if s.question.type} != kept
+    long = [Collection(collections[0].maker, ClipFeatures(tmp_path / "long.h5", WIDTH), 7)]
+    drawn, kept = (
+        {tuple(s.clips[:, 0].tolist()) for s in make(long, training).read([*map(Draw, range(7))]) if s.question.type}
+        for training in (True, False)
+    )
+    assert kept == {(9, 29) * 3} != drawn  # of 120 features each clip keeps two

@@ -1,5 +1,3 @@
-"""A short video for several test files."""
-
 import pytest
 
 from .video_files import make_video

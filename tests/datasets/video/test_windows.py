@@ -34,13 +34,6 @@ def numbers(batch) -> list[list[int]]:
     return (batch.frames[:, 0, 0] @ np.array([256, 1, 0]))[batch.indices].tolist()
 
 
-def test_published_windows():
-    window = WindowSettings()
-    assert window.indices(65)[:, [0, 15, 16, 31]].tolist() == [[0, 30, 32, 62], [32, 62, 64, 64]]
-    assert window.indices(33).tolist() == [[*range(0, 33, 2), *[32] * 15]]
-    assert list(window_batches([], window, 1)) == []
-
-
 @settings(deadline=None, max_examples=300)
 @given(st.integers(1, 300), st.integers(1, 32), st.integers(1, 4), st.integers(1, 16), st.integers(1, 8))
 @example(200, 32, 2, 16, 2)

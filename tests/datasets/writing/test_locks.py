@@ -1,4 +1,3 @@
-import signal
 import socket
 
 import pytest
@@ -13,26 +12,24 @@ def refused(path, share, said):
         pass
 
 
-def test_the_second_is_refused_until_the_first_ends(tmp_path):
+@pytest.mark.parametrize("kill", [False, True])
+def test_the_second_is_refused_until_the_first_ends(tmp_path, kill):
     path = tmp_path / ".lock"
-    for kill in (False, True):
-        with writer_elsewhere(path) as process:
-            for share in (None, 0):
-                refused(path, share, f"the output .* by process {process.pid} on {socket.gethostname()}")
-            if kill:
-                process.send_signal(signal.SIGKILL)
-                process.wait()
-        assert path.exists() == kill
-        with sole_writer(path, "the output") as alone:
-            assert alone
-        assert not path.exists()
+    with writer_elsewhere(path) as process:
+        for share in (None, 0):
+            refused(path, share, f"the output .* by process {process.pid} on {socket.gethostname()}")
+        if kill:
+            process.kill()
+            process.wait()
+    assert path.exists() == kill
+    with sole_writer(path, "the output"):
+        pass
+    assert not path.exists()
 
 
 def test_shares_are_side_by_side(tmp_path):
-    path = tmp_path / ".lock"
-    with writer_elsewhere(path, 0):
-        with sole_writer(path, "it", 1) as alone:
-            assert alone
-        assert path.exists()  # the other one still has it
+    with writer_elsewhere(tmp_path / ".lock", 0):
+        with sole_writer(tmp_path / ".lock", "it", 1):
+            pass
         for share in (0, None):
-            refused(path, share, "is being written")
+            refused(tmp_path / ".lock", share, "is being written")
