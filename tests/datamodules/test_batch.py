@@ -34,4 +34,3 @@ def test_videos_and_questions_that_point_at_them():
     assert batch["labels"].tolist() == [0, -100, 3]
     assert (batch["indices"], batch["qids"]) == ([10, 11, 20], ["1_0", "1_1", "2_0"])
     assert batch["answer_texts"] == ["ti si tahw", "god", "snur ohw"]
-    assert {tensor.dtype for tensor in (questions.ids, questions.mask, batch["labels"])} == {torch.int64}

@@ -44,7 +44,6 @@ def test_batches(choice_settings):
     assert second["answer_lengths"] == [3] * 7
     assert second["labels"].tolist() == [3, 0, IGNORE_INDEX]  # of equal choices the first
     assert second["answer_texts"] == ["red", "cat", ""]
-    assert data.vocabulary is None
 
 
 def test_training_needs_choices_and_which_is_right(choice_settings, qa_root):

@@ -27,8 +27,6 @@ class Numbers:
 
 
 class Signalled(Numbers):
-    """Samples are read while the whole job is told to stop."""
-
     def read(self, draws):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
             os.kill(os.getpid(), number)
@@ -36,8 +34,6 @@ class Signalled(Numbers):
 
 
 class Settings:
-    """Samples tell how the process that reads is set up."""
-
     def read(self, draws):
         return [torch.get_num_threads(), max(1, cv2.getNumThreads()), os.environ.get("TOKENIZERS_PARALLELISM")]
 

@@ -1,5 +1,3 @@
-"""A notebook that has another library of the name of our `datasets/` is told what to do."""
-
 import re
 
 import pytest

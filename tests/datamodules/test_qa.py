@@ -18,8 +18,6 @@ from .conftest import write_split
 
 @pytest.fixture
 def module(qa_settings):
-    """Makes a data module, with some arguments changed."""
-
     def make(stage=None, **changes) -> QADataModule:
         data = QADataModule(**qa_settings | changes)
         if stage:

@@ -56,7 +56,6 @@ def test_inference_uses_every_question_once_and_cuts_no_video_without_need(codes
 
 def test_inference_by_hand():
     codes = np.array([0, 1, 0, 2, 2, 2, 2, 2, 3, 4])
-    # videos of 2, 1, 5, 1, 1 questions, at most 3 a batch; of two ranks the middle is in the third
     assert indices(EvalBatchSampler(codes, 3).batches()) == [[0, 2, 1], [3, 4, 5, 6, 7], [8, 9]]
     assert indices(EvalBatchSampler(codes, 3, 1, 2).batches()) == [[3, 4, 5, 6, 7], [8, 9]]
 
@@ -70,7 +69,6 @@ def test_questions_of_a_video_meet():
 
 
 def test_no_question_is_favoured(k=3):
-    """Left over questions stand where others do, but for the few that fill no group at the end."""
     codes = np.repeat(np.arange(4), (1, 2, 5, 8))
     places = np.array([np.argsort(TrainBatchSampler(codes, 16, k).order(epoch)) for epoch in range(2000)])
     for own in places.T:
@@ -87,7 +85,6 @@ def test_what_is_left_over_of_the_videos_meets_in_another_order_every_epoch():
 
 
 def test_one_question_per_video_is_a_plain_shuffle():
-    """Questions of a video follow each other as often as in a random permutation."""
     codes = np.repeat(np.arange(3), 2)
     orders = np.array([TrainBatchSampler(codes, 4).order(epoch) for epoch in range(3000)])
     assert (codes[orders[:, :-1]] == codes[orders[:, 1:]]).mean() == pytest.approx(1 / 5, abs=0.02)

@@ -12,7 +12,6 @@ from tests.kit.captioned_world import WIDTH, WORDS, make_captioned_world
 
 @pytest.fixture
 def module(tmp_path):
-    """Makes a data module, with some arguments changed."""
     sizes = {"per_gpu_batchsize": 4, "num_clips": 3, "max_video_len": 5, "max_text_len": 6, "val_questions": 12}
     settings = {"datasets": ["vatex", "tgif"], "data_root": make_captioned_world(tmp_path), "tokenizer": WORDS, **sizes}
 

@@ -41,7 +41,6 @@ def test_each_process_opens_the_file_itself(file):
 BAD = {  # of which all but the last two are found without reading
     "none": (np.zeros((0, 4), np.float32), "no clips"),
     "wide": (np.zeros((3, 5), np.float32), "float32 of shape (3, 5) instead of float [clips, 4]"),
-    "integers": (np.zeros((3, 4), np.int64), "int64"),
     "empty": (h5py.Empty("f"), "shape None"),
     "link": (h5py.ExternalLink("gone.h5", "nothing"), "no features of this video"),
     "nan": (np.full((2, 4), np.nan, np.float32), "NaN or infinite"),
@@ -87,7 +86,6 @@ def test_shards_that_are_joined_by_links_are_read(file, tmp_path):
 
 @pytest.mark.parametrize("source", [("gone.h5", "a"), ("x.h5", "gone"), ()])
 def test_numbers_that_lie_elsewhere_are_no_row_of_zeros(file, tmp_path, source):
-    """A virtual dataset whose source is not there; the raw bytes of any file."""
     with h5py.File(tmp_path / "joined.h5", "w") as joined:
         if source:
             layout = h5py.VirtualLayout((6, 4), np.float32)

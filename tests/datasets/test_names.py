@@ -1,5 +1,3 @@
-"""Names that systems give."""
-
 from datasets.names import is_system_entry
 
 SYSTEMS = "lost+found @eaDir #recycle #snapshot .DS_Store ._v_a.mp4 thumbs.db desktop.ini $RECYCLE.BIN .Trash-1000"

@@ -39,7 +39,6 @@ def numbers(batch) -> list[list[int]]:
 @example(200, 32, 2, 16, 2)
 @example(33, 32, 2, 16, 8)
 def test_any_arithmetic_while_frames_come_in(num_frames, clip_len, frame_interval, window_interval, batch_size):
-    """Windows that overlap, touch, and leave gaps."""
     window = WindowSettings(clip_len, frame_interval, window_interval, size=2)
     assert window.indices(num_frames).tolist() == plain_indices(num_frames, window)
     batches = list(window_batches(numbered(num_frames), window, batch_size))

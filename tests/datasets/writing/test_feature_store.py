@@ -28,7 +28,6 @@ def store(tmp_path):
 
 
 def test_the_same_features_make_the_same_bytes(tmp_path):
-    """In whatever order, and over however many runs: later videos join the file."""
     contents, keys = set(), ("videos/a", "b", "videos/ünï 視頻")
     for run, orders in enumerate(([[0, 1, 2]], [[2, 0, 1]], [[1], [0, 2]])):
         for order in orders:
@@ -57,7 +56,6 @@ def test_what_kills_and_systems_left_goes_and_what_is_another_store_s_stays(stor
 
 
 def test_parts_and_notes_of_others_stay(store):
-    """Two collections of videos may share a file."""
     for key in "abc":
         store.write(key, features(ord(key)))
         store.write_note(key, "damäged")

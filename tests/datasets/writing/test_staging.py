@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from datasets.errors import InputError
-from datasets.writing.staging import annotations_parser, staged
+from datasets.writing.staging import staged
 
 
 def write_two(folder):
@@ -39,9 +39,3 @@ def test_what_is_in_the_way_stops_all_files(tmp_path):
     with pytest.raises(InputError, match=str(tmp_path / "b")), staged(tmp_path) as folder:
         write_two(folder)
     assert contents(tmp_path) == {"b": None}
-
-
-def test_output_folder_with_and_without_its_option():
-    """The published README has it without."""
-    for words, out in (("out -i raw", "out"), ("-i raw -o out", "out"), ("-i raw", "data/anetqa")):
-        assert annotations_parser("", Path("data/anetqa")).parse_args(words.split()).output_dir == Path(out)
