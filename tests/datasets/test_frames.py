@@ -104,7 +104,7 @@ def test_what_is_cut_off_is_refused(tmp_path, suffix):
     path = tmp_path / f"1.{suffix}"
     Image.fromarray(scene(48, 64)).save(path)
     whole = path.read_bytes()
-    for keep in (0, 0.5, 0.95):
-        path.write_bytes(whole[: int(keep * len(whole))])
+    for keep in (0, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:keep])
         with pytest.raises(InputError, match=str(path)):
             read_square(path, 32)
