@@ -5,8 +5,6 @@ import pytest
 
 import modules.training.logs.progress
 
-from .device import STEPS
-
 
 @pytest.fixture(autouse=True)
 def no_time_passes(monkeypatch):
@@ -18,10 +16,3 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.gpu)
-
-
-def pytest_terminal_summary(terminalreporter):
-    if STEPS:
-        terminalreporter.section("steps on the device")
-    for step in STEPS:
-        terminalreporter.line(str(step))
