@@ -4,7 +4,6 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -64,10 +63,6 @@ class Run:
     def predicts(self) -> bool:
         return "prediction" in self.output.read_text()
 
-    def waits_for_others(self) -> bool:
-        own, port = psutil.Process(self.process.pid).net_connections(), int(os.environ["MASTER_PORT"])
-        return any(one.laddr.port == port and one.status == "LISTEN" for one in own)
-
     def check(self, codes: set[int], last_words: str) -> None:
         """It ends with one of these codes. Nothing that it started may be left."""
         try:
@@ -97,8 +92,6 @@ ENDINGS = {  # which run, words, when who is sent what, exit codes and last word
     "first rank": ("training", TWO, Run.trains, Run.first, [KILL], ({-KILL}, LOST)),
     "second rank": ("training", TWO, Run.trains, Run.second, [KILL], DEAD),
     "first rank, early": ("training", TWO, Run.second, Run.first, [KILL], ({-KILL}, "")),
-    "alone, SIGTERM": ("alone", TWO, Run.waits_for_others, Run.first, [TERM], ({75}, "")),
-    "alone, SIGINT twice": ("alone", TWO, Run.waits_for_others, Run.first, [INT, INT], ({130}, "")),
     "test, SIGTERM": ("testing", [], Run.predicts, Run.first, [TERM], NOTHING_WRITTEN),
     "test of two ranks, SIGINT": ("testing", TWO, Run.predicts, Run.first, [INT], NOTHING_WRITTEN),
     "test, second rank, early": ("testing", TWO, Run.second, Run.second, [KILL], DEAD),
@@ -109,16 +102,6 @@ ENDINGS = {  # which run, words, when who is sent what, exit codes and last word
 @pytest.fixture
 def training(tmp_path) -> list[str]:
     return settings(make_small_world(tmp_path, num_videos=12, questions_each=4), "num_workers=2", "max_epoch=500")
-
-
-@pytest.fixture
-def alone(training, monkeypatch) -> list[str]:
-    """One rank of two, the other of which never comes."""
-    with socket.create_server(("", 0)) as server:
-        port = server.getsockname()[1]
-    for word in f"MASTER_ADDR=127.0.0.1 MASTER_PORT={port} RANK=0 LOCAL_RANK=0 WORLD_SIZE=2".split():
-        monkeypatch.setenv(*word.split("="))
-    return training
 
 
 @pytest.fixture(scope="module")
@@ -138,12 +121,3 @@ def test_ending(request, tmp_path, kind, words, reached, whom, signals, end):
         time.sleep(len(signals) - 1)
     run.check(*end)
     assert not list((tmp_path / "result").glob("*.json"))
-
-
-@pytest.mark.parametrize("video", ["train3", "val0", "val1"])
-def test_bad_frame(training, tmp_path, video):
-    """Videos alternate between the two ranks in the validation, which begins with a batch of each."""
-    for path in (tmp_path / f"data/frames/v_{video}").iterdir():
-        path.write_bytes(b"no picture")
-    run = Run([*training, *TWO], tmp_path / "output")
-    run.check({1, 2, -TERM}, rf"^error: .*v_{video}.* is not a whole png or jpg image")

@@ -1,12 +1,6 @@
 """A GPU to rehearse on: where there is none, a device that looks like one and holds no numbers.
 
-with gpu() as device:
-    model, batch = device.place(model), device.place(batch)
-    with device.step("training step") as step:
-        model(batch)
-    step.check(kernels=1000)
-
-Under `step`, every operator that reaches the device is counted:
+Within ``device.step(name)`` every operator that reaches the device is counted:
 
     kernels  operators that compute or copy on the device (an attention counts as one, as on a GPU). Views, allocations,
              copies that do not block and questions about a tensor's form do not count.
@@ -160,8 +154,6 @@ def gpu() -> Iterator[Device]:
                 (torch.autograd, "grad", _gradients),
                 (torch.cuda, "synchronize", lambda *_: None),
                 (torch.cuda, "mem_get_info", lambda *_: (20 << 30, 24 << 30)),
-                (torch.cuda, "memory_reserved", lambda *_: 0),
-                (torch.cuda, "memory_allocated", lambda *_: 0),
             ):
                 stack.enter_context(mock.patch.object(target, name, stand_in))
             _let_tensors_be_of_cuda()

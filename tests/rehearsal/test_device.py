@@ -8,7 +8,6 @@ from .device import gpu
 READS = {
     "item": lambda x: x.sum().item(),
     "if": lambda x: 1 if x.any() else 0,
-    "tolist": lambda x: x.tolist(),
     "cpu": lambda x: x.cpu(),
     "mask as index": lambda x: x[x > 0],
     "copy to the host": lambda x: torch.empty(4, 4).copy_(x),
@@ -17,7 +16,6 @@ COPIES = {
     "list as index": lambda x: x[[0, 1]],
     "host tensor as index": lambda x: x[torch.tensor([0, 1])],
     "list as tensor": lambda x: torch.tensor([0, 1], device=x.device),
-    "number as tensor": lambda x: torch.tensor(1.0, device=x.device),
     "host tensor moved": lambda x: torch.ones(4).to(x.device, non_blocking=True),
     "assigned": lambda x: x.copy_(torch.ones(4, 4)),
 }

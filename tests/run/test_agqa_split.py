@@ -32,4 +32,3 @@ def test_training_and_validation_leave_them_out(world, monkeypatch, said):
     assert "* agqa_split = 'novel_comp'" in said(["print_config", *test, "overwrite=True"])
     no_labels = f"the records of {data}/train.json have no 'more_steps'; preprocess AGQA again"
     assert no_labels in said([*words, "agqa_split=more_steps"], 2)
-    assert "is for datasets=agqa, not ['anetqa']" in said([*words, "agqa_split=more_steps", "datasets=anetqa"], 2)

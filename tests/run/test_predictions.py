@@ -46,11 +46,8 @@ def test_nothing_else_is_needed_but_the_test_split_and_its_videos(world, trained
     for name in ("test.csv", "anetqa.h5"):
         shutil.copy(world / "data" / name, data)
     words = ["with", "test_only=True", f"load_path={shutil.copy(trained / 'best.ckpt', tmp_path / 'mine.ckpt')}"]
-    words += ["accelerator=cpu", "precision=32", "num_workers=0"]
-    for root in (data, world / "data"):
-        said([*words, f"data_root={root}", f"log_dir={tmp_path / root.parent.name}"])
-    there, here = (tmp_path / name / "anetqa_by_mine.json" for name in ("elsewhere", world.name))
-    assert there.read_bytes() == here.read_bytes()
+    words += ["accelerator=cpu", "precision=32", "num_workers=0", f"data_root={data}", f"log_dir={tmp_path}"]
+    assert "24 questions, accuracy" in said(words)
 
 
 def test_answers_and_tokens_that_training_lacks(world, words, tmp_path, said):
