@@ -34,6 +34,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.data._utils.pin_memory import pin_memory
 
+from modules.training.logs import progress
 from tests.kit.paths import ROOT
 
 _aten = torch.ops.aten
@@ -143,6 +144,8 @@ def gpu() -> Iterator[Device]:
     """The GPU that torch sees, or one without numbers."""
     device = Device()
     with contextlib.ExitStack() as stack:
+        # The bar shows new numbers when some seconds have passed.
+        stack.enter_context(mock.patch.object(progress, "time", mock.Mock(monotonic=lambda: 0.0)))
         if not device.is_real:
             for target, name, stand_in in (
                 (torch.cuda.amp.common, "amp_definitely_not_available", lambda: False),

@@ -5,6 +5,8 @@ import torch
 
 from .device import gpu
 
+pytestmark = pytest.mark.gpu
+
 READS = {
     "item": lambda x: x.sum().item(),
     "if": lambda x: 1 if x.any() else 0,

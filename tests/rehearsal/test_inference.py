@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 import modules  # noqa: F401
@@ -19,6 +20,8 @@ from preproc.extract_frames import FrameSettings
 
 from .device import gpu
 from .training import SIZES
+
+pytestmark = pytest.mark.gpu
 
 WORDS = "[PAD] [UNK] [CLS] [SEP] what is it yes no red blue box person".split()
 ANSWERS = ["yes", "no", "red", "blue box", "person", *(f"no {'red ' * count}" for count in range(2, 9))]

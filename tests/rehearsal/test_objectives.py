@@ -14,6 +14,8 @@ from tests.modules.objectives.referring_batch import make_referring_batch
 from .device import gpu
 from .training import SIZES, as_in_a_run, check
 
+pytestmark = pytest.mark.gpu
+
 
 def answering(name: str, counts: list[int], temporal: bool = True, at_once: int | None = None):
     """A task, and batches of so many questions about each video."""
