@@ -23,7 +23,6 @@ import numpy as np
 from datasets.errors import InputError
 
 Random = np.random.Generator
-Broken = tuple[str, bytes]  # what was done to it, and what is in the file now
 LONGEST_MESSAGE = 1500  # characters
 SECONDS, MEMORY = 60.0, 3 << 30  # that reading one input may take, and bytes of address space that it may add
 OUTCOMES = {
@@ -46,7 +45,7 @@ class Input:
     path: Path
     read: Callable[[], str]
     reference: Callable[[], str]
-    broken: Iterable[Broken]
+    broken: Iterable[bytes]
     named: str | None = None
     may_be_unclear: bool = False
 
@@ -90,12 +89,11 @@ def _answer(function: Callable[[], str], end: Connection) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
     with Path(os.devnull).open("w") as sys.stderr, redirect_stdout(sys.stderr):
         try:
-            answer = "read", function()
+            end.send(("read", function()))
         except InputError as error:
-            answer = "refused", str(error)
+            end.send(("refused", str(error)))
         except BaseException:
-            answer = "traceback", "".join(traceback.format_exc().splitlines(True)[-12:])
-        end.send(answer)
+            end.send(("traceback", "".join(traceback.format_exc().splitlines(True)[-12:])))
 
 
 def command(main: Callable[[list[str]], int], arguments: list[str]) -> None:
@@ -115,38 +113,38 @@ def digest(value: Any) -> str:
 
 
 # What stands where another kind of value belongs.
-ODD_NUMBERS = (True, 0, -1, 2, 1.5, 10**9, 10**400, float("nan"), float("-inf"))
-ODD_TEXTS = ("", " ", "\0", "\ud800", "a\nb", "x" * 200_000, "../../etc/passwd", "..", "$(touch injected)")
-ODD_VALUES: tuple[Any, ...] = (None, [], {}, [[]], {"a": {"b": None}}, *ODD_NUMBERS, *ODD_TEXTS)
+ODD_VALUES: tuple[Any, ...] = (None, [], {}, [[]], {"a": {"b": None}}, True, 0, -1, 2, 1.5, 10**9, 10**400)
+ODD_VALUES += (float("nan"), float("-inf"), "", " ", "\0", "\ud800", "a\nb", "x" * 200_000)
+ODD_VALUES += ("../../etc/passwd", "..", "$(touch injected)")
 OTHER_FILES = (b"", b"<!DOCTYPE html><html><title>404</title></html>", bytes(4096), b"\x1f\x8b\x08\x00" + bytes(100))
 OTHER_FILES += (b"version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 4\n", b"null", b"[" * 100_000)
 REPLACED = (("\r\n", "\r"), ("\n", "\r\n"), (",", ";"), (",", "\t"), ("what", '"what'), ('"', "'"))
 
 
-def damage(content: bytes, random: Random, count: int) -> Iterator[Broken]:
+def damage(content: bytes, random: Random, count: int) -> Iterator[bytes]:
     """Wholly other files, then `count` that a disk, a download or an editor has damaged."""
-    yield from ((f"now {other!r:.40}", other) for other in OTHER_FILES)
+    yield from OTHER_FILES
     for number in range(count):
         start, end = np.sort(random.integers(0, len(content) + 1, 2))
         noise, bit = random.bytes(random.integers(1, 100)), 1 << random.integers(8)
         place, head = random.integers(len(content)), random.integers(min(64, len(content)))
-        ways = {
-            "cut": content[:place],
-            "a few bytes cut": content[: -random.integers(1, 9)],
-            "the start lost": content[1 + place :],
-            "a bit flipped": content[:place] + bytes([content[place] ^ bit]) + content[place + 1 :],
-            "a bit of the head flipped": content[:head] + bytes([content[head] ^ bit]) + content[head + 1 :],
-            "bytes changed": content[:place] + noise + content[place + len(noise) :],
-            "a block of zeros": content[:start] + bytes(end - start) + content[end:],
-            "a block lost": content[:start] + content[end:],
-            "a block twice": content[:end] + content[start:],
-            "noise inside": content[:place] + noise + content[place:],
-            "noise at the end": content + noise,
-        }
-        yield list(ways.items())[number % len(ways)]
+        ways = [
+            content[:place],
+            content[: -random.integers(1, 9)],
+            content[1 + place :],
+            content[:place] + bytes([content[place] ^ bit]) + content[place + 1 :],
+            content[:head] + bytes([content[head] ^ bit]) + content[head + 1 :],
+            content[:place] + noise + content[place + len(noise) :],
+            content[:start] + bytes(end - start) + content[end:],
+            content[:start] + content[end:],
+            content[:end] + content[start:],
+            content[:place] + noise + content[place:],
+            content + noise,
+        ]
+        yield ways[number % len(ways)]
 
 
-def restructure(value: Any, random: Random) -> tuple[str, Any]:
+def restructure(value: Any, random: Random) -> Any:
     """A copy of lists and dicts within each other in which one thing is another, gone, twice or renamed."""
     root = copy.deepcopy(value)
     places = list(_places(root))
@@ -160,7 +158,7 @@ def restructure(value: Any, random: Random) -> tuple[str, Any]:
         if way == 1:
             parent[f"{key} "] = before
         del parent[key]
-    return f"{key!r:.40}: {before!r:.40}, way {way}", root
+    return root
 
 
 def _places(value: Any) -> Iterator[tuple[Any, Any]]:
@@ -170,32 +168,26 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
             yield from _places(value[key])
 
 
-def broken_text(text: str, random: Random) -> Iterator[Broken]:
+def broken_text(text: str, random: Random) -> Iterator[bytes]:
     yield from damage(text.encode(), random, count=22)
-    yield "UTF-16", text.encode("utf-16")
-    yield "UTF-8 with a byte order mark", text.encode("utf-8-sig")
-    yield "Latin-1", f"{text}é".encode("latin-1")
-    yield "twice", (text + text).encode()
-    for old, new in REPLACED:
-        yield f"{new!r} for {old!r}", text.replace(old, new).encode()
+    yield from (text.encode("utf-16"), text.encode("utf-8-sig"), f"{text}é".encode("latin-1"), (text + text).encode())
+    yield from (text.replace(old, new).encode() for old, new in REPLACED)
 
 
-def broken_json(value: Any, random: Random, structural: int) -> Iterator[Broken]:
+def broken_json(value: Any, random: Random, structural: int) -> Iterator[bytes]:
     yield from broken_text(json.dumps(value), random)
-    yield "a number of 5,000 digits", b"[" + b"9" * 5000 + b"]"
-    for what, changed in (restructure(value, random) for _ in range(structural)):
-        yield what, json.dumps(changed).encode()
+    yield b"[" + b"9" * 5000 + b"]"  # Python refuses numbers of so many digits
+    yield from (json.dumps(restructure(value, random)).encode() for _ in range(structural))
 
 
-def broken_csv(text: str, random: Random, structural: int) -> Iterator[Broken]:
+def broken_csv(text: str, random: Random, structural: int) -> Iterator[bytes]:
     yield from broken_text(text, random)
     rows = list(csv.reader(io.StringIO(text)))
-    changed = [("no header", rows[1:]), ("the header alone", rows[:1])]
-    for column, name in enumerate(rows[0]):
-        changed.append((f"no {name}", [row[:column] + row[column + 1 :] for row in rows]))
-        changed.append((f"{name} twice", [[*row, row[column]] for row in rows]))
-    changed += [restructure(rows, random) for _ in range(structural)]
-    for what, own in changed:
+    changed = [rows[1:], rows[:1]]
+    for column in range(len(rows[0])):
+        changed.append([row[:column] + row[column + 1 :] for row in rows])
+        changed.append([[*row, row[column]] for row in rows])
+    for own in (*changed, *(restructure(rows, random) for _ in range(structural))):
         file = io.StringIO(newline="")
         csv.writer(file).writerows(row if isinstance(row, list) else [row] for row in own)
-        yield what, file.getvalue().encode("utf-8", "surrogatepass")
+        yield file.getvalue().encode("utf-8", "surrogatepass")

@@ -33,12 +33,12 @@ def test_broken(kind, counts, tmp_path, monkeypatch):
     outcomes, defects = Counter(), []
     state, before = in_child(given.read)
     assert state == "read", before
-    for what, content in given.broken:
+    for content in given.broken:
         given.path.write_bytes(content)
         outcome, said = given.judge(before)
         outcomes[outcome] += 1
         if outcome == "defect":
-            defects.append(f"{what}: {said}")
+            defects.append(f"{content[:2000]}: {said}")
     counts[kind] = outcomes
     assert not defects, "\n\n".join([f"{len(defects)} of {outcomes.total()}", *defects])
     assert outcomes["refused"] + outcomes["listed"] and not list(tmp_path.rglob("injected"))

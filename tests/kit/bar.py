@@ -23,7 +23,7 @@ class Bar:
             self.done += 1
             number = max(self.reporter._session.testscollected, self.done)
             full = "━" * (WIDTH * self.done // number)
-            bad = len(self.reporter.stats.get("failed", [])) + len(self.reporter.stats.get("error", []))
+            bad = sum(len(self.reporter.stats.get(kind, [])) for kind in ("failed", "error"))
             self.reporter.rewrite(f"{full:╌<{WIDTH}} {self.done} of {number}, {bad} failed", erase=True)
 
 

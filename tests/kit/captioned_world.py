@@ -21,17 +21,16 @@ def make_captioned_world(root: Path) -> Path:
     random = np.random.default_rng(0)
     directions = random.standard_normal((len(NUMBERS), WIDTH))
     for name, id_field, caption_field, size in (("vatex", "videoID", "enCap", 11), ("tgif", "vid", "cap", 7)):
-        folder = root / name
-        folder.mkdir()
-        with h5py.File(folder / f"{name}.h5", "w") as features:
-            for split, count in (("train", size), ("val", 5)):
-                records = []
-                for video, number in enumerate(NUMBERS[:count]):
-                    captions = [f"the {number}", f"the {number} {number}"] if name == "vatex" else f"the {number}"
-                    records.append({id_field: f"{split}{video}", caption_field: captions})
-                    noise = 0.1 * random.standard_normal((1 + video % 3, WIDTH))
+        (root / name).mkdir()
+        for split, count in (("train", size), ("val", 5)):
+            records = []
+            for video, number in enumerate(NUMBERS[:count]):
+                captions = [f"the {number}", f"the {number} {number}"] if name == "vatex" else f"the {number}"
+                records.append({id_field: f"{split}{video}", caption_field: captions})
+                noise = 0.1 * random.standard_normal((1 + video % 3, WIDTH))
+                with h5py.File(root / name / f"{name}.h5", "a") as features:
                     features[f"{split}{video}"] = (directions[video] + noise).astype(np.float32)
-                (folder / f"{split}.json").write_text(json.dumps(records))
+            (root / name / f"{split}.json").write_text(json.dumps(records))
     (root / "tokenizer").mkdir()
     (root / "tokenizer" / "vocab.txt").write_text("\n".join(WORDS))
     return root
@@ -41,5 +40,4 @@ def settings(world: Path, *more: str) -> list[str]:
     """The words of a command line that pre-trains the smallest network on that data on the CPU."""
     folders = [f"data_root={world}", f"tokenizer={world / 'tokenizer'}", f"log_dir={world / 'result'}"]
     steps = "num_clips=3 val_questions=20 max_text_len=8 max_steps=12 warmup_steps=2 val_check_interval=5".split()
-    sizes = [*SIZES, "head_width=8", f"input_video_embed_size={WIDTH}"]
-    return ["with", "task_pretrain_trm", *folders, *PLAIN, *steps, *sizes, *more]
+    return ["with", "task_pretrain_trm", *folders, *PLAIN, *steps, *SIZES, "head_width=8", *more]

@@ -8,37 +8,20 @@ from pathlib import Path
 _JOB = "SLURM_JOB_ID=40123 SLURM_JOB_NAME=dest SLURM_NODELIST=localhost SLURM_NODEID=0 SLURM_JOB_NUM_NODES=1"
 _JOB += " SLURM_NNODES=1 SLURM_PROCID=0 SLURM_LOCALID=0 ENVIRONMENT=BATCH"
 JOB = dict(word.split("=") for word in _JOB.split())
-SRUN = f"""#!{sys.executable}
-import os, subprocess, sys, time
-
-words = sys.argv[1:]
-while words[0].startswith("--"):
-    words.pop(0)
-with open(os.environ["FAKE_SLURM_RECORD"], "a") as record:
-    print("srun", *sys.argv[1:3], file=record)
-number = int(os.environ["SLURM_NTASKS"])
-tasks = []
-for rank in range(number):
-    own = {{"SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank), "SLURM_STEP_ID": "0"}}
-    environment = {{**os.environ, **own, "SLURM_STEP_NUM_TASKS": str(number)}}
-    tasks.append(subprocess.Popen(words, env=environment, start_new_session=True))
-if "FAKE_SLURM_SIGNAL" in os.environ:  # --signal=USR1@120, to every process of the step
-    import pathlib, signal
-    while not list(pathlib.Path(os.environ["FAKE_SLURM_SIGNAL"]).glob("*/version_*/checkpoints/last.ckpt")):
-        time.sleep(0.05)
-    for task in tasks:
-        os.killpg(task.pid, signal.SIGUSR1)
-highest = 0
-while tasks:
-    for task in list(tasks):
-        if (code := task.poll()) is not None:
-            tasks.remove(task)
-            highest = max(highest, code if code >= 0 else 128 - code)
-            if code and "--kill-on-bad-exit=1" in sys.argv:
-                for other in tasks:
-                    os.killpg(other.pid, 9)
-    time.sleep(0.05)
-sys.exit(highest)
+SRUN = """#!/bin/bash
+echo "srun $1 $2" >>"$FAKE_SLURM_RECORD"
+while [[ "$1" == --* ]]; do shift; done
+export SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=$SLURM_NTASKS
+for ((rank = 0; rank < SLURM_NTASKS; rank++)); do
+    SLURM_PROCID=$rank SLURM_LOCALID=$rank setsid "$@" &
+    tasks+=($!)
+done
+if [[ -n "$FAKE_SLURM_SIGNAL" ]]; then  # --signal=USR1@120, to every process of the step
+    until compgen -G "$FAKE_SLURM_SIGNAL/*/version_*/checkpoints/last.ckpt" >/dev/null; do /bin/sleep 0.05; done
+    kill -USR1 "${tasks[@]/#/-}"
+fi
+for task in "${tasks[@]}"; do wait "$task" || code=$?; done
+exit "${code:-0}"
 """
 SCONTROL = '#!/bin/sh\necho scontrol "$@" >>"$FAKE_SLURM_RECORD"\n'
 SLEEP = "#!/bin/sh\nexec /bin/sleep 1\n"  # the grace of scripts/slurm.sh, shorter
@@ -47,7 +30,7 @@ SLEEP = "#!/bin/sh\nexec /bin/sleep 1\n"  # the grace of scripts/slurm.sh, short
 def fake_slurm(folder: Path) -> dict[str, str]:
     """Makes the programs in a folder; returns the variables of a process that finds them."""
     folder.mkdir()
-    for name, text in (("srun", SRUN), ("scontrol", SCONTROL), ("sleep", SLEEP)):
+    for name, text in {"srun": SRUN, "scontrol": SCONTROL, "sleep": SLEEP, "record": ""}.items():
         (folder / name).write_text(text)
         (folder / name).chmod(0o755)
     mine = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
@@ -56,8 +39,7 @@ def fake_slurm(folder: Path) -> dict[str, str]:
 
 
 def record(folder: Path) -> list[str]:
-    path = folder / "record"
-    return path.read_text().splitlines() if path.exists() else []
+    return (folder / "record").read_text().splitlines()
 
 
 def run_in(job: dict[str, str], *command: str, cwd: Path) -> subprocess.CompletedProcess:

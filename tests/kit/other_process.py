@@ -24,12 +24,9 @@ with h5py.File(path, "r+", locking=True) if sys.argv[1] == "hdf5" else sole_writ
 def _running(*arguments: object) -> Iterator[subprocess.Popen]:
     """Given a path (and a share), holds its lock meanwhile."""
     command = [sys.executable, "-c", _PROGRAM, *map(str, arguments)]
-    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    process.stdout.readline()
-    try:
-        yield process
-    finally:
-        process.communicate(b"\n")
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        yield process  # whose end of its input, on leaving, is its own
 
 
 writer_elsewhere = partial(_running, "writer")  # `datasets.writing.locks.sole_writer`

@@ -8,10 +8,10 @@ from pathlib import Path
 from .paths import ROOT
 
 
-def start(script: str, *arguments: str | os.PathLike, **environment: str | os.PathLike) -> subprocess.Popen:
-    """A script of the repository, started; what it says, standard error in between, is read from its ``stdout``."""
+def start(*arguments: str | os.PathLike, **environment: str | os.PathLike) -> subprocess.Popen:
+    """Python with these arguments, started; what it says, standard error in between, is read from its ``stdout``."""
     said = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
-    return subprocess.Popen([sys.executable, script, *arguments], cwd=ROOT, env=os.environ | environment, **said)
+    return subprocess.Popen([sys.executable, *arguments], cwd=ROOT, env=os.environ | environment, **said)
 
 
 def ended_well(process: subprocess.Popen) -> str:
@@ -23,5 +23,5 @@ def ended_well(process: subprocess.Popen) -> str:
 
 def run_python(*arguments: str | os.PathLike, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess:
     """Python with these arguments, to its end."""
-    command, env = [sys.executable, *arguments], os.environ | environment
-    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+    own = {"cwd": cwd, "env": os.environ | environment, "capture_output": True, "text": True}
+    return subprocess.run([sys.executable, *arguments], check=False, **own)

@@ -21,6 +21,15 @@ def train(world: Path, name: str, *more: str, settings: Callable[..., list[str]]
     return run_folder(world, name)
 
 
+def say(capsys: pytest.CaptureFixture[str], words: list[str], code: int = 0) -> str:
+    """Runs a command line; returns what it says: the error, of one line, where it must end with code 2."""
+    capsys.readouterr()
+    assert run_command_line(words) == code
+    output, error = capsys.readouterr()
+    assert code == 0 or (error.startswith("error: ") and error.count("\n") == 1), error
+    return error if code else output
+
+
 def run_folder(world: Path, name: str) -> Path:
     """That of the first run of this name."""
     return world / "result" / f"{name}_seed0" / "version_0"
@@ -51,12 +60,11 @@ class Killed(BaseException):
 
 def killed_run(arguments: list[str], monkeypatch: pytest.MonkeyPatch, objective: type, batches: int, hook: str) -> None:
     """A run that ends as if killed, with no word to anyone, after so many calls of a step (`hook`) of the objective."""
-    seen = []
+    left = iter(range(batches))
 
     def cut(module: Any, step: Callable[[], Any], batch: Any) -> Any:
-        if len(seen) == batches:
+        if next(left, None) is None:
             raise Killed
-        seen.append(batch)
         return step()
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
@@ -73,10 +81,9 @@ def change_steps(patch: pytest.MonkeyPatch, objective: type, change: Callable, h
 
 def assert_same_run(one: Path, other: Path) -> None:
     """Weights, optimizer and schedule equal to the last bit."""
-    first, second = load(one), load(other)
-    for part in ("global_step", "state_dict", "optimizer_states", "lr_schedulers"):
-        assert_equal(first[part], second[part])
-    assert state_of_checkpoints(first) == state_of_checkpoints(second)
+    parts = ("global_step", "state_dict", "optimizer_states", "lr_schedulers")
+    first, second = ([own[part] for part in parts] + [state_of_checkpoints(own)] for own in map(load, (one, other)))
+    assert_equal(first, second)
 
 
 def assert_close_runs(one: Path, other: Path, rtol: float = 1e-5) -> None:

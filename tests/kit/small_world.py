@@ -10,12 +10,10 @@ from PIL import Image
 
 WORDS = "[PAD] [UNK] [CLS] [SEP] [MASK] what which colour is the shape red green blue yes no before after".split()
 ANSWERS = ["red", "green", "blue", "yes", "no"]
-FEATURE_WIDTH = 8
-
 # The smallest network that has every part, and the plainest machine.
 SIZES = [
     *"nframe=2 image_size=16 patch_size=8 hidden_size=16 head_width=16 max_pos_len=6 max_video_len=6".split(),
-    f"input_video_embed_size={FEATURE_WIDTH}",
+    "input_video_embed_size=8",
     "vit_config={'vit_depth':1,'vit_heads':2}",
     "bert_config={'num_layers':2,'num_text_layers':1,'num_heads':2,'intermediate_size':16,'vocab_size':32,"
     "'max_text_positions':16,'num_token_types':2}",
@@ -41,7 +39,7 @@ def make_small_world(folder: Path, num_videos: int = 6, questions_each: int = 4)
                 for frame in range(4):
                     pixels = random.integers(0, 256, (16, 20, 3), np.uint8)
                     Image.fromarray(pixels).save(frames / f"{frame + 1:04}.png")
-                features[name] = random.standard_normal((3 + video % 3, FEATURE_WIDTH)).astype(np.float32)
+                features[name] = random.standard_normal((3 + video % 3, 8)).astype(np.float32)
                 for question in range(questions_each):
                     text = "what colour is the shape" if question % 2 else "is the shape red"
                     answer = ANSWERS[(video + question) % len(ANSWERS)]

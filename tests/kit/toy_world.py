@@ -13,9 +13,9 @@ def make_toy_world(folder: Path) -> None:
     make_toy(raw, scale=1e-3, size=64)
     for name, step in (("anetqa", preproc_anetqa), ("vatex", preproc_vatex), ("tgif", preproc_tgif)):
         step.preprocess(raw / name, data / name)
-        windows = ["--clip-len", "8", "--frame-interval", "1", "--window-interval", "8", "--size", "64"]
-        arguments = [str(raw / name / "videos"), str(data / name / f"{name}.h5"), "--dataset", name]
-        assert extract_features.main([*arguments, "--arch", "toy", "--random-start", "2", *windows]) == 0
+        arguments = [str(raw / name / "videos"), str(data / name / f"{name}.h5"), "--dataset", name, "--arch", "toy"]
+        windows = "--random-start 2 --clip-len 8 --frame-interval 1 --window-interval 8 --size 64".split()
+        assert extract_features.main([*arguments, *windows]) == 0
     extract_frames(raw / "anetqa" / "videos", data / "anetqa" / "frames", "anetqa")
 
 
@@ -29,7 +29,5 @@ def make_toy_checkpoint(toy_world: Path, folder: Path) -> None:
 
 def toy_settings(toy_world: Path, folder: Path, recipe: str = "task_finetune_anetqa") -> list[str]:
     """The words of a run that writes to a folder."""
-    return [
-        *("with", recipe, "toy", f"data_root={toy_world / 'data' / 'anetqa'}", f"log_dir={folder}"),
-        f"tokenizer={toy_world / 'raw' / 'tokenizer'}",
-    ]
+    places = [f"data_root={toy_world / 'data' / 'anetqa'}", f"tokenizer={toy_world / 'raw' / 'tokenizer'}"]
+    return ["with", recipe, "toy", *places, f"log_dir={folder}"]

@@ -1,12 +1,6 @@
 """A GPU to rehearse on: where there is none, a device that looks like one and holds no numbers.
 
-with gpu() as device:
-    model, batch = device.place(model), device.place(batch)
-    with device.step("training step") as step:
-        model(batch)
-    step.check(kernels=1000)
-
-Under `step`, every operator that reaches the device is counted:
+Within ``device.step(name)`` every operator that reaches the device is counted:
 
     kernels  operators that compute or copy on the device (an attention counts as one, as on a GPU). Views, allocations,
              copies that do not block and questions about a tensor's form do not count.
@@ -21,7 +15,6 @@ same operators are counted, and torch's own warnings of waits as well.
 
 import contextlib
 import ctypes
-import sys
 import traceback
 import warnings
 from collections import Counter
@@ -41,6 +34,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.data._utils.pin_memory import pin_memory
 
+from modules.training.logs import progress
 from tests.kit.paths import ROOT
 
 _aten = torch.ops.aten
@@ -53,7 +47,6 @@ _READS = {_aten._local_scalar_dense.default, _aten.nonzero.default, _aten.masked
 _READS |= {_aten.repeat_interleave.Tensor, _aten.bincount.default, _aten._unique2.default, _aten.equal.default}
 _COPIES = {_aten._to_copy.default, _aten.copy_.default}
 _INDEXING = {_aten.index.Tensor, _aten.index_put_.default, _aten.index_put.default, _aten._index_put_impl_.default}
-STEPS: list["Step"] = []  # all that were checked, for the table at the end of the tests
 
 
 @dataclass
@@ -66,17 +59,13 @@ class Step:
     copies: Counter[str] = field(default_factory=Counter)
     waits: list[str] = field(default_factory=list)  # where a real GPU was waited for, as torch finds
 
-    def __str__(self) -> str:
-        return f"{self.name:50}{self.kernels:8,} kernels{self.reads.total():6} reads{self.copies.total():6} copies"
-
     def check(self, kernels: int, reads: int = 0, copies: int = 0) -> None:
         """Fails when the step did more than this."""
-        print(self)
+        print(f"{self.name:50}{self.kernels:8,} kernels{self.reads.total():6} reads{self.copies.total():6} copies")
         assert self.reads.total() <= reads, f"{self.name} waits for the device: {self.reads.most_common()}"
         assert self.copies.total() <= copies, f"{self.name} copies from pageable memory: {self.copies.most_common()}"
         assert len(self.waits) <= reads + copies, f"{self.name} waits for the device: {self.waits}"
         assert self.kernels <= kernels, f"{self.name} has {self.kernels} kernels, more than its budget of {kernels}"
-        STEPS.append(self)
 
 
 class Device(TorchDispatchMode):
@@ -94,18 +83,7 @@ class Device(TorchDispatchMode):
 
     def place(self, value: Any) -> Any:
         """A tensor, a module, or what lists, tuples and dicts hold of them, on the device."""
-        if isinstance(value, torch.nn.Module):
-            for module in value.modules():
-                for own in (module._parameters, module._buffers):
-                    own.update({name: self._move(tensor) for name, tensor in own.items()})
-            return value
-        return tree_map(self._move, value)
-
-    def _move(self, value: Any) -> Any:
-        if not isinstance(value, Tensor):
-            return value
-        moved = value.detach().to(self.device)
-        return torch.nn.Parameter(moved, value.requires_grad) if isinstance(value, torch.nn.Parameter) else moved
+        return tree_map(lambda own: own.to(self.device) if isinstance(own, Tensor | torch.nn.Module) else own, value)
 
     @contextlib.contextmanager
     def step(self, name: str) -> Iterator[Step]:
@@ -120,7 +98,6 @@ class Device(TorchDispatchMode):
         step.waits = [f"{one.filename}:{one.lineno}" for one in said if "synchroniz" in str(one.message)]
 
     def uncounted(self) -> contextlib.AbstractContextManager:
-        """Counts nothing until it is left."""
         return mock.patch.object(self, "counted", None)
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
@@ -167,6 +144,8 @@ def gpu() -> Iterator[Device]:
     """The GPU that torch sees, or one without numbers."""
     device = Device()
     with contextlib.ExitStack() as stack:
+        # The bar shows new numbers when some seconds have passed.
+        stack.enter_context(mock.patch.object(progress, "time", mock.Mock(monotonic=lambda: 0.0)))
         if not device.is_real:
             for target, name, stand_in in (
                 (torch.cuda.amp.common, "amp_definitely_not_available", lambda: False),
@@ -178,11 +157,11 @@ def gpu() -> Iterator[Device]:
                 (torch.autograd, "grad", _gradients),
                 (torch.cuda, "synchronize", lambda *_: None),
                 (torch.cuda, "mem_get_info", lambda *_: (20 << 30, 24 << 30)),
-                (torch.cuda, "memory_reserved", lambda *_: 0),
-                (torch.cuda, "memory_allocated", lambda *_: 0),
             ):
                 stack.enter_context(mock.patch.object(target, name, stand_in))
             _let_tensors_be_of_cuda()
+            torch.__future__.set_overwrite_module_params_on_conversion(True)
+            stack.callback(torch.__future__.set_overwrite_module_params_on_conversion, False)
             stack.enter_context(torch.autograd.set_multithreading_enabled(False))
             stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
         stack.enter_context(device)
@@ -238,11 +217,9 @@ def _gradients(outputs: Any, inputs: Any, *_: Any, **__: Any) -> tuple[Tensor, .
 
 
 def _place() -> str:
-    """The innermost line of this repository that is running, and the line of a library that it called."""
-    stack = traceback.extract_stack(sys._getframe(1))
-    frames = [frame for frame in stack if "/torch/" not in frame.filename and frame.filename != __file__]
-    ours = [frame for frame in frames if ROOT in Path(frame.filename).parents]
-    return " ← ".join(dict.fromkeys(f"{own.filename}:{own.lineno} {own.line}" for own in (frames[-1], ours[-1])))
+    """The innermost line of this repository that is running."""
+    ours = [own for own in traceback.extract_stack() if ROOT in Path(own.filename).parents and own.filename != __file__]
+    return f"{ours[-1].filename}:{ours[-1].lineno} {ours[-1].line}"
 
 
 def _let_tensors_be_of_cuda() -> None:

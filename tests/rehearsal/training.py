@@ -7,14 +7,13 @@ import torch
 from lightning_fabric.utilities import move_data_to_device
 from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.strategies import SingleDeviceStrategy
-from torchmetrics import Metric
 
 from modules.models.settings import ModelSizes
 from modules.objectives.objective import Objective
 from modules.training.logs.progress import ProgressBar
 from modules.training.precision import precision_plugin
 
-from .device import Device, Step
+from .device import Device
 
 # As many layers, heads and tokens as published: what is narrower changes no kernel.
 SIZES = ModelSizes(
@@ -26,18 +25,13 @@ SIZES = ModelSizes(
 class _Accelerator(CPUAccelerator):
     """Takes any device; Lightning's own for CUDA wants a driver."""
 
-    def setup_device(self, device: torch.device) -> None:
-        pass
+    setup_device = lambda *_: None  # noqa: E731
 
 
 class _Strategy(SingleDeviceStrategy):
     """Finds the weights where they are, and leaves them there."""
 
-    def model_to_device(self) -> None:
-        pass
-
-    def teardown(self) -> None:
-        pass
+    model_to_device = teardown = lambda _: None
 
 
 class _Batches:
@@ -57,42 +51,32 @@ class _Batches:
         yield last
 
 
-def _trainer(device: Device) -> pl.Trainer:
-    off = ("logger", "enable_checkpointing", "enable_model_summary", "use_distributed_sampler", "inference_mode")
-    return pl.Trainer(
-        accelerator=_Accelerator(),
-        strategy=_Strategy(device.device),
-        plugins=[precision_plugin(16, "cuda")],
-        callbacks=[ProgressBar()],
-        **dict.fromkeys(off, False),
-        **{"max_epochs": 1, "accumulate_grad_batches": 1, "limit_val_batches": 1.0, "log_every_n_steps": 1000},
-    )
-
-
 def check(stage: str, task: Objective, batches: list, device: Device, name: str, kernels: int) -> None:
     """Checks what the last batch but one costs: by then all that is made once has been made.
 
-    It reads nothing, but for a prediction, which whoever writes it down reads once.
+    It reads nothing, but for a prediction, which whoever writes it down reads once. That is made as in run.py, under
+    Lightning's autocast, of a batch on its way from a data loader.
     """
-    place(task, device)
+    device.place(task)
     if stage == "predict":
-        return _predict(task, batches[0], device, name).check(kernels, reads=1)
+        with as_in_a_run():
+            task.eval().on_predict_start()
+            with device.step(name) as step:
+                task.predict_step(move_data_to_device(device.pin(batches[0]), device.device), 0)
+        return step.check(kernels, reads=1)
+    off = ("logger", "enable_checkpointing", "enable_model_summary", "use_distributed_sampler", "inference_mode")
+    trainer = pl.Trainer(
+        **{"accelerator": _Accelerator(), "strategy": _Strategy(device.device), "callbacks": [ProgressBar()]},
+        **{"plugins": [precision_plugin(16, "cuda")], **dict.fromkeys(off, False), "max_epochs": 1},
+        **{"accumulate_grad_batches": 1, "limit_val_batches": 1.0, "log_every_n_steps": 1000},
+    )
     loader = _Batches(batches, device, name)
     if stage == "train":
         _replace_backward(task, device)
-        _trainer(device).fit(task, loader)
+        trainer.fit(task, loader)
     else:
-        _trainer(device).validate(task, loader, verbose=False)
+        trainer.validate(task, loader, verbose=False)
     return loader.step.check(kernels)
-
-
-def place(task: Objective, device: Device) -> Objective:
-    """The objective with its metrics, on the device."""
-    for module in task.modules():
-        if isinstance(module, Metric):
-            module.to(device.device)
-    task._device = device.device  # what Lightning's `to` would note
-    return device.place(task)
 
 
 def _replace_backward(task: Objective, device: Device) -> None:
@@ -110,15 +94,6 @@ def _replace_backward(task: Objective, device: Device) -> None:
         return None
 
     task.backward = backward
-
-
-def _predict(task: Objective, batch: dict, device: Device, name: str) -> Step:
-    """Inference as run.py has it done, under Lightning's autocast, on a batch on its way from a data loader."""
-    with as_in_a_run():
-        task.eval().on_predict_start()
-        with device.step(name) as step:
-            task.predict_step(move_data_to_device(device.pin(batch), device.device), 0)
-    return step
 
 
 @contextlib.contextmanager

@@ -1,12 +1,12 @@
 """A small world and a finished run on it, for the tests of a file."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from config import run_command_line
-from tests.kit.runs import train
+from tests.kit.runs import say, train
 from tests.kit.small_world import make_small_world
 
 
@@ -23,13 +23,14 @@ def trained(world) -> Path:
 
 @pytest.fixture
 def said(capsys) -> Callable[..., str]:
-    """Runs a command line and returns what it says: the error, of one line, where it must end with code 2."""
+    return partial(say, capsys)
 
-    def run(words: list[str], code: int = 0) -> str:
-        capsys.readouterr()
-        assert run_command_line(words) == code
-        output, error = capsys.readouterr()
-        assert code == 0 or (error.startswith("error: ") and error.count("\n") == 1), error
-        return error if code else output
 
-    return run
+def as_dataset(world: Path, name: str) -> Path:
+    """A folder with the world's videos as those of another dataset, without questions."""
+    data = world / name
+    (data / "frames").mkdir(parents=True)
+    (data / f"{name}.h5").symlink_to(world / "data/anetqa.h5")
+    for frames in (world / "data/frames").iterdir():
+        (data / "frames" / frames.name.removeprefix("v_")).symlink_to(frames)
+    return data

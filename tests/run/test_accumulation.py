@@ -1,65 +1,43 @@
 """Steps of several batches, which encode the answers once, learn what encoding them for each batch would teach."""
 
-import math
-
 import h5py
 import pytest
 import torch
 
-from modules.objectives.open_ended_qa import OpenEndedQA
 from modules.objectives.step_features import StepFeatures
 from modules.training.precision import precision_plugin
-from tests.kit import captioned_world
-from tests.kit.exchanges import EXCHANGE
+from tests.kit import captioned_world, small_world
 from tests.kit.processes import ended_well, start
-from tests.kit.runs import assert_close_runs, change_steps, load, run_folder, state_of_checkpoints, train
-from tests.kit.small_world import make_small_world, settings
+from tests.kit.runs import assert_close_runs, load, run_folder, state_of_checkpoints, train
 from tests.modules.objectives.test_open_ended_qa import make_task
 
 # Adam would blow up the rounding of gradients that are zero.
 PLAIN = ("drop_rate=0.0", "optim_type=sgd", "learning_rate=0.01")
+KINDS = {  # with validations amid a step
+    "question answering": ["val_check_interval=0.3", "grad_checkpointing=True"],
+    "frozen": ["val_check_interval=0.3", "freeze=['visual_encoder','ans_encoder']"],
+    "bad steps": ["skip_bad_steps=9"],
+    "pre-training": ["max_steps=3", "val_check_interval=3"],
+}
 
 
-def encode_for_each_batch(patch):
-    patch.setattr(StepFeatures, "of_batch", lambda own, begins_step, ends_step: own._encode())
-
-
-@pytest.mark.parametrize(
-    "more",
-    [
-        "val_check_interval=0.5",
-        "grad_checkpointing=True",
-        "freeze=['visual_encoder','ans_encoder']",
-        "skip_bad_steps=2",
-    ],
-)
-def test_a_run_on_one_process(tmp_path, monkeypatch, more):
-    world = make_small_world(tmp_path, questions_each=3)  # 5 batches an epoch, thus 3 steps
-    if more == "skip_bad_steps=2":  # the first half of the second step has no loss, and the step is left out
-        spoil = lambda module, step, _: step() * (math.nan if module.global_step == 1 else 1)  # noqa: E731
-        change_steps(monkeypatch, OpenEndedQA, spoil)
-    once = train(world, "once", *PLAIN, more)
-    encode_for_each_batch(monkeypatch)
-    each = train(world, "each", *PLAIN, more)
-    assert_close_runs(once / "checkpoints/last.ckpt", each / "checkpoints/last.ckpt")
-
-
-@pytest.mark.parametrize("kind", ["question answering", "bad steps", "pre-training"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_run_on_two_processes(tmp_path, monkeypatch, kind):
-    """Gradients are exchanged once per step; bad steps are of a video whose features overflow on one rank."""
-    own, more = settings, [*PLAIN, *(["skip_bad_steps=9"] if kind == "bad steps" else [])]
+    """Gradients are exchanged once per step, and nothing over the group of the devices but their tensors.
+
+    Bad steps are of a video whose features overflow on one rank.
+    """
     if kind == "pre-training":
         own, world = captioned_world.settings, captioned_world.make_captioned_world(tmp_path)
-        more += ["max_steps=3", "val_check_interval=3"]
-    else:
-        world = make_small_world(
-            tmp_path, num_videos=18, questions_each=1
-        )  # of two, a batch would draw the same frames
+    else:  # with two questions about a video, a batch would draw the same frames
+        own, world = small_world.settings, small_world.make_small_world(tmp_path, num_videos=18, questions_each=1)
+    more = [*PLAIN, *KINDS[kind]]
     if kind == "bad steps":
         with h5py.File(world / "data/anetqa.h5", "r+") as features:
             features["train3"][:] = 3e38
-    two = start("-m", "tests.kit.exchanges", *own(world, *more, "exp_name=two", "num_gpus=2", "per_gpu_batchsize=2"))
-    encode_for_each_batch(monkeypatch)
+    like_nccl = ("-m", "tests.kit.like_nccl", *own(world, *more, "exp_name=two", "num_gpus=2", "per_gpu_batchsize=2"))
+    two = start(*like_nccl)
+    monkeypatch.setattr(StepFeatures, "of_batch", lambda own, begins_step, ends_step: own._encode())
     train(world, "one", *more, settings=own)
     said = ended_well(two)
     paths = [run_folder(world, name) / "checkpoints/last.ckpt" for name in ("one", "two")]
@@ -70,7 +48,9 @@ def test_a_run_on_two_processes(tmp_path, monkeypatch, kind):
     assert state["best_score"] == pytest.approx(other["best_score"])
     assert (state["skipped"] > 0) == (kind == "bad steps")
     assert state["skipped"] == other["skipped"] == said.count("is left out") < steps[0]
-    assert said.count(EXCHANGE) == 2 * steps[0]  # by each rank
+    assert said.count("gradients are exchanged") == 2 * steps[0]  # by each rank
+    if kind != "bad steps":
+        assert "predictions: " in ended_well(start(*like_nccl, "test_only=True", f"load_path={paths[1]}"))
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [(32, 1e-5), ("bf16", 0.02), (16, 0.01)])

@@ -24,16 +24,11 @@ def trained(world) -> Path:
     return train(world, "whole", settings=settings) / "checkpoints"
 
 
-def test_log_and_checkpoint_bear_published_names(trained):
+def test_published_names_and_accuracy_by_type(world, trained, said):
     names = ("loss", "trm_loss", "align_loss", "accuracy")
     columns = {f"{stage}/{name}" for stage in ("train", "val") for name in names}
     assert columns | {"val/accuracy_type4"} <= set(rows(trained.parent)[0])
-    names = weights(trained / "last.ckpt").keys()
-    assert {"tau", "vision_proj.weight", "video_head.2.weight", "visual_encoder.cls_token"} <= names
-    assert not any(name.startswith(("model.", "frame_head.")) for name in names)
-
-
-def test_counts_and_accuracy_by_type(world, trained, said):
+    assert {"tau", "vision_proj.weight", "video_head.2.weight"} <= weights(trained / "last.ckpt").keys()
     words = settings(world, f"load_path={trained / 'last.ckpt'}", "test_only=True")
     table, path = said(words), world / "result/trm_by_whole_seed0_version_0_last.json"
     counts = json.loads(path.read_text())
@@ -43,7 +38,7 @@ def test_counts_and_accuracy_by_type(world, trained, said):
     assert json.loads(path.read_text()) == counts
 
 
-@pytest.mark.parametrize("batches", [7, 9, 12])
+@pytest.mark.parametrize("batches", [7, 12])
 def test_killed_and_resumed_as_if_nothing_had_been(world, trained, monkeypatch, batches):
     """It sees the questions it would have seen, and ends with the same weights."""
     seen: list[list[str]] = []
@@ -56,16 +51,13 @@ def test_killed_and_resumed_as_if_nothing_had_been(world, trained, monkeypatch, 
     assert run_command_line([*words, "resume_from=last"]) == 0
     assert_same_run(run_folder(world, f"killed{batches}") / "checkpoints/last.ckpt", trained / "last.ckpt")
     # The last step had not been completed: its first half, which is seen again, is all that is repeated.
-    assert seen[:batches] == whole[:batches]
-    assert seen[batches:] == whole[-len(seen[batches:]) :]
+    assert (seen[:batches], seen[batches:]) == (whole[:batches], whole[batches - len(seen) :])
     assert len(seen) - len(whole) in (0, 1, 2)
 
 
-def test_fine_tuning_starts_from_pre_training(trained, tmp_path, capsys):
+def test_fine_tuning_starts_from_pre_training(trained, tmp_path):
     world = small_world.make_small_world(tmp_path)
     tuned = train(world, "tuned", f"load_path={trained / 'last.ckpt'}", "max_epoch=1", "learning_rate=1e-9")
-    assert "temporal stream" in capsys.readouterr().out
     before, after = weights(trained / "last.ckpt"), weights(tuned / "checkpoints/last.ckpt")
-    for part in ("temporal_embedding.proj.", "visual_encoder.cls_", "ans_encoder.lm.embeddings.word_embeddings."):
-        (name,) = (name for name in before if name.startswith(part) and not name.endswith("bias"))
+    for name in ("temporal_embedding.proj.weight", "ans_encoder.lm.embeddings.word_embeddings.weight"):
         assert after[name].allclose(before[name], rtol=1e-5, atol=1e-6)

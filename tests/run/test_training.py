@@ -7,40 +7,32 @@ import pytest
 
 from config import run_command_line
 from tests.kit.processes import run_python
-from tests.kit.runs import assert_same_run, load, rows, run_folder, train
+from tests.kit.runs import assert_same_run, load, rows, run_folder
 from tests.kit.small_world import ANSWERS, settings
 
 
-def test_what_it_leaves(trained):
+def test_what_it_leaves(trained, tmp_path):
+    """Its settings make the same run."""
     assert {path.name for path in trained.iterdir()} == {"best.ckpt", "last.ckpt", "previous.ckpt"}
-    assert list(trained.parent.glob("events.out.tfevents.*"))
     checkpoint = load(trained / "last.ckpt")
     assert "frame_head.0.weight" in checkpoint["state_dict"]
     metadata = checkpoint["dest"]
     assert (metadata["vocabulary"], metadata["sizes"]["hidden_size"]) == (ANSWERS, 16)
     assert metadata["config"]["nframe"] == 2 and "[CLS]" in metadata["tokenizer_vocabulary"]
+    assert run_command_line(["with", str(trained.parent / "hparams.yaml"), f"log_dir={tmp_path}"]) == 0
+    assert_same_run(tmp_path / "whole_seed0/version_0/checkpoints/last.ckpt", trained / "last.ckpt")
 
 
-@pytest.mark.parametrize("interval", ["100", "1.0"])
-def test_no_validation_is_told_at_the_start(world, said, interval):
-    words = settings(world, f"exp_name=never_{interval}", f"val_check_interval={interval}", "max_steps=1")
-    assert f"no best.ckpt: val_check_interval={interval} is more than its 1 steps" in said([*words, "max_epoch=None"])
+def test_ways_to_save_memory(world, said):
+    """In so few steps that there is no validation, which is told at the start."""
+    few = ("max_steps=1", "max_epoch=None", "warmup_steps=0", "val_check_interval=1.0")
+    output = said(settings(world, *few, "precision=bf16", "frozen_precision=bf16"))
+    assert "no best.ckpt: val_check_interval=1.0 is more than its 1 steps" in output
 
 
-def test_validation_interval_in_optimizer_steps(world):
-    run = train(world, "interval", "val_check_interval=2", "max_steps=4", "max_epoch=None")
-    assert [row["step"] for row in rows(run)] == ["1", "3"]
-
-
-@pytest.mark.parametrize("more", ["precision=bf16", "grad_checkpointing=True", "frozen_precision=bf16"])
-def test_ways_to_save_memory(world, more):
-    train(world, "ways", "max_epoch=1", more)
-
-
-def test_nothing_is_said_that_nobody_can_act_on(world, tmp_path):
-    words = [*settings(world, "exp_name=quiet", "max_epoch=1"), f"log_dir={tmp_path}"]
-    checkpoint = tmp_path / "quiet_seed0/version_0/checkpoints/best.ckpt"
-    for more in ([], ["test_only=True", f"load_path={checkpoint}"]):
+def test_nothing_is_said_that_nobody_can_act_on(world, trained, tmp_path):
+    words = settings(world, f"log_dir={tmp_path}", "max_epoch=1")
+    for more in ([], ["test_only=True", f"load_path={trained / 'best.ckpt'}"]):
         done = run_python("run.py", *words, *more)
         assert (done.returncode, done.stderr) == (0, "")
         assert "Warning" not in done.stdout
@@ -59,7 +51,8 @@ def test_log_reads_from_top_to_bottom(world, said):
 
 def test_observer_of_a_run(world, tmp_path, monkeypatch):
     """Its curves are those of the log; a run with its settings is the same kind of run; other ranks have none."""
-    observed, runs = ["-F", str(tmp_path / "runs")], tmp_path / "runs"
+    runs = tmp_path / "runs"
+    observed = ["-F", str(runs)]
     assert run_command_line([*observed, *settings(world, "exp_name=observed", "max_epoch=12")]) == 0
     metrics = json.loads((runs / "1/metrics.json").read_text())
     log = rows(run_folder(world, "observed"))
@@ -71,8 +64,3 @@ def test_observer_of_a_run(world, tmp_path, monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "1")
     assert run_command_line([*observed, *settings(world, "exp_name=other", "test_only=True")]) == 2
     assert {path.name for path in runs.iterdir()} <= {"1", "2", "_sources"}
-
-
-def test_settings_that_a_run_saved(trained, tmp_path):
-    assert run_command_line(["with", str(trained.parent / "hparams.yaml"), f"log_dir={tmp_path}"]) == 0
-    assert_same_run(tmp_path / "whole_seed0/version_0/checkpoints/last.ckpt", trained / "last.ckpt")

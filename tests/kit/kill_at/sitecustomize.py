@@ -13,15 +13,12 @@ _OPERATIONS = {"open", "os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdi
 
 def kill_at(number: int, folder: str, group: bool) -> None:
     """From now on, the `number`-th operation in `folder` is where this process is killed, or all of its group."""
-    left = number
+    left = iter(range(number - 1))
 
     def count(event: str, arguments: tuple) -> None:
-        nonlocal left
-        paths = [path for path in arguments[:2] if isinstance(path, str | os.PathLike)]
-        if event in _OPERATIONS and any(os.fspath(path).startswith(folder) for path in paths):
-            left -= 1
-            if left == 0:
-                os.kill(0 if group else os.getpid(), signal.SIGKILL)
+        paths = [os.fspath(path) for path in arguments[:2] if isinstance(path, str | os.PathLike)]
+        if event in _OPERATIONS and any(path.startswith(folder) for path in paths) and next(left, None) is None:
+            os.kill(0 if group else os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(count)
 
