@@ -14,7 +14,6 @@ import torch
 from datasets.video.windows import WindowSettings
 from modules.models.video_swin import ARCHITECTURES, VideoSwin
 from preproc import extract_features as script
-from tests.datasets.video.test_decoding import decode_all
 from tests.datasets.video.test_windows import plain_indices
 from tests.datasets.video.video_files import make_video
 from tests.kit.other_process import hdf5_elsewhere
@@ -26,6 +25,15 @@ LENGTHS = (1, 2, 31, 32, 33, 63, 64, 65, 96, 97, 130)
 
 def run(folder, out, *arguments) -> int:
     return script.main([str(folder), str(out), "--dataset", "agqa", *TOY, *map(str, arguments)])
+
+
+def decode_all(path) -> np.ndarray:
+    """[frames, height, width, 3] RGB, by another decoder's interface."""
+    capture = cv2.VideoCapture(str(path))
+    frames = []
+    while (frame := capture.read()[1]) is not None:
+        frames.append(frame[..., ::-1])
+    return np.stack(frames)
 
 
 @torch.inference_mode()

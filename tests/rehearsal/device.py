@@ -218,7 +218,9 @@ def _gradients(outputs: Any, inputs: Any, *_: Any, **__: Any) -> tuple[Tensor, .
 
 def _place() -> str:
     """The innermost line of this repository that is running."""
-    ours = [own for own in traceback.extract_stack() if ROOT in Path(own.filename).parents and own.filename != __file__]
+    others = ("site-packages", __file__)  # an environment may lie in the root
+    stack = [own for own in traceback.extract_stack() if not any(part in own.filename for part in others)]
+    ours = [own for own in stack if ROOT in Path(own.filename).parents]
     return f"{ours[-1].filename}:{ours[-1].lineno} {ours[-1].line}"
 
 
