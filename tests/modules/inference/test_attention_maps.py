@@ -3,22 +3,23 @@
 import pytest
 import torch
 
-from datamodules.batch import Questions
 from modules.inference.attention_maps import AttentionMaps, attention_maps, weighted_heads
-from modules.models.dest import DeST, VideoMemory
+from modules.models.dest import DeST
 from tests.modules.models.test_dest import SMALL, lively, make_batch
 
 
+@torch.no_grad()
 def look(network: DeST, batch: dict) -> dict:
     """Memory, question and answers of a batch, as `attention_maps` takes them."""
-    with torch.no_grad():
-        memory = network.project_videos(network.encode_videos(batch))
-        answers = network.encode_answers(batch["answer_ids"], batch["answer_mask"])
-    return {"batch": batch, "question": batch["questions"], "memory": memory, "answers": answers}
+    memory = network.project_videos(network.encode_videos(batch))
+    answers = network.encode_answers(batch["answer_ids"], batch["answer_mask"])
+    return {"question": batch["questions"], "memory": memory, "answers": answers}
 
 
-def maps_of(network: DeST, video: dict, index: int = 0, *catch) -> AttentionMaps:
-    return attention_maps(network, video["question"], video["memory"], video["answers"], index, *catch)
+def maps_of(network: DeST, batch: dict, index: int = 0, *catch) -> AttentionMaps:
+    return attention_maps(
+        network, **look(network, batch), index=index, **dict(zip(["join_heads"], catch, strict=False))
+    )
 
 
 @pytest.fixture(scope="module")
@@ -27,123 +28,82 @@ def network() -> DeST:
 
 
 @pytest.fixture(scope="module")
-def video(network) -> dict:
-    """Of the only question about one video."""
-    batch = make_batch([1], seed=3)
-    batch["clip_mask"] = torch.tensor([[True] * 4 + [False]])
-    return look(network, batch)
+def batch() -> dict:
+    """The only question about one video."""
+    return make_batch([1], seed=3) | {"clip_mask": torch.tensor([[True] * 4 + [False]])}
 
 
-@pytest.mark.parametrize("stream", ["frames", "clips"])
-def test_states_are_those_of_the_network(network, video, stream):
-    memory, question = video["memory"], video["question"]
-    features = getattr(network, "frame_features" if stream == "frames" else "video_features")
-    with torch.no_grad():
-        hidden = network.encode_questions(question.ids, question.mask)
-        expected, nothing = features(hidden, question, memory)
-    found, attention = features(hidden, question, memory, return_attention=True)
-    assert nothing is None
+def test_states_are_those_of_the_network(network, batch):
+    asked = look(network, batch)
+    expected, nothing = network.question_features(asked["question"], asked["memory"])
+    found, attention = network.question_features(asked["question"], asked["memory"], return_attention=True)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
-    number = memory.num_frames if stream == "frames" else 1
-    assert attention.shape[:3] == (number, SMALL.num_heads, 1)
-    torch.testing.assert_close(attention.sum(-1), torch.ones(attention.shape[:3]))
+    assert nothing == {} and attention.keys() == {"frames", "clips"}
+    for stream, number in (("frames", asked["memory"].num_frames), ("clips", 1)):
+        assert attention[stream].shape[:3] == (number, SMALL.num_heads, 1)
+        torch.testing.assert_close(attention[stream].sum(-1), torch.ones(number, SMALL.num_heads, 1))
 
 
-@torch.no_grad()
-def test_attention_of_several_questions_about_each_of_several_videos(network):
-    batch = make_batch([2, 2])
-    questions, memory = batch["questions"], network.project_videos(network.encode_videos(batch))
-    _, together = network.question_features(questions, memory, return_attention=True)
-    assert together["frames"].shape[:3] == (4, SMALL.num_heads, 2)  # two videos of two frames, two questions about each
-    for row in range(4):
-        alone = Questions(questions.ids[row, None], questions.mask[row, None], [questions.lengths[row]], [1])
-        own = questions.video(row)
-        memory_of_one = VideoMemory(
-            [(keys[own, None], values[own, None]) for keys, values in memory.frames],
-            memory.num_frames,
-            [(keys[own, None], values[own, None]) for keys, values in memory.clips],
-            memory.clip_mask[own, None],
-        )
-        _, found = network.question_features(alone, memory_of_one, return_attention=True)
-        for stream, number in (("frames", 2), ("clips", 1)):
-            expected = together[stream][own * number : (own + 1) * number, :, row % 2]
-            torch.testing.assert_close(found[stream][:, :, 0], expected, rtol=1e-4, atol=1e-5)
-
-
-def test_gradients_are_those_of_finite_differences(network, video):
+def test_gradients_are_those_of_finite_differences(network, batch, monkeypatch):
     """d(log-odds) / d(attention), by moving a little attention from one clip to another."""
-    caught = {}
+    caught, asked = [], look(network, batch)
 
     def catch(attention, gradient):
-        caught[len(caught)] = attention, gradient
+        caught.append((attention, gradient))
         return weighted_heads(attention, gradient)
 
-    with torch.no_grad():
-        logits = network({"memory": video["memory"], "questions": video["question"]}, video["answers"])[0]
-    index = int(logits.argmax())
-    maps_of(network, video, index, catch)
-    attention, gradient = caught[1]  # of the clips
+    inputs = {"memory": asked["memory"], "questions": asked["question"]}, asked["answers"]
+    index = int(network(*inputs)[0].argmax())
+    maps_of(network, batch, index, catch)
+    _, (attention, gradient) = caught  # of the frames, of the clips
+    last = network.temporal_encoder.encoder.layer[-1].crossattention
+    original, step = last.attend, torch.zeros_like(attention)[:, :, None]
 
-    def odds(moved: torch.Tensor) -> torch.Tensor:
-        stack, memory = network.temporal_encoder.encoder, video["memory"]
-        hidden = network.encode_questions(video["question"].ids, video["question"].mask)
-        *_, (_, values) = memory.clips
-        layer = stack.layer[-1]
-        for lower, (keys, own) in zip(stack.fusion_layers[:-1], memory.clips[:-1], strict=True):
-            asked = lower.attention(hidden, video["question"].mask[:, None, None].bool())
-            hidden, _ = lower.attend_memory(asked, keys, own, memory.clip_mask, [1])
-        asking = layer.attention(hidden, video["question"].mask[:, None, None].bool(), num_queries=1)
-        context = (moved[:, :, None] @ values[0]).transpose(1, 2).flatten(2)
-        state = layer.feed_forward(layer.crossattention.output(context, asking))[0, 0]
-        hidden = network.encode_questions(video["question"].ids, video["question"].mask)
-        frames = network.frame_features(hidden, video["question"], video["memory"])[0][0]
-        found = video["answers"] @ (frames + network.video_head(state))
+    def attend(query, key_value, mask, return_attention=False):
+        _, weights = original(query, key_value, mask, return_attention=True)
+        return ((weights + step) @ key_value[1]).transpose(1, 2).flatten(2), None
+
+    @torch.no_grad()
+    def odds() -> torch.Tensor:
+        found = network(*inputs)[0]
         return found[index] - torch.cat([found[:index], found[index + 1 :]]).logsumexp(0)
 
-    with torch.no_grad():
-        for head in range(SMALL.num_heads):
-            step = torch.zeros_like(attention)
-            step[0, head, 0], step[0, head, 2] = 0.01, -0.01
-            slope = (odds(attention + step) - odds(attention - step)) / 0.02
-            expected = gradient[0, head, 0] - gradient[0, head, 2]
-            torch.testing.assert_close(slope, expected, rtol=0.02, atol=1e-3)
+    monkeypatch.setattr(last, "attend", attend)
+    for head in range(SMALL.num_heads):
+        ends = []
+        for moved in (0.01, -0.01):
+            step.zero_()
+            step[0, head, 0, 0], step[0, head, 0, 2] = moved, -moved
+            ends.append(odds())
+        expected = gradient[0, head, 0] - gradient[0, head, 2]
+        torch.testing.assert_close((ends[0] - ends[1]) / 0.02, expected, rtol=0.02, atol=1e-3)
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_maps_are_shares(network, video, dtype):
-    """Those of a memory of half precision are those of float32, but for its rounding; the same under autocast."""
-    expected = maps_of(network, video)
-    assert expected.frames.shape == (video["memory"].num_frames, 2, 2)
-    assert (expected.clips > 0).tolist() == video["batch"]["clip_mask"][0].tolist()  # nothing on padding
-    with torch.autocast("cpu", dtype):
-        half = look(network, video["batch"])
-    assert half["memory"].frames[-1][0].dtype == dtype
-    found = maps_of(network, half)
-    with torch.autocast("cpu", dtype):
-        again = maps_of(network, half)
-    for name in ("frames", "clips"):
-        one, other = getattr(expected, name), getattr(found, name)
+def test_maps_are_shares(network, batch):
+    """Those of half precision are those of float32, but for its rounding."""
+    expected = maps_of(network, batch)
+    with torch.autocast("cpu", torch.float16):
+        half = look(network, batch)
+    assert half["memory"].frames[-1][0].dtype == torch.float16
+    found = attention_maps(network, **half, index=0)
+    assert expected.frames.shape == (half["memory"].num_frames, 2, 2)
+    assert (expected.clips > 0).tolist() == batch["clip_mask"][0].tolist()  # nothing on padding
+    for one, other in ((expected.frames, found.frames), (expected.clips, found.clips)):
         assert one.min() >= 0 and float(one.sum()) == pytest.approx(1) and not one.requires_grad
-        assert other.dtype == torch.float32
         torch.testing.assert_close(other, one, rtol=0.2, atol=0.02)
-        assert torch.equal(getattr(again, name), other)
 
 
 def test_heads_weigh_by_what_depends_on_them():
     attention = torch.tensor([[[0.9, 0.1], [0.2, 0.8]]])  # [M, H, T]
     one = weighted_heads(attention, torch.tensor([[[3.0, 1.0], [5.0, 5.0]]]))  # the second head might look anywhere
     torch.testing.assert_close(one, attention[:, 0])
-    both = weighted_heads(attention, torch.tensor([[[3.0, 1.0], [1.0, 3.0]]]))
-    torch.testing.assert_close(both, attention.mean(1))
     torch.testing.assert_close(weighted_heads(attention, torch.zeros(1, 2, 2)), attention.mean(1))
 
 
-def test_one_stream_one_answer_and_the_published_mask():
-    network, batch = lively(DeST(SMALL, temporal=False)), make_batch([1])
-    batch |= {"answer_ids": batch["answer_ids"][:1], "answer_mask": batch["answer_mask"][:1]}
-    maps = maps_of(network, look(network, batch))
+def test_one_stream_one_answer_and_the_published_mask(batch):
+    batch = batch | {name: batch[name][:1] for name in ("answer_ids", "answer_mask")}
+    maps = maps_of(lively(DeST(SMALL, temporal=False)), batch)
     assert maps.clips is None and float(maps.frames.sum()) == pytest.approx(1)
-    network, batch = lively(DeST(SMALL, published_quirks=True)), make_batch([1])
     batch["clip_mask"] = torch.ones(1, 5, dtype=torch.bool)
-    maps = maps_of(network, look(network, batch))
+    maps = maps_of(lively(DeST(SMALL, published_quirks=True)), batch)
     assert (maps.clips > 0).tolist() == [True, True, True, False, False]  # it leaves out the last clips
