@@ -67,7 +67,12 @@ def make_toy(
 
     Returns:
         dataset -> number of videos.
+
+    Raises:
+        InputError: H.264 has no frames of this size.
     """
+    if size < 2 or size % 2:
+        raise InputError(f"--size {size}: H.264 needs an even number of pixels, as 96")
     out = Path(out)
     worlds = draw_worlds(seed, scale)
     write_annotations(out, worlds, seed)

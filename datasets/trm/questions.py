@@ -149,6 +149,7 @@ def scaled_boundaries(lengths: np.ndarray, most: int) -> np.ndarray:
         int64 [clips + 1] from 0 to min(sum of lengths, most), strictly increasing: no clip is empty, and none has more
         features than it had. In proportion to the lengths as far as that allows.
     """
+    assert most >= len(lengths), f"{most} features are too few for {len(lengths)} clips"
     ends = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
     if ends[-1] <= most:
         return ends

@@ -282,11 +282,6 @@ def _check_training(config: Mapping[str, Any]) -> Iterator[str]:
         share = batch_size // devices
         fitting = next(number for number in range(min(per_gpu, share), 0, -1) if share % number == 0)
         yield f"{said} do not divide it; for example per_gpu_batchsize={fitting}"
-    if config["questions_per_video"] > per_gpu:
-        yield (
-            f"questions_per_video={config['questions_per_video']} do not fit into per_gpu_batchsize={per_gpu}; "
-            f"lower it to at most {per_gpu}"
-        )
     if config["end_lr"] >= config["learning_rate"]:
         yield (
             f"end_lr={config['end_lr']:g} is not below learning_rate={config['learning_rate']:g}, from which the rate "

@@ -129,7 +129,7 @@ class RunStatistics:
             100 * int(gains.sum()) / total if total else None,
             _interval(differences),
             sign_flip_p_value(sums_by_video(gains, self.video_codes, self.num_videos)),
-            None if differences is None else _TELLING * float(np.std(differences, ddof=1)),
+            None if differences is None else _TELLING * float(np.nanstd(differences, ddof=1)),
         )
 
     def _percent(self, run: int, questions: np.ndarray) -> float | None:

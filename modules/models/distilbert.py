@@ -1,4 +1,4 @@
-"""DistilBERT (Sanh et al., 2019): the lower half as many layers of BERT, without token types and pooler.
+"""DistilBERT (Sanh et al., 2019): half as many layers as BERT, without token types and pooler.
 
 Written out, as transformers alone takes longer to import than PyTorch. Parameters bear its names, as the published
 checkpoints do.

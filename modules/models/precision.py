@@ -20,7 +20,7 @@ def switch_devices(precision: int | str) -> None:
     # cuDNN's attention, the first choice on Hopper and newer, makes a plan for each shape, which takes longer than the
     # attention; questions and windows come in many shapes.
     torch.backends.cuda.enable_cudnn_sdp(False)
-    # A CPU's attention with dropout has no kernel of its own; of bfloat16 its steps are then computed as such, too.
+    # On a CPU, attention with dropout is computed step by step; this keeps the steps in bfloat16 instead of float32.
     torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(True)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from preproc import check_data, extract_features, extract_frames, make_vocabulary, preproc_agqa
+from preproc import check_data, extract_features, extract_frames, make_toy, make_vocabulary, preproc_agqa
 from tests.datasets.video.video_files import make_video
 
 FRAMES = (extract_frames.main, "VIDEOS", "OUT", "--dataset", "agqa")
@@ -25,6 +25,7 @@ VOCABULARY = (make_vocabulary.main, "msrvttqa", "VIDEOS")
         (RANDOM, "--compile --device cpu", "--compile needs a C++ compiler, and CXX=no-such-compiler is no program"),
         (FEATURES, "--checkpoint swin.pth", "swin.pth does not exist"),
         (CHECK, "anet", "--task 'anet' (did you mean 'anetqa'?): known are anetqa, agqa, msrvttqa, nextqa, star, trm"),
+        *(((make_toy.main,), f"-o OUT --size {size}", f"--size {size}: H.264 needs an even number") for size in (0, 95)),
         (VOCABULARY, "--max-size 0", "--max-size 0 must be at least 1"),
         *(((preproc_agqa.main,), f"-i VIDEOS -o OUT --val-fraction={x}", "above 0 and below 1") for x in (0, 1, "nan")),
     ],

@@ -139,6 +139,8 @@ def look_at_videos(source: QASource, table: QuestionTable, folder: Path, wanted:
     reader = FrameReader(folder, FRAMES_A_VIDEO, image_size=FRAME_SIZE)
     unusable = reader.problems(directories.values())
     usable = {video_id: directory for video_id, directory in directories.items() if directory not in unusable}
+    if not usable:
+        raise InputError(next(iter(unusable.values())))
     num_frames = {video_id: len(reader.names(directory)) for video_id, directory in usable.items()}
 
     def draw(video_id: str) -> tuple[str, str] | None:

@@ -67,7 +67,6 @@ COMBINATIONS = [
     ({"max_epoch": None}, ["max_epoch=N", "max_steps=N"]),
     ({"per_gpu_batchsize": 7}, ["per_gpu_batchsize=7", "per_gpu_batchsize=4"]),
     ({"num_gpus": 3}, ["batch_size=72"]),
-    ({"questions_per_video": 16}, ["per_gpu_batchsize=8", "at most 8"]),
     ({"end_lr": 2e-5}, ["end_lr=2e-05", "learning_rate=2e-05"]),
     ({"warmup_steps": 500.0}, ["warmup_steps=500"]),
     ({"warmup_steps": 500, "max_steps": 100}, ["max_steps=100"]),

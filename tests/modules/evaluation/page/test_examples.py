@@ -38,6 +38,8 @@ def test_pictures_of_videos(tmp_path, monkeypatch):
         look_at_videos(anetqa.SOURCE, table, frames, [])
     for video in range(3):
         (frames / f"v_video{video}").mkdir()
+    with pytest.raises(InputError, match="v_video0"):
+        look_at_videos(anetqa.SOURCE, table, frames, [])
     for number, colour in enumerate(COLOURS):
         for video in range(2):
             Image.new("RGB", (60, 40), colour).save(frames / f"v_video{video}" / f"{number + 1:04}.png")
