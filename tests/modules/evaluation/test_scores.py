@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datasets.errors import InputError
-from datasets.sources import anetqa, msrvttqa
+from datasets.sources import anetqa
 from modules.evaluation.scores import evaluate
 from modules.evaluation.tables.scores import score_table
 
@@ -34,8 +34,6 @@ def test_anetqa_equals_a_naive_loop(tmp_path_factory, world):
         shares = [pytest.approx(100 * count / len(of_kind)) if of_kind else None for count in hits]
         names = ("questions", "correct", "accuracy", "accuracy@10")
         assert scores["type"][label] == dict(zip(names, [len(of_kind), hits[0], *shares], strict=True))
-    assert report.outcomes[0].correct.tolist() == [best[:1] == [answer] for answer, _, best in world]
-    assert report.outcomes[0].correct_at_k.tolist() == [answer in best for answer, _, best in world]
 
 
 def test_true_answers_in_and_outside_the_training_vocabulary(tmp_path):
@@ -84,12 +82,9 @@ def test_names_of_predictions(scored, tmp_path):
     [
         ({}, r'is not a list of {"qid", "answer"} records; is it a file of predictions\?'),
         ([], "has no predictions"),
-        ([{"answer": "a"}], "prediction 0: 'qid' is None"),
         ([A, {"qid": "c", "answer": None}], "prediction 1: 'answer' is None, not text"),
-        ([{**A, "qid": 3}], "prediction 0: 'qid' is 3, not text"),
         ([{**A, "answer": "\ud800"}], "a value of 'answer' is not Unicode text"),
         ([{**A, "answer10": "c"}], "prediction 0: 'answer10' is 'c', not a list of texts"),
-        ([{**A, "answer10": [1]}], r"prediction 0: 'answer10' is \[1\], not a list of texts"),
         ([{**A, "answer10": ["c"]}, {**A, "qid": "b"}], "prediction 1: 'answer10' is None"),
         ([{**A, "qid": f"z{index}"} for index in range(9)], r"9 unknown \('z0', 'z1', 'z2', 'z3', 'z4', …\)"),
         ([A, A], r"truth: 1 duplicate \('a'\)$"),
@@ -99,14 +94,3 @@ def test_bad_prediction_files_are_named(scored, tmp_path, content, message):
     with pytest.raises(InputError, match=message) as caught:
         scored("p", content=content)
     assert str(tmp_path / "p.json") in str(caught.value)
-
-
-def test_a_third_data_set_is_evaluated_from_its_published_file(tmp_path):
-    rows = [(1, "what is it?", "couch"), (2, "how many are there?", "two")]
-    base = {"category_id": 14, "video_id": 7010}
-    truth = [{**base, "id": number, "question": text, "answer": answer} for number, text, answer in rows]
-    path = write_answers(tmp_path / "p.json", {"1": "couch", "2": "three"})
-    report = evaluate(msrvttqa.SOURCE, [path], write_json(tmp_path / "test_qa.json", truth))
-    words = report.as_data()["predictions"][0]["scores"]["question word"]
-    accuracies = {word: score["accuracy"] for word, score in words.items()}
-    assert accuracies == {"what": 100.0, "who": None, "how": 0.0, "when": None, "where": None}

@@ -1,11 +1,7 @@
 """Prediction files of other projects: read by id, never scored against the truth they bring, and written for them."""
 
-import csv
-import io
 import json
 import os
-from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -55,14 +51,6 @@ def test_read_by_id(truth, tmp_path, score, form, write):
     assert (claim in out) == (form is not official)
 
 
-def test_truths_that_agree_are_not_mentioned(truth, tmp_path, score):
-    for sea, told in (("sea", False), ("Sea", True)):
-        records = [video_chatgpt(row[0], "x", sea if row[2] == "sea" else row[2]) for row in ROWS]
-        out, _ = score("anet", write_json(tmp_path / "p.json", records), truth)
-        assert overall(out) == ["4", "0.00"]
-        assert ("p: takes another answer for the true one of 1 questions" in out) == told
-
-
 def test_a_response_that_is_no_list_and_ids_that_are_numbers(tmp_path, score):
     truth = write_json(tmp_path / "test_qa.json", [{"id": 3, "question": "what", "answer": "dog", "video_id": 1}])
     records = [{"doc": {"id": 3}, "filtered_resps": one} for one in ("dog", [["dog"]])]
@@ -74,11 +62,8 @@ def test_a_response_that_is_no_list_and_ids_that_are_numbers(tmp_path, score):
     ("text", "message"),
     [
         ('{"id": "a_1", "pred": "x"}\n{"id": \n', "p.json, line 2: not valid JSON"),
-        ('{"id": "a_1", "pred": "x"}\n[1]\n', "p.json is not a list of"),
-        ('{"id": "a_1", "pred": "x"}\n{"id": "a_2"}\n', "p.json, prediction 1: 'answer' is None"),
         ('{"doc": {"question_id": "a_1"}, "filtered_resps": ["x", "y"]}', "'answer' is ['x', 'y'], not text"),
         ('{"doc": 3, "filtered_resps": ["x"]}', "prediction 0: 'qid' is None, not text"),
-        ('{"a_1": {"answer": "x"}}', "p.json is not a list of"),
     ],
 )
 def test_what_cannot_be_read(truth, tmp_path, score, text, message):
@@ -122,19 +107,10 @@ def test_export_is_read_back(truth, tmp_path, score, form, record):
     reason="set DEST_ANETQA_RAW to the published annotations, DEST_ANETQA_VAL_EXAMPLE to val_example.json",
 )
 def test_published_example(tmp_path, score):
-    """Its figures; and why the official script has 75.83 for "Free", not 50.55.
-
-    It divides by how many questions there are of the types that appear after the first three.
-    """
     preprocess(os.environ["DEST_ANETQA_RAW"], tmp_path)
-    example = Path(os.environ["DEST_ANETQA_VAL_EXAMPLE"])
-    scores = score("anet", example, tmp_path / "val.csv")[1]["predictions"][0]["scores"]
+    scores = score("anet", os.environ["DEST_ANETQA_VAL_EXAMPLE"], tmp_path / "val.csv")[1]["predictions"][0]["scores"]
     by_type = [round(one["accuracy"], 2) for one in scores["type"].values()]
     assert by_type == [18.78, 22.33, 3.50, 76.34, 33.67, 22.16, 28.75, 64.03, 35.80]
     assert round(scores["overall"]["all"]["accuracy"], 2) == 39.84
     (free,) = scores["official group"].values()
     assert (free["questions"], round(free["accuracy"], 2)) == (12_600, 50.55)
-    given = {record["question_id"]: record["answer"] for record in json.loads(example.read_text())}
-    rows = list(csv.DictReader(io.StringIO((tmp_path / "val.csv").read_text(encoding="utf-8"))))
-    right = sum(given[row["qid"]] == row["answer"] for row in rows if int(row["type"]) >= 3)
-    assert round(100 * right / sum([*Counter(row["type"] for row in rows).values()][3:]), 2) == 75.83

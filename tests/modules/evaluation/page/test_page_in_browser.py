@@ -96,16 +96,3 @@ def test_more_all_of_a_video_and_print(open_page):
     page.emulate_media(media="print")
     assert [page.locator(f"{part}:visible").count() for part in (".pair", "#filters", "#cards > li")] == [3, 0, 12]
     assert len(page.pdf()) > 20_000
-
-
-def test_figures_under_the_pointer(open_page):
-    page = open_page()
-    plot, outputs = page.locator(".plot svg").last, page.locator(".panel").last.locator("output")
-    plot.scroll_into_view_if_needed()
-    plot.hover(position={"x": 1, "y": 50})
-    assert outputs.nth(1).text_content() == "training 2"
-    plot.hover(position={"x": plot.bounding_box()["width"] - 2, "y": 50})
-    assert outputs.nth(0).text_content() in ("near step 289", "near step 290")
-    assert outputs.nth(2).text_content() == "validation 0.03704"
-    page.mouse.move(0, 0)
-    assert outputs.nth(1).text_content() == ""
