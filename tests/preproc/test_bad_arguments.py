@@ -25,7 +25,10 @@ VOCABULARY = (make_vocabulary.main, "msrvttqa", "VIDEOS")
         (RANDOM, "--compile --device cpu", "--compile needs a C++ compiler, and CXX=no-such-compiler is no program"),
         (FEATURES, "--checkpoint swin.pth", "swin.pth does not exist"),
         (CHECK, "anet", "--task 'anet' (did you mean 'anetqa'?): known are anetqa, agqa, msrvttqa, nextqa, star, trm"),
-        *(((make_toy.main,), f"-o OUT --size {size}", f"--size {size}: H.264 needs an even number") for size in (0, 95)),
+        *(
+            ((make_toy.main,), f"-o OUT --size {size}", f"--size {size}: H.264 needs an even number")
+            for size in (0, 95)
+        ),
         (VOCABULARY, "--max-size 0", "--max-size 0 must be at least 1"),
         *(((preproc_agqa.main,), f"-i VIDEOS -o OUT --val-fraction={x}", "above 0 and below 1") for x in (0, 1, "nan")),
     ],

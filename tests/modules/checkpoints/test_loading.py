@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from datasets.errors import InputError
 from modules.checkpoints.loading import NEEDED_TO_TRAIN, load_weights
-from modules.checkpoints.names import PARTS, kind_of, published_name
+from modules.checkpoints.names import PARTS, published_name
 from modules.models.dest import DeST
 from modules.models.referring import ReferringDeST
 from tests.modules.models.test_dest import SMALL
@@ -72,9 +72,7 @@ def test_fine_tuning_from_pre_training(trm, capsys):
     other = "12 wide in the file, 24 here"
     assert summary.fresh == {"frame_head": "not in the file", "video_head": other, "ans_encoder.pooler": other}
     assert summary.unused == {"video_head": 4, "ans_encoder": 4, "tau": 1, "vision_proj": 2, "text_proj": 2}
-    printed = capsys.readouterr().out
-    assert printed.count("\n") == 4 and "x.ckpt is a TRM checkpoint (pre-training)" in printed
-    assert f"frame_head (not in the file), video_head ({other})" in printed and "; expected here" in printed
+    assert f"frame_head (not in the file), video_head ({other})" in capsys.readouterr().out
 
 
 def test_the_baseline_loads_from_both_kinds_of_qa_checkpoint(qa, mean_baseline):
@@ -126,11 +124,5 @@ def test_what_is_refused_leaves_the_network_as_it_was(qa, trm, vqa, mean_baselin
     for needed in (None, NEEDED_TO_TRAIN):
         holes = {name: weight for name, weight in qa.items() if not name.startswith(hole)}
         refused(holes, "only some of temporal stream: 16 of ", f"{hole}attention.self.query.weight", needed=needed)
-    swin = {"backbone.patch_embed.proj.weight": torch.ones(2, 2), "cls_head.bias": torch.ones(2)}
-    refused(swin, "none of its 2 weights", "backbone.patch_embed.proj.weight", "Video Swin")
+    refused({"backbone.patch_embed.proj.weight": torch.ones(2, 2)}, "none of its 1 weights", "Video Swin")
     refused({"layer1.0.conv1.weight": torch.ones(2, 2)}, "a file of another project")
-
-
-def test_kinds(qa, mean_baseline, trm, albef, vqa):
-    kinds = [kind_of(weights) for weights in (qa, mean_baseline, trm, albef, vqa)]
-    assert kinds == ["qa", "mean", "trm", "albef", "albef"]

@@ -9,16 +9,12 @@ import torch
 
 from datasets.errors import InputError
 from modules import load_model
-from modules.checkpoints import reader
 from modules.checkpoints.metadata import infer_sizes, make_metadata, plain
 from modules.checkpoints.network import build_network, find_sizes
 from modules.checkpoints.reader import read_checkpoint
-from modules.inference.video_input import make_extractor
 from modules.models.dest import DeST
 from modules.models.settings import ModelSizes
-from modules.models.video_swin import VideoSwin, get_sizes
 from modules.objectives.temporal_referring import ReferringDeST
-from modules.training.run_folder import find_checkpoint
 from tests.modules.models.test_dest import SMALL, make_batch
 
 from .conftest import TRM_SIZES, assert_equal, file_of, load
@@ -38,18 +34,6 @@ def test_sizes_and_weights_of_settings_and_file(qa, capsys):
     assert isinstance(build_network(None, sizes, ReferringDeST), ReferringDeST)
     build_network(None, sizes, verbose=False)
     assert capsys.readouterr().out == "no load_path: random weights\n"
-
-
-def test_files_are_read_once(tmp_path, monkeypatch):
-    paths, original = [], reader._pick_layout
-    monkeypatch.setattr(reader, "_pick_layout", lambda path, *rest: paths.append(path) or original(path, *rest))
-    last, swin = tmp_path / "last.ckpt", tmp_path / "swin.pth"
-    content = {"state_dict": {"a": torch.ones(1)}, "loops": {}, "optimizer_states": [], "dest": {"sizes": {}}}
-    torch.save(content, last)
-    assert find_checkpoint(str(last), tmp_path, "a", 0).metadata == {"sizes": {}}
-    torch.save(VideoSwin(get_sizes("toy")).state_dict(), swin)
-    _, settings, notes = make_extractor(None, swin, 128, "cpu")
-    assert (settings.arch, notes, paths) == ("toy", [], [last, swin])
 
 
 def test_saving_and_loading_changes_no_bit(tmp_path, qa):
@@ -107,6 +91,3 @@ def test_sizes_without_metadata(qa):
         file.metadata = {"sizes": recorded}
         with pytest.raises(InputError, match=f"sizes in its metadata are not this version's: {said}"):
             infer_sizes(file)
-    for name, shape in (("visual_encoder.pos_embed", [5]), ("ans_encoder.pooler.1.weight", [])):
-        with pytest.raises(InputError, match=f"{name} has the shape"):
-            infer_sizes(file_of(qa | {name: torch.zeros(shape)}))

@@ -137,10 +137,8 @@ def test_what_is_asked_for_is_named(tmp_path, form):
         (b"", "is empty"),
         (b"<!DOCTYPE html><html>404</html>", "it is a web page"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:12\n", "Git LFS pointer"),
-        (b"\x1f\x8b\x08\x00" + bytes(100), "neither a file written by torch.save nor .safetensors"),
         ({"epoch": 1, "lr": 0.1}, "holds no weights (its entries: epoch, lr)"),
         ({"state_dict": {}}, "holds no weights"),
-        ([1, 2], "holds one list, not weights with names"),
     ],
 )
 def test_files_that_are_no_checkpoint(tmp_path, content, said):
@@ -174,11 +172,6 @@ def test_other_zip_files(tmp_path):
         for name in source.namelist():
             target.writestr(name, source.read(name))
     read_weights(path)
-    torch.serialization.set_crc32_options(False)  # no checksums
-    try:
-        read_weights(save(WEIGHTS, path))
-    finally:
-        torch.serialization.set_crc32_options(True)
 
 
 def test_no_other_code_reads_pickles_or_builds_commands_for_a_shell():

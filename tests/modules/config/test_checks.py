@@ -13,10 +13,8 @@ BERT = DEFAULTS["bert_config"]
 
 WORDS = {
     "with nframes=3": ["'nframes'", "'nframe'"],
-    "with lr=3": ["'lr'"],
     "with task_finetune_anetq": ["'task_finetune_anetq'", "'task_finetune_anetqa'"],
     "with nframe": ["nframe=16"],
-    "with nframe = 3": ["nframe=16"],
     "print_confg": ["'print_confg'", "'print_config'"],
     "task_finetune_agqa": ["run.py with task_finetune_agqa"],
     "nframe=3": ["run.py with nframe=3"],
@@ -44,15 +42,11 @@ GIVEN = [
     ({"seed": ""}, ["seed=''"]),
     ({"val_questions": {"a": 1}}, ["val_questions={'a': 1}"]),
     ({"vit_config": {"vit_depht": 1}}, ["vit_config", "'vit_depht'", "'vit_depth'"]),
-    ({"vit_config": {"vit_depth": {"a": 1}}}, ["vit_config"]),
 ]
 COMBINATIONS = [
     ({"exp_name": "a/../b"}, ["exp_name='a/../b'"]),
-    ({"exp_name": ".."}, ["exp_name='..'"]),
-    ({"datasets": []}, ["datasets"]),
     ({"datasets": ["anetqa", "agqa"]}, ["one dataset"]),
     ({"test_only": True, "resume_from": "last"}, ["test_only=True", "load_path=CHECKPOINT"]),
-    ({"test_only": True}, ["test_only=True", "load_path=CHECKPOINT"]),
     ({"published_quirks": True}, ["published_quirks=True"]),
     ({"image_size": 380}, ["image_size=380", "patch_size=16", "image_size=384"]),
     ({"vit_config": {"vit_depth": 12, "vit_heads": 10}}, ["hidden_size=768", "vit_config.vit_heads=8"]),
@@ -62,14 +56,12 @@ COMBINATIONS = [
     ({"max_video_len": 120}, ["max_pos_len=100", "max_video_len=100"]),
     ({"objective": "trm", "max_text_len": 40, "num_clips": 8, "max_video_len": 6}, ["max_video_len=6", "num_clips=6"]),
     ({"max_text_len": 600}, ["at most 512"]),
-    ({"objective": "trm", "max_text_len": 508}, ["at most 507"]),
     ({"objective": "trm"}, ["max_text_len=40"]),
     ({"max_epoch": None}, ["max_epoch=N", "max_steps=N"]),
     ({"per_gpu_batchsize": 7}, ["per_gpu_batchsize=7", "per_gpu_batchsize=4"]),
     ({"num_gpus": 3}, ["batch_size=72"]),
     ({"end_lr": 2e-5}, ["end_lr=2e-05", "learning_rate=2e-05"]),
     ({"warmup_steps": 500.0}, ["warmup_steps=500"]),
-    ({"warmup_steps": 500, "max_steps": 100}, ["max_steps=100"]),
     ({"val_check_interval": 400.0}, ["val_check_interval=400"]),
     ({"val_check_interval": 0}, ["at least 1"]),
 ]
@@ -82,7 +74,6 @@ PATHS = [
     ({"log_dir": __file__}, [__file__]),
 ]
 ASKED = [
-    ({"video": None}, ["video=FILE"]),
     ({"video": "nowhere.mp4"}, ["video='nowhere.mp4'"]),
     ({"swin_path": HERE}, [HERE]),
     ({"question": []}, ["question="]),
@@ -132,11 +123,6 @@ def test_log_folder_without_permission(tmp_path, monkeypatch):
     monkeypatch.setattr(path_checks.os, "access", lambda path, mode: False)  # root may write anywhere
     message = refused(path_checks.check_paths, (qa(data_root=HERE, log_dir=str(tmp_path / "new")),))
     assert str(tmp_path) in message and "log_dir" in message
-
-
-@pytest.mark.parametrize(("key", "value"), [("load_path", "none"), ("datasets", "anetqa")])
-def test_values_that_are_taken(key, value):
-    checks.check_values(DEFAULTS | {key: value}, Config)
 
 
 @pytest.mark.parametrize("name", RECIPES)

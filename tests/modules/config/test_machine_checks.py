@@ -31,32 +31,16 @@ NODES = "num_nodes=2: start the same command on every node by torchrun or srun"
     [
         ({"accelerator": "gpu"}, 0, {}, "=gpu, but PyTorch finds no GPU here; write accelerator=cpu precision=32$"),
         (CPU | {"precision": 16}, 0, {}, r"=16 needs a GPU, and accelerator=cpu; write precision=32 \(or precision=bf"),
-        (CPU | {"precision": "tf32"}, 0, {}, "^precision=tf32 needs a GPU, and accelerator=cpu"),
-        ({"precision": 16}, 0, {}, "^precision=16 needs a GPU, and there is no GPU here"),
         ({"num_gpus": 8}, 2, {}, "^num_gpus=8, but this machine has 2; write num_gpus=2$"),
-        (TWO_NODES, 0, {}, NODES),
         (TWO_NODES, 0, SHELL, NODES),
-        (
-            CPU | {"compile": True},
-            0,
-            {"PATH": ""},
-            r"^compile=True needs a C\+\+ compiler, .*, or write compile=False$",
-        ),
-        (TWO, 0, TORCHRUN, "make --nproc-per-node equal to num_gpus"),
+        (CPU | {"compile": True}, 0, {"PATH": ""}, r"^compile=True needs a C\+\+ compiler, .* write compile=False$"),
         (TWO, 0, ONE_TASK | TORCHRUN, "make --nproc-per-node equal to num_gpus"),
         (TWO, 0, ONE_TASK, f"^SLURM was asked for 1 task, on 1 node, {SET}"),
-        (TWO, 2, ONE_TASK | {"SLURM_NTASKS_PER_NODE": "1"}, f"asked for 1 task, 1 a node, on 1 node, {SET}"),
         (TWO, 2, APART, f"2 tasks, 1 a node, on 1 node, {SET}"),
         (TWO, 0, ONE_TASK | {"SLURM_NTASKS": "2"}, f"asked for 2 tasks, but not how many a node; {WAY}$"),
         (TWO, 0, BATCH, f"2 tasks, 2 a node, but this process was started without srun, and would .*; {WAY}$"),
         (TWO_NODES, 0, ONE_TASK, r"--gpus-per-node=1\) and start them with srun$"),
-        # Advice to lower num_gpus would be wrong.
-        (
-            TWO,
-            1,
-            TWO_TASKS,
-            "=2, but each SLURM task sees only 1 of its machine's GPUs; ask for --gpus-per-node=2 inst",
-        ),
+        (TWO, 1, TWO_TASKS, "each SLURM task sees only 1 of its machine's GPUs; ask for --gpus-per-node=2 instead"),
         (TWO, 0, SHELL | {"SLURM_STEP_NUM_TASKS": "2"}, "^srun started 2 processes in an .* srun --ntasks-per-node=2"),
     ],
 )
@@ -113,5 +97,3 @@ def test_float32_on_a_cpu_if_nothing_else_is_given():
     given = DEFAULTS | {"precision": "bf16", "num_gpus": 8}
     assert choose_precision(given, given, num_gpus_here=0) == ("cpu", "bf16")
     assert choose_precision(DEFAULTS, [], num_gpus_here=1) == ("cuda", 16)
-    with pytest.raises(InputError, match="precision=16 needs a GPU"):
-        choose_precision(DEFAULTS, ["precision"], num_gpus_here=0)

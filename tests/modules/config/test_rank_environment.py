@@ -12,20 +12,15 @@ from tests.kit.small_world import make_small_world, settings
 
 LEFT_OVER = [
     (1, 1, "RANK=1"),
-    (1, 1, "LOCAL_RANK=3"),
     (1, 1, "RANK=0 LOCAL_RANK=0 WORLD_SIZE=8"),
     (1, 1, "NODE_RANK=1"),
-    (1, 1, "GROUP_RANK=2"),
-    (1, 1, "RANK=one"),
     (2, 1, "RANK=1"),  # this process would start the others
     (2, 1, "LOCAL_RANK=0"),  # nobody would start the other
-    (2, 1, "LOCAL_RANK=2 MASTER_PORT=29500"),
     (2, 2, "WORLD_SIZE=2 MASTER_PORT=29500"),
     (1, 1, f"RANK=1 DEST_FIRST_RANK_PID={os.getpid()}"),  # of a run before, in this process
 ]
 MEANT = [
     (1, 1, ""),
-    (1, 1, "RANK=0 LOCAL_RANK=0 WORLD_SIZE=1"),
     (2, 1, "RANK=1 LOCAL_RANK=1 WORLD_SIZE=2 TORCHELASTIC_RUN_ID=one"),
     (2, 1, f"LOCAL_RANK=1 WORLD_SIZE=2 DEST_FIRST_RANK_PID={os.getppid()}"),
     (2, 1, "LOCAL_RANK=1 RANK=1 WORLD_SIZE=2 MASTER_PORT=29500"),

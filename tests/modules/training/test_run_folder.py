@@ -4,7 +4,6 @@ import csv
 import errno
 import os
 import re
-import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -37,9 +36,8 @@ def test_each_of_many_starts_has_a_folder_of_its_own(tmp_path):
     assert all(folder.is_dir() for folder in folders)
     assert new_run_folder(tmp_path, "a", 1) == tmp_path / "a_seed1/version_0"
     (tmp_path / "b_seed0").touch()
-    for at, reason in ((tmp_path, "File exists"), (tmp_path / "b_seed0", "Not a directory")):
-        with pytest.raises(InputError, match=f"cannot make a folder in {at}/b_seed0: {reason}"):
-            new_run_folder(at, "b", 0)
+    with pytest.raises(InputError, match=f"cannot make a folder in {tmp_path}/b_seed0: File exists"):
+        new_run_folder(tmp_path, "b", 0)
 
 
 @pytest.mark.parametrize("ranks", ["LOCAL_RANK=1", "RANK=8 LOCAL_RANK=0", "SLURM_PROCID=1", "NODE_RANK=1"])
@@ -67,13 +65,7 @@ def test_the_newest_checkpoint_is_known_by_its_name_whatever_the_times(tmp_path,
 @pytest.mark.parametrize("links", [True, False])
 def test_a_second_name_outlasts_a_power_cut(tmp_path, monkeypatch, links):
     synced = []
-
-    def fsync(descriptor):
-        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
-        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
-            fail(errno.EINVAL)  # of folders some file systems know nothing
-
-    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "fsync", lambda it: synced.append(Path(f"/proc/self/fd/{it}").readlink()))
     if not links:
         monkeypatch.setattr(os, "link", lambda *_: fail(errno.EPERM))
     (tmp_path / "last.ckpt").write_text("whole")

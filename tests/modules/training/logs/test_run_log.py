@@ -2,7 +2,6 @@
 
 import io
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,8 +10,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from modules.objectives.example import Example
-from modules.training.logs import run_log
-from modules.training.logs.run_log import RunLog, draw
+from modules.training.logs.run_log import draw
 from tests.kit import captioned_world
 from tests.kit.captioned_world import make_captioned_world
 from tests.kit.runs import rows, train
@@ -63,23 +61,6 @@ def test_pre_training(tmp_path):
     assert "speed/frames_per_second" not in numbers
     text = text_of(events, "examples/0")
     assert text.startswith("what happened") and "true answer: the " in text and text.count(" %") == 3
-
-
-def test_examples_are_from_all_over_the_split_and_ever_rarer(monkeypatch):
-    monkeypatch.setattr(run_log, "_boards", lambda trainer: trainer.loggers)
-
-    def shown(log=None, batches=100, **more) -> list[int]:
-        log = log or RunLog({})
-        usual = {"global_step": 0, "is_global_zero": True, "sanity_checking": False, "loggers": ["board"]}
-        log.on_validation_start(SimpleNamespace(num_val_batches=[batches], **usual | more), None)
-        return list(log._shown_batches)
-
-    assert (shown(), shown(batches=2)) == ([0, 25, 50, 75], [0, 1])
-    for more in ({"is_global_zero": False}, {"sanity_checking": True}, {"loggers": []}):
-        assert shown(**more) == []
-    log = RunLog({})
-    steps = [step for step in range(1, 1001) if shown(log, global_step=step)]
-    assert steps[:10] == [*range(1, 11)] and len(steps) < 70
 
 
 @pytest.mark.parametrize(("num_frames", "width"), [(1, 112), (4, 448), (16, 896)])
