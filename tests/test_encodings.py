@@ -3,7 +3,6 @@
 import contextlib
 import io
 import json
-import shutil
 
 import pytest
 
@@ -37,10 +36,3 @@ def test_scripts(tmp_path, encoding):
     predictions.write_text(json.dumps([{"qid": str(number), "answer": "yes"} for number in range(3)]))
     code, text = print_in(encoding, evaluation.main, "anet", predictions, tmp_path / "test.csv")
     assert code == 0 and "100.00" in text
-
-
-def test_ask(toy_checkpoint, toy_video, tmp_path):
-    video = shutil.copy(toy_video, tmp_path / f"{NAMES[0]}.mp4")
-    words = ("ask", "with", f"load_path={toy_checkpoint}", f"video={video}", f"question=is it {NAMES[1]}")
-    code, text = print_in("ascii", run_command_line, *words)
-    assert code == 0 and "is it ???" in text and text.count(" % \n") == 10

@@ -11,18 +11,7 @@ import torch
 import modules  # noqa: F401  (before torchvision)
 from benchmarks import attention, compare, inference
 from benchmarks.measure import precision_of_run, precisions_of
-from preproc.toy.world import Event, Scene
 from tests.kit.paths import ROOT
-
-
-def test_what_a_toy_question_is_about():
-    events = (Event("red", "diamond", "grows"), Event("blue", "cross", "hides"), Event("green", "triangle", "sinks"))
-    questions = {"what acted at the beginning": 0, "how did it act at the end": 2}
-    questions |= {"what acted after the blue cross hides": 2, "how did it act before the green triangle sinks": 1}
-    assert {text: attention.answered_event(events, text) for text in questions} == questions
-    scene = Scene("city", "red", "circle", "left", "high", "ball", "tree", "low", stones=2)
-    questions = {"what color is the sign": {(0, 0)}, "is there a tree": {(2, 3)}, "where does it happen": None}
-    assert {text: attention.asked_cells(scene, text, 4) for text in questions} == questions
 
 
 def test_attention_prints_a_table(toy_world, toy_checkpoint, tmp_path, capsys):

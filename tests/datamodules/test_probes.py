@@ -1,9 +1,7 @@
 import numpy as np
 import pytest
-import torch
 
-from datamodules.probes import chosen_probes, partners, probed, see
-from datamodules.qa import QADataModule
+from datamodules.probes import partners, see
 from datasets.errors import InputError
 from datasets.qa import VideoSample
 
@@ -48,24 +46,3 @@ def test_every_video_goes_to_another_one():
     assert found == partners(names[::-1], 3, "test.csv") != partners(names, 4, "test.csv")
     with pytest.raises(InputError, match=r"^probe=swap_video needs another video, and test\.csv has but one$"):
         partners(["v"], 0, "test.csv")
-
-
-def test_the_same_evidence_in_any_batch_and_alone(qa_settings):
-    def evidence(batch_size, *probes):
-        data = QADataModule(**qa_settings | {"per_gpu_batchsize": batch_size}, probe=probes)
-        data.setup("predict")
-        found = {}
-        for batch in data.predict_dataloader():
-            for probe in probes:
-                seen = probed(batch, probe)
-                for row, qid in enumerate(batch["qids"]):
-                    place = batch["questions"].video(row)
-                    found[probe, qid] = [seen["frames"][place], seen["clips"][place][seen["clip_mask"][place]]]
-        return found
-
-    probes = chosen_probes(["all"], temporal=True)
-    assert len(probes) == 10 and len(chosen_probes(["none", "all"], temporal=False)) == 7
-    one, other = evidence(1, *probes), evidence(100, *probes)
-    for key, tensors in one.items():
-        torch.testing.assert_close(other[key], tensors, rtol=0, atol=0)
-    assert evidence(1, "reverse_frames")["reverse_frames", "test0_0"][0][:, 0, 0, 0].tolist() == [62, 60]

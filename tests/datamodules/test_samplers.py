@@ -54,12 +54,6 @@ def test_inference_uses_every_question_once_and_cuts_no_video_without_need(codes
     assert all(abs(sum(map(len, own)) - len(codes) / num_ranks) <= largest for own in per_rank)
 
 
-def test_inference_by_hand():
-    codes = np.array([0, 1, 0, 2, 2, 2, 2, 2, 3, 4])
-    assert indices(EvalBatchSampler(codes, 3).batches()) == [[0, 2, 1], [3, 4, 5, 6, 7], [8, 9]]
-    assert indices(EvalBatchSampler(codes, 3, 1, 2).batches()) == [[3, 4, 5, 6, 7], [8, 9]]
-
-
 def test_questions_of_a_video_meet():
     codes = np.repeat(np.arange(50), 10)  # 10 questions per video: a group of 8, and 2 left over
     sampler = TrainBatchSampler(codes, 16, questions_per_video=8)

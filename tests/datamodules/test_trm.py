@@ -83,7 +83,6 @@ def test_collections_share_as_configured(module, tmp_path):
     ("changes", "said"),
     [
         ({"datasets": ["tgiff"]}, "'tgif'"),
-        ({"datasets": ["tgif", "tgif"]}, "names 'tgif' twice"),
         ({"dataset_weights": [1]}, r"dataset_weights=\[1\]"),
         ({"data_root": "nowhere"}, "nowhere/vatex"),
         ({"num_clips": 11, "max_video_len": 20}, "vatex: .* num_clips=11"),

@@ -1,6 +1,5 @@
 import multiprocessing
 import pickle
-import unicodedata
 
 import h5py
 import numpy as np
@@ -96,12 +95,3 @@ def test_numbers_that_lie_elsewhere_are_no_row_of_zeros(file, tmp_path, source):
     said = f"'v': .*{source[1]}' of .*{source[0]}" if source else "'v': .*another kind of file"
     with pytest.raises(InputError, match=said):
         ClipFeatures(tmp_path / "joined.h5", 4).read("v")
-
-
-def test_accents_spelt_otherwise(tmp_path):
-    wanted = "Zo\u00eb \ud55c\uad6d"
-    with h5py.File(tmp_path / "x.h5", "w") as file:
-        file[f"videos/{unicodedata.normalize('NFD', wanted)}"] = np.ones((2, 4), np.float32)
-    clips = ClipFeatures(tmp_path / "x.h5", 4, key="videos/{video_id}")
-    assert clips.missing([wanted, "Zo\u00eb"]) == ["Zo\u00eb"] and clips.problems([wanted]) == {}
-    assert pickle.loads(pickle.dumps(clips)).read(wanted).shape == (2, 4)

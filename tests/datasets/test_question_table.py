@@ -31,13 +31,6 @@ def contents(table):
     return [dict(zip(ROWS[0], (read(index) for read in rows), strict=True)) for index in range(len(table))]
 
 
-def test_rows_and_columns(source):
-    table = read(source)
-    assert contents(table) == contents(read_table(source, "test", rows=None)) == ROWS
-    assert table.video_ids == ["v2", "v1", "v3"] and table.video_codes.tolist() == [0, 1, 0, 2]
-    assert table.column("answer").to_pylist() == ["a dog", "nan", "", "a dog"]
-
-
 def test_many_chunks_are_one_and_are_not_sent_to_workers(source):
     rows = [{"qid": str(i), "question": f"q{i}", "answer": str(i % 7), "video_id": f"v{i % 11}"} for i in range(10_000)]
     message = pickle.dumps(read(source, rows))

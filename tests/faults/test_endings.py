@@ -91,10 +91,8 @@ ENDINGS = {  # which run, words, when who is sent what, exit codes and last word
     "two ranks, SIGTERM": ("training", TWO, Run.trains, Run.everyone, [TERM], GOES_ON),
     "first rank": ("training", TWO, Run.trains, Run.first, [KILL], ({-KILL}, LOST)),
     "second rank": ("training", TWO, Run.trains, Run.second, [KILL], DEAD),
-    "first rank, early": ("training", TWO, Run.second, Run.first, [KILL], ({-KILL}, "")),
     "test, SIGTERM": ("testing", [], Run.predicts, Run.first, [TERM], NOTHING_WRITTEN),
     "test of two ranks, SIGINT": ("testing", TWO, Run.predicts, Run.first, [INT], NOTHING_WRITTEN),
-    "test, second rank, early": ("testing", TWO, Run.second, Run.second, [KILL], DEAD),
     "test, second rank": ("testing", TWO, Run.predicts, Run.second, [KILL], DEAD),
 }
 

@@ -47,9 +47,7 @@ def root(tmp_path):
     for video in "abcd":
         (root / "frames" / f"v_{video}").mkdir(parents=True)
         for number in range(1, 6):
-            cv2.imwrite(
-                str(root / "frames" / f"v_{video}" / f"{number:04}.png"), np.full((20, 30, 3), number, np.uint8)
-            )
+            cv2.imwrite(f"{root}/frames/v_{video}/{number:04}.png", np.full((20, 30, 3), number, np.uint8))
         change_features(root, video, np.ones((4, WIDTH), np.float32))
     write_questions(root, "train", *TRAIN)
     write_questions(root, "val", ("3", "what", "red", "c", 5))
@@ -81,10 +79,8 @@ def test_a_root_without_a_fault(root):
         (lambda r: shutil.rmtree(r / "frames" / "v_b"), "frames", "v_b", "no directory"),
         (lambda r: (r / "frames/v_a/0002.png").write_bytes(b"\x89PNG"), "frames", "v_a/0002.png", "not a whole png"),
         (lambda r: (note_of_extraction(r), (r / "frames/v_a/0005.png").unlink()), "frames", "v_a", "4 frames, and 5"),
-        (lambda r: (note_of_extraction(r), number_from(r, 220)), "frames", "v_a", "to 224; extract them again"),
         (lambda r: change_features(r, "b"), "features", "b", "no features in"),
         (lambda r: change_features(r, "b", np.ones((3, 5), "f4")), "features", "b", "instead of float [clips, 8]"),
-        (lambda r: change_features(r, "b", np.full((2, 8), np.nan)), "features", "b", "NaN"),
     ],
 )
 def test_a_fault(root, break_it, check, thing, message):
@@ -98,7 +94,7 @@ def test_a_fault(root, break_it, check, thing, message):
         assert [row["what"] for row in csv.DictReader(file) if row["error"] == "1"] == [thing]
 
 
-def test_what_is_only_noted(root, capsys):
+def test_what_is_only_noted(root):
     write_questions(root, "train", *TRAIN, ("6", "what", "red", "a", 5))
     shutil.copytree(root / "frames" / "v_a", root / "frames" / "v_more")
     number_from(root, 220)  # as other programs number frames
@@ -107,9 +103,6 @@ def test_what_is_only_noted(root, capsys):
         "frames without questions": [("v_more", "nothing asks about it")],
         "numbers of frames": [("v_a", "5 frames are numbered 220 to 224: fine if no frame is missing")],
     }
-    arguments = [str(root), "--task", "anetqa", "--width", str(WIDTH), "--list", "/proc/none/l.csv"]
-    assert main(arguments) == 0  # on a read-only disk the verdict is what counts
-    assert "\nfine; the list is not written: cannot write /proc/none/l.csv" in capsys.readouterr().out
 
 
 def test_captioned_collections(tmp_path):

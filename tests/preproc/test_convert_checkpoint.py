@@ -8,7 +8,7 @@ import torch
 from modules.checkpoints.metadata import make_metadata
 from modules.checkpoints.reader import read_checkpoint
 from modules.models.dest import DeST
-from preproc.convert_checkpoint import convert, describe, main
+from preproc.convert_checkpoint import convert, main
 from tests.kit.processes import run_python
 from tests.modules.models.test_dest import SMALL
 
@@ -33,14 +33,10 @@ def assert_same(first, second):
 def test_info(tmp_path, checkpoint):
     words = ("preproc/convert_checkpoint.py", checkpoint, tmp_path / "y.safetensors", "--info")
     text = run_python(*words).stdout
-    for part in (f"wrote {tmp_path / 'y.safetensors'}", "x.ckpt: a DeST checkpoint for question answering"):
-        assert part in text
-    assert "exp_name toy, datasets ['anetqa']" in text and "not used (integers)" in text
+    assert "x.ckpt: a DeST checkpoint for question answering" in text and "exp_name toy, datasets ['anetqa']" in text
     lines = {line.split("  ")[1].strip(): line for line in text.splitlines() if line.startswith("  ")}
     numbers = sum(weight.numel() for weight in DeST(SMALL).visual_encoder.state_dict().values())
     assert lines["visual_encoder"].split()[1:] == ["18", f"{numbers:,}", "DeST"]
-    torch.save({"state_dict": {"backbone.patch_embed.proj.weight": torch.ones(2)}}, tmp_path / "x.pth")
-    assert "a Video Swin checkpoint" in describe(read_checkpoint(tmp_path / "x.pth"))
 
 
 def test_there_and_back(tmp_path, checkpoint):

@@ -135,11 +135,7 @@ def test_features_that_overflow_are_not_stored(few, tmp_path, monkeypatch, capsy
     assert "not finite: they need a higher --precision" in (tmp_path / "a.h5.failed.csv").read_text()
 
 
-def test_memory_that_is_full_and_mistakes_of_ours(few, tmp_path, monkeypatch, capsys):
-    for error in (torch.OutOfMemoryError("CUDA"), RuntimeError("DefaultCPUAllocator: can't allocate memory: 99 bytes")):
-        monkeypatch.setattr(script.FeatureExtractor, "__call__", Mock(side_effect=error))
-        assert run(few, tmp_path / "a.h5") == 2
-        assert capsys.readouterr().err.endswith("error: out of memory: lower --batch-size (it is 8)\n")
-    monkeypatch.setattr("datasets.video.decode_ahead.window_batches", Mock(side_effect=ZeroDivisionError("of ours")))
-    with pytest.raises(ZeroDivisionError, match="of ours"):
-        run(few, tmp_path / "a.h5")
+def test_memory_that_is_full(few, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(script.FeatureExtractor, "__call__", Mock(side_effect=torch.OutOfMemoryError("CUDA")))
+    assert run(few, tmp_path / "a.h5") == 2
+    assert capsys.readouterr().err.endswith("error: out of memory: lower --batch-size (it is 8)\n")

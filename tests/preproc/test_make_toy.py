@@ -67,27 +67,6 @@ def test_no_answer_can_be_guessed_from_the_text(annotations, name, key):
     assert max(accuracy.values()) < 0.35, accuracy
 
 
-def test_no_choice_can_be_guessed_from_the_words(annotations):
-    """By how often it is right in training: a choice, in a place, after a question, beside others that share words."""
-    signs = {
-        "choice": lambda text, choice, choices: choice,
-        "after the text": lambda text, choice, choices: (text, choice),
-        "place": lambda text, choice, choices: choices.index(choice),
-        "twins": lambda text, choice, choices: sum(other.split()[:-1] == choice.split()[:-1] for other in choices),
-    }
-    for name, sign in signs.items():
-        right, offered = Counter(), Counter()
-        for text, answer, kind, choices, _ in choice_rows(annotations, "train"):
-            right[kind, sign(text, answer, choices)] += 1
-            offered.update((kind, sign(text, choice, choices)) for choice in choices)
-        hits = []
-        for text, answer, kind, choices, _ in choice_rows(annotations, "test"):
-            seen = [(kind, sign(text, choice, choices)) for choice in choices]
-            best = max(range(5), key=lambda place: right[seen[place]] / max(offered[seen[place]], 1))
-            hits.append(choices[best] == answer)
-        assert 0.16 < np.mean(hits) < 0.24, (name, np.mean(hits))  # a fifth, and what chance does to 1,800 questions
-
-
 def asked_event(events, text):
     """The event that a question of order is about."""
     if text.endswith(("beginning", "end")):

@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-from collections import Counter
 from pathlib import Path
 
 import h5py
@@ -119,7 +118,6 @@ def test_agqa(raw, tmp_path):
         preproc_agqa.preprocess(raw["agqa"], tmp_path / str(seed), seed)
         assert (written(tmp_path / str(seed)) == written(out)) == (seed == 0)
     assert draw_videos([f"v{index}" for index in range(30)], 0.1, seed=0) == ["v20", "v9", "v21"]  # on any machine
-    assert [len(draw_videos("abcd", fraction, 0)) for fraction in (0.01, 0.99)] == [1, 3]  # neither split is empty
 
 
 def test_captions(raw, tmp_path, capsys, refused):
@@ -151,18 +149,14 @@ ASKED = {"question_id": "b", "video_name": "a", "question": "c"}
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("agqa/test_balanced.txt", None, " does not exist"),
         ("agqa/train_balanced.txt", {"a": record(0, video_id="../x")}, "the video id '../x' cannot be a file name"),
         ("agqa/test_balanced.txt", {"b": record(1, nc_seq="1")}, ", record 'b': 'nc_seq' is '1', not 0 or 1"),
         ("agqa/test_balanced.txt", REPEATED, ", record 'a': the question id occurs twice"),
-        ("agqa/train_balanced.txt", {"a": record(0)}, " has questions on 1 video(s); a split by video needs"),
         ("anetqa/train_a.json", [ASKED | {"answer": "x", "type": 9}], ", item 0: the type is 9; there are 0 to 8"),
         ("anetqa/test_q.json", [ASKED, ASKED], " holds no records with an id each: 'b' occurs twice"),
         ("anetqa/test_q.json", [ASKED], "do not match: 4 id(s): 'b', 'v_test_0'"),
-        ("anetqa/test_q.json", '[{"a": 1}', " is not valid JSON"),
         ("vatex/vatex_validation_v1.0.json", [{"videoID": "v0", "enCap": ["x"]}], "'v0' is in both train and val"),
         ("tgif/tgif-v1.0.tsv", "http://x/a.gif caption\n", "line 1: 'http://x/a.gif caption' is not a url, a tab"),
-        ("tgif/val.txt", "http://x/a.gif\n", "'http://x/a.gif' has no caption"),
         ("tgif/val.txt", URL.format("a", 0), "is listed already"),
     ],
 )
@@ -181,5 +175,5 @@ def test_a_broken_file_is_named_and_older_output_kept(raw, tmp_path, refused, na
 def test_vocabulary():
     """The most frequent first; ties in alphabetical order."""
     answers, make = ["b", "c", "a", "c", "b", "d"], make_vocabulary.make_vocabulary
-    assert make(answers) == make(Counter(answers)) == {"b": 0, "c": 1, "a": 2, "d": 3}
-    assert make(answers, min_count=2) == {"b": 0, "c": 1} and make(answers, max_size=3) == {"b": 0, "c": 1, "a": 2}
+    assert make(answers) == {"b": 0, "c": 1, "a": 2, "d": 3} and make(answers, min_count=2) == {"b": 0, "c": 1}
+    assert make(answers, max_size=3) == {"b": 0, "c": 1, "a": 2}

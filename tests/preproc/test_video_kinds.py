@@ -99,6 +99,4 @@ def test_an_old_ffmpeg_is_one_line_at_the_start(tmp_path, monkeypatch, refused, 
 
 def test_slow_is_not_stalled(monkeypatch):
     monkeypatch.setattr(program, "STALL_SECONDS", 0.6)
-    assert (
-        program.run_ffmpeg(["sh", "-c", "for i in 1 2 3 4 5; do echo $i; sleep 0.3; done"]).stdout == b"1\n2\n3\n4\n5\n"
-    )
+    assert program.run_ffmpeg(["sh", "-c", "for i in 1 2 3 4; do echo $i; sleep 0.3; done"]).stdout == b"1\n2\n3\n4\n"

@@ -27,12 +27,10 @@ def answering(name: str, counts: list[int], temporal: bool = True, at_once: int 
 @pytest.mark.parametrize(
     ("stage", "name", "counts", "options", "kernels"),
     [
-        ("train", "anetqa", [1] * 8, {}, 1700),
         ("train", "anetqa", [3, 1, 2, 2], {}, 1750),
         ("train", "anetqa", [1] * 8, {"temporal": False}, 1190),
         ("train", "agqa", [5, 8, 3], {}, 1520),
         ("validate", "anetqa", [5, 3], {}, 1070),
-        ("validate", "agqa", [32], {}, 1050),
         ("predict", "anetqa", [10], {"at_once": 16}, 1030),
         ("predict", "agqa", [90, 120, 100], {"at_once": 32}, 1410),
     ],

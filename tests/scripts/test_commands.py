@@ -73,7 +73,6 @@ def test_ask_and_probe(given):
     words = given("ask.sh", "my clip.mp4", "what is a=b", "task_finetune_anetqa", "nframe=3", CKPT="a b.ckpt")
     asked = ["video=my clip.mp4", "question='what is a=b'", "task_finetune_anetqa", "nframe=3"]
     assert words == ["ask", "with", "load_path=a b.ckpt", *asked]
-    assert "swin_path=my swin.pth" in given("ask.sh", "clip.mp4", "why", CKPT="x.ckpt", SWIN="my swin.pth")
     assert "CKPT=best.ckpt bash scripts/ask.sh VIDEO QUESTION" in given("ask.sh", "clip.mp4", "what is it")[1]
     said = given("ask.sh", "clip.mp4", "save=out.png", CKPT="x.ckpt")
     assert said[0] == 2 and said[1].startswith("error: give a video and a question: ")
@@ -90,10 +89,8 @@ def test_web_demo(given, tmp_path):
     options = ("--port", "7000", "--host=0.0.0.0", "upload_seconds=5")
     settings = ["swin_path=/y.pth", f"load_path={tmp_path}/x.ckpt", "port=7000", "host=0.0.0.0", "upload_seconds=5"]
     assert given("web_demo.sh", *options, CKPT="x.ckpt", SWIN="/y.pth") == ["web", "with", *settings]
-    assert "run `bash scripts/demo.sh` first, or give CKPT" in given("web_demo.sh", TOY=tmp_path / "toy")[1]
     checkpoint = tmp_path / "toy/checkpoints/anetqa_with_trm.ckpt"
     checkpoint.parent.mkdir(parents=True)
     checkpoint.touch()
     found = {f"load_path={checkpoint}", f"examples={tmp_path}/toy/raw/anetqa/videos"}
     assert found <= set(given("web_demo.sh", TOY=tmp_path / "toy"))
-    assert "there is no option --prot; bash scripts/web_demo.sh" in given("web_demo.sh", "--prot", "7")[1]

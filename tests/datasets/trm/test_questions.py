@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from datasets.captions import CaptionTable, plain
 from datasets.errors import InputError
-from datasets.trm.questions import QUESTION_TYPES, QuestionMaker, draw_generator, join_clips, scaled_boundaries
+from datasets.trm.questions import QUESTION_TYPES, QuestionMaker, draw_generator, join_clips
 
 
 @st.composite
@@ -71,11 +71,6 @@ def test_captions_that_are_nearly_all_alike_still_make_questions():
         maker.ask(1, draw_generator(0, 0, index))
     with pytest.raises(InputError, match=r"toy: .* num_clips=4"):
         QuestionMaker(CaptionTable({str(number): ["the same"] for number in range(20)}), 4, "toy")
-
-
-def test_boundaries_scale_with_the_lengths():
-    for lengths, most, ends in (([10, 30, 60], 50, [5, 20]), ([1, 1, 98], 10, [1, 2]), ([98, 1, 1], 10, [8, 9])):
-        assert scaled_boundaries(np.array(lengths), most).tolist() == [0, *ends, most]
 
 
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=12), st.integers(0, 100), st.booleans())

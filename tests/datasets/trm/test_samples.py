@@ -56,15 +56,3 @@ def test_a_draw_does_not_depend_on_what_was_read_before(collections):
     found = told(dataset.read(requests))
     assert found == told(fresh.read(requests[::-1]))[::-1] != told(make(collections, seed=1).read(requests))
     assert sum(first[0] != second[0] for first, second in zip(found[:12], found[12:], strict=True)) > 6
-
-
-def test_validation_takes_the_middle_features(collections, tmp_path):
-    with h5py.File(tmp_path / "long.h5", "w") as file:
-        for video in range(7):
-            file[f"v{video}"] = np.arange(40, dtype=np.float32)[:, None].repeat(WIDTH, 1)
-    long = [Collection(collections[0].maker, ClipFeatures(tmp_path / "long.h5", WIDTH), 7)]
-    drawn, kept = (
-        {tuple(s.clips[:, 0].tolist()) for s in make(long, training).read([*map(Draw, range(7))]) if s.question.type}
-        for training in (True, False)
-    )
-    assert kept == {(9, 29) * 3} != drawn  # of 120 features each clip keeps two

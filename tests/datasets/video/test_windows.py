@@ -1,13 +1,11 @@
 from itertools import chain
 
-import cv2
 import numpy as np
-import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from datasets.video import windows
-from datasets.video.windows import WindowSettings, resize_and_crop, window_batches
+from datasets.video.windows import WindowSettings, window_batches
 
 
 def plain_indices(num_frames: int, window: WindowSettings) -> list[list[int]]:
@@ -52,11 +50,3 @@ def test_each_frame_is_resized_once_and_only_if_needed_and_few_are_held(monkeypa
     batches = window_batches((frame for frame in numbered(100) for _ in range(50)), WindowSettings(size=2), 2)
     assert max(len(batch.frames) for batch in batches) == 48
     assert len(resized) == 2501  # every second, and the last
-
-
-@pytest.mark.parametrize(("shape", "resized"), [((256, 340), (224, 298)), ((97, 63), (345, 224))])
-def test_short_side_then_centre(shape, resized):
-    frame = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
-    whole = cv2.resize(frame, resized[::-1], interpolation=cv2.INTER_LINEAR)
-    top, left = (resized[0] - 224) // 2, (resized[1] - 224) // 2
-    np.testing.assert_array_equal(resize_and_crop(frame, 224), whole[top : top + 224, left : left + 224])

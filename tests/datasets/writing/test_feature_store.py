@@ -45,16 +45,6 @@ def test_the_same_features_make_the_same_bytes(tmp_path):
         assert {name: json.loads(value) for name, value in file.attrs.items()} == SETTINGS
 
 
-def test_what_kills_and_systems_left_goes_and_what_is_another_store_s_stays(store):
-    other = store.path.with_name(".b.h5.x1y2.tmp")
-    left = [store.parts / name for name in (".DS_Store", f".{hashed_name('a')}.npy.x1y2.tmp")]
-    for path in (other, store.path.with_name(".a.h5.x1y2.tmp"), *left):
-        path.touch()
-    store.write("a", features(0))
-    store.merge(["a"])
-    assert sorted(path.name for path in store.path.parent.iterdir()) == [other.name, "a.h5"]
-
-
 def test_parts_and_notes_of_others_stay(store):
     for key in "abc":
         store.write(key, features(ord(key)))

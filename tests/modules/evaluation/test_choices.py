@@ -49,14 +49,6 @@ def test_figures_of_the_whole_split(score):
     assert {label: round(found[label], 2) for label in PUBLISHED} == PUBLISHED
 
 
-@pytest.mark.parametrize("given", [5, -1, "0", None, True, 1.0])
-def test_a_prediction_that_is_no_index(score, tmp_path, given):
-    records = json.loads(GIVEN.read_text())
-    records["4010069381_6"]["prediction"] = given
-    error, _ = score("next", write_json(tmp_path / "p.json", records), TRUTH)
-    assert f"p.json, '4010069381_6': 'prediction' is {given!r}, not the index of a choice, 0 to 4" in error
-
-
 def test_another_truth_other_questions_and_answers_as_texts(score, tmp_path):
     """A file's own truth is compared, never scored against; a list of texts is taken as for open questions."""
     records = json.loads(GIVEN.read_text())

@@ -12,18 +12,6 @@ def comparison(report):
     return Comparison(report.table, [one.answered for one in report.outcomes], [one.correct for one in report.outcomes])
 
 
-def test_accuracies_are_those_of_eval(report, comparison):
-    rows = comparison.rows(report.members)
-    assert rows.keys() == report.groups.keys()
-    for title, categories in report.groups.items():
-        for row, category in zip(rows[title], categories, strict=True):
-            assert (row.label, row.questions) == (category.label, category.questions)
-            assert [one.value for one in row.estimates] == [score.accuracy for score in category.scores]
-            for one in row.estimates:
-                inside = row.questions and one.interval.low <= one.value <= one.interval.high
-                assert inside or one.value is one.interval is None
-
-
 def test_pairs(report, comparison):
     pairs = comparison.pairs(report.members)
     assert [(pair.first, pair.second) for pair in pairs] == [(0, 1), (0, 2), (1, 2)]

@@ -1,11 +1,9 @@
 """The bar chart: what is drawn, and in which formats."""
 
-from dataclasses import replace
-
 import pytest
 
 from modules.evaluation.comparison import Comparison
-from modules.evaluation.plot import draw, write_plot
+from modules.evaluation.plot import draw
 
 
 def test_bars_and_intervals(report):
@@ -24,15 +22,3 @@ def test_bars_and_intervals(report):
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b", "c"]
     figure = draw({f"part {number}": rows["type"] for number in range(3)}, ["a", "b", "c"])  # takes several lines
     assert (figure.get_size_inches()[0], len(figure.subfigs)) == (7, 3)
-
-
-@pytest.mark.parametrize(("ending", "start"), [(".png", b"\x89PNG"), (".pdf", b"%PDF-"), (".svg", b"<?xml")])
-def test_formats(report, tmp_path, ending, start):
-    path, names = tmp_path / f"plot{ending}", [r"a_$\foo$", "b_$x$", "c$"]  # dollars are no maths
-    write_plot(path, replace(report, names=names))
-    data = path.read_bytes()
-    assert data.startswith(start)
-    if ending != ".pdf":  # has the time of its making
-        write_plot(path, replace(report, names=names))
-        assert path.read_bytes() == data
-    assert ending != ".svg" or all(name in path.read_text() for name in names)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datasets.errors import InputError
-from datasets.sources import agqa, anetqa, msrvttqa
+from datasets.sources import anetqa, msrvttqa
 from modules.evaluation.priors import find_priors, find_training, read_training, share
 from modules.evaluation.question_prior import question_prior
 from preproc.preproc_anetqa import preprocess
@@ -97,22 +97,6 @@ def test_asked_twice(tmp_path):
     write_split(tmp_path / "train.csv", *rows)
     priors = priors_of(anetqa.SOURCE, write_split(tmp_path / "test.csv", *rows))
     assert (priors.asked_twice, priors.always_wrong) == (2, 1 + 2)  # v: a a b, w: b a c; x: the same answer twice
-
-
-def test_a_type_of_several_categories(tmp_path):
-    """AGQA's questions list several; together they are the type."""
-    base = {"question": "q", "video_id": "v", "semantic": "object", "structural": "query", "ans_type": "open"}
-    both, one = ["exists", "obj-rel"], ["exists"]
-    splits = {
-        "train": [(both, "yes"), (one, "no"), (one, "no"), (both, "yes")],
-        "test": [(both, "yes"), (one, "no"), (both[::-1], "yes"), (["new"], "yes")],
-    }
-    for split, rows in splits.items():
-        records = [{**base, "global": categories, "answer": answer} for categories, answer in rows]
-        write_json(tmp_path / f"{split}.json", {f"q{number}": record for number, record in enumerate(records)})
-    right = priors_of(agqa.SOURCE, tmp_path / "test.json").right
-    assert right["majority"].tolist() == [True, False, True, True]  # yes, the earlier of two
-    assert right["by type"].all()
 
 
 def test_only_answers_of_the_vocabulary(tmp_path):

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from datasets.errors import InputError
 from datasets.sources import anetqa
 from modules.evaluation.scores import evaluate
-from modules.evaluation.tables.scores import score_table
 
 from .results import write_answers, write_json, write_truth
 
@@ -64,17 +63,6 @@ def scored(tmp_path):
         return evaluate(anetqa.SOURCE, files, truth, allow_missing=True)
 
     return run
-
-
-def test_names_of_predictions(scored, tmp_path):
-    assert scored("a/p", "p").names == [f"{tmp_path / name}.json" for name in ("a/p", "p")]
-    assert scored("p", "p").names == [f"{tmp_path / 'p'}.json ({number})" for number in (1, 2)]
-    for names, shown in (
-        (["anetqa_by_mean", "anetqa_by_with_trm"], ["mean\naccuracy", "with_trm\naccuracy"]),
-        (["p"], ["accuracy"]),
-    ):
-        headers = [str(column.header) for column in score_table(scored(*names)).columns]
-        assert [header for header in headers if header.endswith("accuracy")] == shown
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,8 @@ def look(network: DeST, batch: dict) -> dict:
     return {"question": batch["questions"], "memory": memory, "answers": answers}
 
 
-def maps_of(network: DeST, batch: dict, index: int = 0, *catch) -> AttentionMaps:
-    return attention_maps(
-        network, **look(network, batch), index=index, **dict(zip(["join_heads"], catch, strict=False))
-    )
+def maps_of(network: DeST, batch: dict, index: int = 0, join_heads=weighted_heads) -> AttentionMaps:
+    return attention_maps(network, **look(network, batch), index=index, join_heads=join_heads)
 
 
 @pytest.fixture(scope="module")
@@ -91,13 +89,6 @@ def test_maps_are_shares(network, batch):
     for one, other in ((expected.frames, found.frames), (expected.clips, found.clips)):
         assert one.min() >= 0 and float(one.sum()) == pytest.approx(1) and not one.requires_grad
         torch.testing.assert_close(other, one, rtol=0.2, atol=0.02)
-
-
-def test_heads_weigh_by_what_depends_on_them():
-    attention = torch.tensor([[[0.9, 0.1], [0.2, 0.8]]])  # [M, H, T]
-    one = weighted_heads(attention, torch.tensor([[[3.0, 1.0], [5.0, 5.0]]]))  # the second head might look anywhere
-    torch.testing.assert_close(one, attention[:, 0])
-    torch.testing.assert_close(weighted_heads(attention, torch.zeros(1, 2, 2)), attention.mean(1))
 
 
 def test_one_stream_one_answer_and_the_published_mask(batch):

@@ -28,7 +28,7 @@ def folder(tmp_path, monkeypatch, toy_world, toy_checkpoint):
         (tmp_path / "toy" / name).symlink_to(toy_world / name)
     with (toy_world / "data/anetqa/test.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    right = [{"qid": row["qid"], "answer": row["answer"] if index % 4 else "?"} for index, row in enumerate(rows)]
+    right = [{"qid": row["qid"], "answer": row["answer"]} for row in rows]
     (tmp_path / "toy/result").mkdir()
     (tmp_path / "toy/result/anetqa_by_anetqa_with_trm.json").write_text(json.dumps(right))
     monkeypatch.chdir(tmp_path)
@@ -43,9 +43,7 @@ def test_the_page_runs(folder, capsys):
     assert names["answer"].maps.clips is not None and str(names["answer"].best[0]) in capsys.readouterr().out
     exec(scores, names)
     overall = names["table"].loc[("overall", "all")].droplevel(0)
-    number = len(folder)
-    assert overall["questions"] == number
-    assert overall["accuracy"] == pytest.approx(100 * sum(bool(index % 4) for index in range(number)) / number)
+    assert (overall["questions"], overall["accuracy"]) == (len(folder), 100)
     sizes = names["predictor"].network.sizes
     given = {
         "frames": torch.zeros(1, 2, 3, sizes.image_size, sizes.image_size, dtype=torch.uint8),

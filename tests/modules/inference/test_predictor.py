@@ -64,8 +64,7 @@ def test_many_questions_are_asked_a_few_at_a_time(predictor, video, monkeypatch)
     monkeypatch.setattr(predictor.network, "question_features", question_features)
     monkeypatch.setattr(predictor, "questions_at_once", 2)
     in_chunks = predictor.answer(video, texts)
-    assert [number for number, _ in asked] == [2, 2, 1]
-    assert [length for _, length in asked] == sorted(length for _, length in asked)
+    assert [number for number, _ in asked] == [2, 2, 1] and asked == sorted(asked, key=lambda shape: shape[1])
     for one, other in zip(together, in_chunks, strict=True):
         assert (one.question, one.best) == (other.question, other.best)
         torch.testing.assert_close(one.logits, other.logits, rtol=1e-4, atol=1e-5)
@@ -85,8 +84,6 @@ def test_what_is_given_decides_over_the_checkpoint(toy_checkpoint, toy_video):
     seen = predictor.encode_video(toy_video).seen
     assert (len(seen.frames), len(seen.clips), len(seen.clip_spans), predictor.questions_at_once) == (2, 3, 3, 3)
     assert predictor.encode_questions([QUESTION]).ids.shape == (1, 4)
-    with pytest.raises(InputError, match="max_video_len=40 clips are more than the network's 32 positions; lower"):
-        Predictor.open(toy_checkpoint, settings={"max_video_len": 40})
 
 
 def test_baseline_without_temporal_stream(toy_world, tmp_path, toy_video):
@@ -104,7 +101,7 @@ def swin(predictor, tmp_path_factory):
     return path
 
 
-def test_weights_alone(toy_world, toy_checkpoint, swin, toy_video, predictor, expected, monkeypatch, capsys, tmp_path):
+def test_weights_alone(toy_world, toy_checkpoint, swin, toy_video, predictor, expected, tmp_path):
     """A published checkpoint, and features of a Video Swin checkpoint of known architecture."""
     weights, data = tmp_path / "weights.ckpt", {"data_root": toy_world / "data/anetqa"}
     torch.save(torch.load(toy_checkpoint, weights_only=True)["state_dict"], weights)
@@ -119,31 +116,6 @@ def test_weights_alone(toy_world, toy_checkpoint, swin, toy_video, predictor, ex
     opened.clip_settings = predictor.clip_settings
     torch.testing.assert_close(ask(opened, toy_video).logits, expected.logits)
 
-    asked, original = [], Predictor.encode_video
-    monkeypatch.setattr(Predictor, "encode_video", lambda self, video: asked.append(self) or original(self, video))
-    words = ["ask", "with", f"load_path={weights}", f"swin_path={swin}", f"video={toy_video}", "question=what acted"]
-    words += [f"{name}={path}" for name, path in data.items()]
-    words += ["toy", "image_size=64", "nframe=16", "task_finetune_anetqa", "published_quirks=True"]
-    assert run_command_line(words) == 0
-    (opened,) = asked
-    assert (opened.video_settings.trim, opened.network.published_quirks) == (0.8, True)
-    assert opened.encode_video(toy_video).seen.frames.shape == (16, 3, 64, 64)
-    assert "says what it was trained with" not in capsys.readouterr().out
-
-
-def test_random_weights(toy_world, toy_video):
-    sizes = {"image_size": 32, "hidden_size": 24, "head_width": 24, "input_video_embed_size": 128, "nframe": 2}
-    sizes |= {"vit_config": {"vit_depth": 1, "vit_heads": 2}, "answer_config": {"answer_layers": 1}}
-    sizes["bert_config"] = {"num_layers": 2, "num_text_layers": 1, "num_heads": 2, "vocab_size": 600}
-    with pytest.raises(InputError, match="random weights know no answers: add data_root=FOLDER"):
-        Predictor.open(None, settings=sizes)
-    sizes |= {"data_root": toy_world / "data/anetqa", "tokenizer": toy_world / "raw/tokenizer"}
-    with pytest.raises(InputError, match="Video Swin base gives features of 1024 numbers, and the network takes 128"):
-        Predictor.open(None, settings=sizes)
-    predictor = Predictor.open(None, settings=sizes | {"input_video_embed_size": 1024, "temporal": False})
-    assert predictor.notes == ["no load_path: the weights are random, and so are the answers"]
-    assert len(ask(predictor, toy_video).best) == 10
-
 
 def test_video_swin_against_the_record_of_the_clip_features(toy_checkpoint, swin, toy_video, video, tmp_path):
     """The features of `path` are said to be of some file, those of the toy checkpoint of an untrained network."""
@@ -154,13 +126,9 @@ def test_video_swin_against_the_record_of_the_clip_features(toy_checkpoint, swin
     opened = Predictor.open(path, swin)
     assert opened.notes[0] == f"{swin} is another file than the one that the training features were made with"
     assert np.array_equal(opened.encode_video(toy_video).seen.clips, video.seen.clips)
-    del clips["clip_len"]
-    torch.save(content, tmp_path / "old.ckpt")
     for checkpoint, swin_path, said in (
         (path, None, r"need the Video Swin toy checkpoint that .* made with: add swin_path=FILE"),
-        (path, toy_checkpoint, "no Video Swin that is known"),
         (toy_checkpoint, swin, "were made by an untrained Video Swin; drop swin_path"),
-        (tmp_path / "old.ckpt", swin, "clip features is another version's, without: 'clip_len'"),
     ):
         with pytest.raises(InputError, match=said):
             Predictor.open(checkpoint, swin_path)
@@ -204,9 +172,6 @@ def test_answers_of_my_own(said, toy_checkpoint, toy_video, tmp_path, predictor,
     own = ask(Predictor.open(toy_checkpoint, settings={"answers": ["a purple heart", "red diamond"]}), toy_video)
     place = predictor.vocabulary.index("red diamond")
     torch.testing.assert_close(own.logits[1], expected.logits[place], rtol=1e-5, atol=1e-5)
-    (tmp_path / "vocab.json").write_text('{"b": 1, "a": 0}')
-    settings = {"answer_file": str(tmp_path / "vocab.json")}
-    assert Predictor.open(toy_checkpoint, settings=settings).vocabulary == ["a", "b"]
 
 
 def test_mistakes_and_damage(said, toy_checkpoint, tmp_path):
@@ -218,9 +183,7 @@ def test_mistakes_and_damage(said, toy_checkpoint, tmp_path):
     (tmp_path / "empty.txt").write_bytes(b"\n \n")
     for change, message in (
         ("video=nowhere.mp4", "video='nowhere.mp4' does not exist"),
-        ("video=None", "video is not set: add video=FILE"),
         (f"video={tmp_path}/noise.mp4", "noise.mp4 is no video that can be used: "),
-        ("question=[]", "nothing is asked: "),
         (f"question_file={tmp_path}/empty.txt", "holds no question; write one per line"),
         (f"load_path={tmp_path}/trm.ckpt", "trm.ckpt is a TRM checkpoint (pre-training) and knows no answers: fine-tu"),
         ("save=out.txt", "save='out.txt': the name of a picture ends in .png, .pdf or .svg"),

@@ -55,11 +55,9 @@ def test_same_frames_as_of_a_data_set(videos, tmp_path, kind):
                 read_frames(path, settings, 5, 0.8, 32)
             continue
         frames, times, seconds, found = read_frames(path, settings, 5, 0.8, 32)
-        assert np.array_equal(frames, expected), path.name
-        assert found == damage, path.name
+        assert np.array_equal(frames, expected) and found == damage, path.name
         assert times == pytest.approx(chosen * seconds / count), path.name
-        if settings.fps:
-            assert seconds == count / settings.fps, path.name
+        assert not settings.fps or seconds == count / settings.fps, path.name
         compared += 1
     assert compared > 12
 
@@ -70,11 +68,9 @@ def test_only_what_is_used_is_written(videos, monkeypatch, name):
     original = one_video.read_square
 
     def read(path, size):
-        written.append((path, len(list(path.parent.iterdir()))))
+        written.append(len(list(path.parent.iterdir())))
         return original(path, size)
 
     monkeypatch.setattr(one_video, "read_square", read)
     monkeypatch.setattr(one_video, "extract_video", None)
-    frames, *_ = read_frames(videos / name, FrameSettings(fps=12), 3, 1.0, 32)
-    assert len(frames) == 3
-    assert [number for _, number in written] == [3] * 3
+    assert len(read_frames(videos / name, FrameSettings(fps=12), 3, 1.0, 32)[0]) == 3 and written == [3] * 3

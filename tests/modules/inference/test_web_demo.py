@@ -11,10 +11,10 @@ import pytest
 from datasets.errors import InputError
 from datasets.video.ffmpeg import find_ffmpeg
 from modules.inference.table import NOT_SURE
-from modules.inference.web_demo import WebDemo, find_examples, serve
+from modules.inference.web_demo import WebDemo, serve
 from tests.datasets.video.video_files import make_video
 from tests.kit.paths import ROOT
-from tests.kit.processes import run_python, start
+from tests.kit.processes import start
 
 from .conftest import QUESTION
 
@@ -34,24 +34,18 @@ def test_answers_frames_and_times(predictor, toy_video, expected):
     assert page.count('<div class="bar" style="left:') == 6
     assert "5.0 s" in page and "s in all" in page
     assert "<script" not in WebDemo(predictor, 60).answer(str(toy_video), "<script>alert(1)</script>")
-    for points, first in ((-0.1, expected.best[0]), (0.1, NOT_SURE)):
-        page = WebDemo(predictor, 60, expected.probabilities[0] + points / 100).answer(str(toy_video), QUESTION)
-        assert re.search(r'first">(.*?)<', page)[1] == first
-        assert answers_of(expected)[0][1] in page
+    page = WebDemo(predictor, 60, expected.probabilities[0] + 1e-3).answer(str(toy_video), QUESTION)
+    assert re.search(r'first">(.*?)<', page)[1] == NOT_SURE and answers_of(expected)[0][1] in page
 
 
 def test_refusals(predictor, toy_video, tmp_path):
     make_video(tmp_path / "long.mp4", 70, rate=10)
     (tmp_path / "noise.mp4").write_bytes(b"noise" * 100)
-    whole = make_video(tmp_path / "short.mp4", 10).read_bytes()
-    # The index alone: it says how long the video is, and there is no picture.
-    (tmp_path / "cut.mp4").write_bytes(whole[: whole.index(b"mdat") - 4] + whole[whole.index(b"moov") - 4 :])
     for video, question, said in (
         (None, QUESTION, "There is no video yet"),
         (toy_video, "  ", "There is no question yet"),
         (toy_video, "why " * 200, "The question is longer than 500 characters."),
         ("noise.mp4", QUESTION, "noise.mp4 is no video that can be used: it does not say how long it is."),
-        ("cut.mp4", QUESTION, "cut.mp4 is no video that can be used: "),
         ("long.mp4", QUESTION, "long.mp4 is 7 s long; videos of up to 6 s are taken."),
     ):
         with pytest.raises(InputError, match=f"^{said}") as caught:
@@ -82,26 +76,11 @@ def test_a_video_that_stalls_keeps_nobody_waiting(predictor, toy_video, expected
             first.result()
 
 
-def test_examples(toy_video):
-    found = find_examples([str(toy_video.parent)])
-    assert (len(found), found[0]) == (6, str(toy_video))
-    with pytest.raises(InputError, match="examples: there is no file or folder 'nowhere'"):
-        find_examples(["nowhere"])
-
-
 def test_without_gradio(predictor, monkeypatch):
     monkeypatch.setitem(sys.modules, "gradio", None)
     monkeypatch.setenv("GRADIO_TEMP_DIR", "")
     with pytest.raises(InputError, match=r"the web demo needs Gradio: pip install -r requirements-demo\.txt"):
         serve(predictor)
-
-
-def test_an_old_ffmpeg_is_said_before_anything_is_loaded(toy_checkpoint, program):
-    script = program("echo ffmpeg version 4.2.7 Copyright", "ffmpeg")
-    environment = {"IMAGEIO_FFMPEG_EXE": str(script), "PATH": str(script.parent)}
-    run = run_python("run.py", "web", "with", "port=1", f"load_path={toy_checkpoint}", **environment)
-    assert run.returncode == 2 and "Traceback" not in run.stderr
-    assert f"{script} is ffmpeg 4.2.7, and videos need ffmpeg 5.1 or newer" in run.stderr
 
 
 @pytest.fixture(scope="module")
@@ -172,17 +151,6 @@ class TestPage:
         assert (page.locator(".answer").count(), page.locator(".frames img").count()) == (10, 4)
         assert page.evaluate("document.documentElement.scrollWidth") <= width  # nothing sticks out
         assert not page.locator('button[aria-label^="Trim"]').is_visible()
-
-    def test_nothing_asked_then_examples(self, user, expected):
-        page = user()
-        button = page.get_by_role("button", name="Ask", exact=True)
-        button.click()
-        page.get_by_text("There is no video yet").wait_for()
-        page.locator(".gallery-item").first.click()
-        page.locator(".gallery-item", has_text=QUESTION).click()
-        page.locator("video").first.wait_for(state="attached")
-        button.click()
-        assert first_answer(page) == expected.best[0]
 
     def test_what_is_refused_is_said_and_the_server_lives_on(self, user, toy_video, expected, tmp_path):
         (tmp_path / "broken.mp4").write_bytes(b"this is no video")

@@ -12,23 +12,10 @@ from modules.models.settings import ModelSizes
 from modules.models.temporal import TemporalEmbedding
 
 SMALL = ModelSizes(
-    hidden_size=32,
-    head_width=24,
-    image_size=32,
-    patch_size=16,
-    vit_depth=1,
-    vit_heads=2,
-    num_layers=4,
-    num_text_layers=2,
-    num_heads=2,
-    intermediate_size=48,
-    vocab_size=60,
-    max_text_positions=32,
-    answer_layers=1,
-    answer_heads=2,
-    answer_intermediate_size=48,
-    input_video_embed_size=8,
-    max_clips=10,
+    **{"hidden_size": 32, "head_width": 24, "image_size": 32, "patch_size": 16, "vit_depth": 1, "vit_heads": 2},
+    **{"num_layers": 4, "num_text_layers": 2, "num_heads": 2, "intermediate_size": 48, "vocab_size": 60},
+    **{"max_text_positions": 32, "answer_layers": 1, "answer_heads": 2, "answer_intermediate_size": 48},
+    **{"input_video_embed_size": 8, "max_clips": 10},
 )
 
 
@@ -99,9 +86,8 @@ def test_chunks_and_what_is_encoded_before_change_no_answer(model, questions_at_
     batch, passes, original = make_batch([5, 0, 1, 3]), [], model.question_features
     expected = model(batch)
     # uint8 frames are normalised as published.
-    mean, std = torch.tensor([[0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]])[
-        ..., None, None
-    ]
+    numbers = torch.tensor([[0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]])
+    mean, std = numbers[..., None, None]
     videos = model.encode_videos(batch | {"frames": (batch["frames"] / 255 - mean) / std})
     encoded = {"memory": model.project_videos(videos), "questions": batch["questions"]}
     answers = model.encode_answers(batch["answer_ids"], batch["answer_mask"])
@@ -126,14 +112,6 @@ def test_bos_and_eos_frame_the_clips():
         torch.testing.assert_close(states[video, 1 : number + 1], embedding.proj(clips[video, :number]))
         assert (states[video, number + 1] == 22).all()
     assert embedding(clips, mask, two_short=True)[1].sum(1).tolist() == [5, 1, 2]  # the published quirk
-
-
-def test_temporal_stream_starts_as_a_copy_of_the_text_encoder():
-    model = DeST(SMALL)
-    own = model.temporal_encoder.encoder.state_dict()
-    assert all(torch.equal(own[name], weight) for name, weight in model.text_encoder.encoder.state_dict().items())
-    positions = model.text_encoder.embeddings.position_embeddings.weight[:12]
-    assert torch.equal(model.temporal_embedding.frame_pos_embed.weight, positions)
 
 
 def test_sharing_and_checkpointing_change_no_gradient():

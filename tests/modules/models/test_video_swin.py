@@ -8,7 +8,7 @@ from torch import nn
 import modules  # noqa: F401  (before torchvision)
 from datasets.errors import InputError
 from modules.checkpoints.video_swin import load_video_swin
-from modules.models.video_swin import ARCHITECTURES, VideoSwin, VideoSwinSizes, get_sizes
+from modules.models.video_swin import ARCHITECTURES, VideoSwin, VideoSwinSizes
 
 SMALL = VideoSwinSizes(24, depths=(2, 2), num_heads=(2, 4), patch_size=(2, 2, 2), window_size=(4, 3, 5))
 TOY = ARCHITECTURES["toy"]
@@ -49,11 +49,6 @@ def test_results_and_gradients_are_torchvisions(sizes, shape):
     theirs = dict(twin.named_parameters())
     for name, weight in model.named_parameters():
         torch.testing.assert_close(weight.grad, theirs[name].grad, rtol=1e-3, atol=1e-4)
-
-
-def test_an_architecture_that_is_not_known():
-    with pytest.raises(InputError, match=r"'bass' \(did you mean 'base'\?\); known: base, small"):
-        get_sizes("bass")
 
 
 def test_a_random_start_is_the_same_everywhere():

@@ -49,24 +49,6 @@ def test_tau_stays_in_its_range(task, value, expected):
 
 
 @torch.no_grad()
-def test_predictions_and_a_question_to_look_at(task):
-    batch = make_referring_batch(5)
-    logits = task.model.refer(batch).logits
-    ranked = logits.argsort(1, descending=True)
-    batch["labels"] = ranked[:, 0].clone()
-    batch["labels"][3] = ranked[3, 1]
-    counts, table = task.summarize(task.predict_step(batch, 0)[:4])
-    assert counts["before"] == {"questions": 0, "correct": 0, "accuracy": None}
-    assert counts["all"] == {"questions": 4, "correct": 3, "accuracy": 0.75}
-    lasts = [line.split()[-1] for line in table.splitlines()]
-    assert lasts == ["accuracy", *["100.00%"] * 3, "0.00%", "questions", "75.00%"]
-    example = task.example(batch, {"logits": logits}, 3)
-    assert (example.question, example.answer) == ("question 3", f"choice {ranked[3, 1]}")
-    shares = logits[3].softmax(0)
-    assert example.guesses == [(f"choice {choice}", pytest.approx(shares[choice].item())) for choice in ranked[3]]
-
-
-@torch.no_grad()
 def test_validation_averages_over_all_questions_and_all_clips(task):
     """Clips are aligned within a batch."""
     batches = [make_referring_batch(5), make_referring_batch(2, seed=1)]

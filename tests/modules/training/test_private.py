@@ -6,9 +6,8 @@ from importlib.metadata import version
 
 import pytorch_lightning as pl
 from pytorch_lightning.loops.training_epoch_loop import _TrainingEpochLoop
-from pytorch_lightning.strategies.launchers import subprocess_script
 
-from modules.training.private import ignore_sigterm, rank_observer
+from modules.training.private import ignore_sigterm
 from tests.kit.paths import ROOT
 from tests.kit.processes import run_python
 
@@ -20,15 +19,6 @@ def test_sigterm():
     ignore_sigterm(trainer)
     assert not trainer.received_sigterm
     assert "self._broadcast_sigterm_tensor()" in inspect.getsource(_TrainingEpochLoop.advance)
-
-
-def test_observer_of_ranks():
-    before = subprocess_script._launch_process_observer
-    with rank_observer(print):
-        assert subprocess_script._launch_process_observer is print
-    assert subprocess_script._launch_process_observer is before
-    launcher = subprocess_script._SubprocessScriptLauncher
-    assert "_launch_process_observer(self.procs)" in inspect.getsource(launcher.launch)
 
 
 def test_sacred_needs_no_pkg_resources():

@@ -51,26 +51,6 @@ def test_read_by_id(truth, tmp_path, score, form, write):
     assert (claim in out) == (form is not official)
 
 
-def test_a_response_that_is_no_list_and_ids_that_are_numbers(tmp_path, score):
-    truth = write_json(tmp_path / "test_qa.json", [{"id": 3, "question": "what", "answer": "dog", "video_id": 1}])
-    records = [{"doc": {"id": 3}, "filtered_resps": one} for one in ("dog", [["dog"]])]
-    for record in [*records, video_chatgpt(3, "dog", "dog")]:
-        assert overall(score("msrvttqa", write_json(tmp_path / "p.json", [record]), truth)[0]) == ["1", "100.00"]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ('{"id": "a_1", "pred": "x"}\n{"id": \n', "p.json, line 2: not valid JSON"),
-        ('{"doc": {"question_id": "a_1"}, "filtered_resps": ["x", "y"]}', "'answer' is ['x', 'y'], not text"),
-        ('{"doc": 3, "filtered_resps": ["x"]}', "prediction 0: 'qid' is None, not text"),
-    ],
-)
-def test_what_cannot_be_read(truth, tmp_path, score, text, message):
-    (tmp_path / "p.json").write_text(text)
-    assert message in score("anet", tmp_path / "p.json", truth)[0]
-
-
 def test_only_what_all_have_answered(truth, tmp_path, score):
     words = ["anet", write_answers(tmp_path / "ours.json", GIVEN), tmp_path / "theirs.jsonl", truth]
     write_lines(words[2], [video_chatgpt("b_1", "no"), video_chatgpt("a_2", "sea")])

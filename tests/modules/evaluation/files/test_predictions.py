@@ -1,8 +1,6 @@
 """Names of prediction files; test_scores.py reads them."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from modules.evaluation.files.predictions import short_names
 
@@ -20,10 +18,3 @@ from modules.evaluation.files.predictions import short_names
 )
 def test_short_names(names, short):
     assert short_names(names) == short
-
-
-@given(st.lists(st.text("ab_/", min_size=1, max_size=6), unique=True, max_size=5))
-def test_short_names_tell_apart(names):
-    found = short_names(names)
-    assert len(set(found)) == len(names)
-    assert all(found)

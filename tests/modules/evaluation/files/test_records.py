@@ -41,14 +41,3 @@ def test_what_differs_is_named(command, changed, told):
     assert "model0 is by anetqa_by_model0.ckpt abababab, test split, nframe 16, precision 32" in lines
     assert [line for line in lines if line.startswith("model0 and model1:")] == ([told] if told else [])
     assert (told or "model0 is by anetqa_by_model0.ckpt") in page
-
-
-def test_another_truth_and_another_file(command):
-    lines, page = command()
-    assert page and not any(" is by " in line for line in lines)
-    own = {**SAME, "annotations": "elsewhere.csv", "annotations_sha256": sha256_of(command.truth)}
-    lines, _ = command(own, {**own, "annotations_sha256": "0" * 64})
-    assert f"model1: its questions are of other annotations (elsewhere.csv) than {command.truth}" in lines
-    assert not any(line.startswith("model0: its questions") for line in lines)
-    lines, _ = command(SAME, {**SAME, "predictions_sha256": "0" * 64})
-    assert lines[-1].startswith("error") and lines[-1].endswith("is now; remove it, or predict again")

@@ -10,21 +10,11 @@ from PIL import Image
 from datasets.errors import InputError
 from datasets.sources import anetqa
 from modules.evaluation.page import examples
-from modules.evaluation.page.examples import choose_evenly, look_at_videos
+from modules.evaluation.page.examples import look_at_videos
 
 from ..results import make_results
 
 COLOURS = [(250, 0, 0), (0, 250, 0), (0, 0, 250), (250, 250, 0), (0, 250, 250), (250, 250, 250)]
-
-
-def test_rare_kinds_come_as_soon_as_frequent_ones():
-    kinds = np.array([0] * 900 + [1] * 95 + [2] * 5)
-    chosen = choose_evenly([kinds], 15)
-    assert np.bincount(kinds[chosen]).tolist() == [5, 5, 5]
-    assert sorted(kinds[chosen[:3]]) == [0, 1, 2]
-    np.testing.assert_array_equal(chosen, choose_evenly([kinds], 15))
-    assert np.bincount(kinds[choose_evenly([kinds], 100)]).tolist() == [48, 47, 5]
-    assert sorted(choose_evenly([np.zeros(7, int), np.arange(7)], 100).tolist()) == list(range(7))
 
 
 def test_pictures_of_videos(tmp_path, monkeypatch):

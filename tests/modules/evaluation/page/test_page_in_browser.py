@@ -81,18 +81,3 @@ def test_links_lead_to_the_flipped_questions(open_page):
     page.locator(".pair:visible tbody tr", has_text="Motion").locator("a").first.click()
     assert page.locator("#outcome").input_value() in ("flipped:0:2", "flipped:2:0")
     assert page.locator("#category option:checked").text_content() == "Motion"
-
-
-def test_more_all_of_a_video_and_print(open_page):
-    page = open_page()
-    page.locator("#more").click()
-    assert page.locator("#cards > li").count() == 48
-    assert page.evaluate("document.activeElement.matches('#cards > li:nth-child(25)')")
-    video = page.locator("#cards .plain").first.text_content()
-    page.locator("#cards .plain").first.click()
-    shown = page.locator("#cards .plain").all_text_contents()
-    assert len(shown) >= 6 and video in shown
-    page = open_page()
-    page.emulate_media(media="print")
-    assert [page.locator(f"{part}:visible").count() for part in (".pair", "#filters", "#cards > li")] == [3, 0, 12]
-    assert len(page.pdf()) > 20_000

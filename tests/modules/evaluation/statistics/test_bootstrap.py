@@ -32,13 +32,6 @@ def test_equals_scipy():
     assert interval_of(codes, right) == interval_of(codes, right) != interval_of(codes, right, seed=1)
 
 
-def test_all_counts_see_the_same_draws():
-    counts = np.random.default_rng(0).integers(0, 5, (30, 1)).astype(float)
-    sums = resampled_sums(np.concatenate([counts, 2 * counts, np.ones((30, 1))], axis=1), resamples=250)
-    np.testing.assert_array_equal(2 * sums[:, 0], sums[:, 1])
-    assert (sums[:, 2] == 30).all() and len(np.unique(sums[:, 0])) > 10
-
-
 def test_resamples_without_a_question_and_a_single_video():
     interval = ratio_interval(np.array([1.0, 0.0, 1.0]), np.array([1.0, 0.0, 1.0]), num_videos=2)
     assert (interval.low, interval.high) == (100, 100)
