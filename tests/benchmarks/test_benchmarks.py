@@ -9,18 +9,9 @@ import pytest
 import torch
 
 import modules  # noqa: F401  (before torchvision)
-from benchmarks import attention, compare, inference
+from benchmarks import compare, inference
 from benchmarks.measure import precision_of_run, precisions_of
 from tests.kit.paths import ROOT
-
-
-def test_attention_prints_a_table(toy_world, toy_checkpoint, tmp_path, capsys):
-    (tmp_path / "checkpoints").mkdir()
-    shutil.copy(toy_checkpoint, tmp_path / "checkpoints" / "some.ckpt")
-    (tmp_path / "data").symlink_to(toy_world / "data")
-    assert attention.main([str(tmp_path), "some", "--scale", "1e-3"]) == 0
-    output = capsys.readouterr().out
-    assert "dependence" in output and "some" in output
 
 
 def test_two_revisions_are_compared_on_the_same_work(tmp_path, monkeypatch, capsys):

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from datamodules.tokenization import load_tokenizer
-from datamodules.trm import ReferringCollate, TRMDataModule, share_out
+from datamodules.trm import ReferringCollate, TRMDataModule
 from datasets.errors import InputError
 from datasets.trm.questions import ReferringQuestion
 from datasets.trm.samples import ReferringSample
@@ -68,15 +68,6 @@ def test_validation_is_a_function_of_annotations_num_clips_and_seed(module, tmp_
     for name in ("vatex", "tgif"):  # testing reads the validation split alone
         (tmp_path / name / "train.json").unlink()
     assert told(module("predict").predict_dataloader()) == first
-
-
-def test_collections_share_as_configured(module, tmp_path):
-    qids = [qid for batch in module(dataset_weights=[1, 5]).train_dataloader() for qid in batch["qids"]]
-    assert [sum(qid.startswith(f"{name}/") for qid in qids) for name in ("vatex", "tgif")] == [3, 15]
-    assert share_out(10, [1, 1, 1]) == [3, 4, 3]
-    assert share_out(10, [1000, 1]) == [10, 1]
-    alone = module(datasets=["tgif"], data_root=tmp_path / "tgif")  # a single one may be the root itself
-    assert len(alone.train_dataset) == 7
 
 
 @pytest.mark.parametrize(

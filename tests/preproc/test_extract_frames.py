@@ -69,16 +69,6 @@ def test_broken_videos_stop_nothing(tmp_path, capsys, main, words):
     assert (tmp_path / "out.failed.csv").read_text() == listed
 
 
-def test_of_no_video_that_can_be_decoded_no_settings_stay(tmp_path, refused):
-    (tmp_path / "videos").mkdir()
-    (tmp_path / "videos" / "a.mp4").write_bytes(b"<html>not found</html>")
-    arguments = (script.main, tmp_path / "videos", tmp_path / "frames", "--dataset", "agqa", "--fps", "4")
-    assert "none of the 1 videos in" in refused(*arguments)
-    make_video(tmp_path / "videos" / "a.mp4", 30)
-    assert extract_frames(tmp_path / "videos", tmp_path / "frames", "agqa") == []
-    assert "were made with fps = 3.0, and this run has 4" in refused(*arguments)
-
-
 @pytest.mark.parametrize("colours", ("bt709", "smpte170m"))
 def test_jpg_is_close_its_quality_counts_and_no_frame_is_enlarged(tmp_path, colours):
     options = ("-pix_fmt", "yuv444p", "-vf", f"scale=out_color_matrix={colours}", "-colorspace", colours)

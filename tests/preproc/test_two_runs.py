@@ -1,15 +1,12 @@
 """The same preprocessing started twice, killed and started again; file systems that know no locks."""
 
-import json
 import random
 import re
-import shutil
 import signal
 from pathlib import Path
 
 import pytest
 
-from datasets.names import hashed_name
 from preproc import extract_features, extract_frames
 from tests.datasets.video.video_files import make_cut_video, make_video
 from tests.kit.kill_at import sitecustomize
@@ -31,19 +28,6 @@ def videos(tmp_path) -> Path:
 def frames_of(folder: Path) -> dict[str, int]:
     """Of the videos, not of what systems put there."""
     return {path.name: count for path in folder.glob("[!.]*") if (count := len(list(path.iterdir())))}
-
-
-def test_counts_are_of_the_frames_that_are_there(videos, tmp_path):
-    """What a kill left is not there any more."""
-    frames, arguments = tmp_path / "frames", [str(videos), str(tmp_path / "frames"), "--dataset", "agqa"]
-    (frames / f".{hashed_name('b')}.x1y2").mkdir(parents=True)
-    for count in (36, 12):
-        assert extract_frames.main(arguments) == 0
-        assert {path.name for path in frames.iterdir()} == {".extract_frames.json", "a", "b", "c"}
-        note = json.loads((frames / ".extract_frames.json").read_text())
-        assert note["counts"] == {"a": 48, "b": count, "c": 24}
-        shutil.rmtree(frames / "b")
-        make_video(videos / "b.mp4", 100)  # another download
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import pytest
 from datamodules.probes import PROBES
 from modules.objectives.open_ended_qa import OpenEndedQA
 from tests.kit.processes import ended_well, start
-from tests.kit.runs import train
 from tests.kit.small_world import settings
 
 
@@ -37,13 +36,3 @@ def test_together_and_alone_the_logits_are_the_same(words, tmp_path, monkeypatch
         said([*words, f"log_dir={tmp_path / probe}", f"probe={probe}"])
         for one, other in zip(together[place :: len(PROBES)], logits, strict=True):
             assert (one - other).abs().max() < 1e-5, probe
-
-
-def test_what_a_probe_needs(world, words, said):
-    mean = train(world, "mean", "temporal=False", "max_steps=1", "max_epoch=None", "warmup_steps=0") / "checkpoints"
-    on_mean = settings(world, "test_only=True", f"load_path={mean / 'last.ckpt'}")
-    assert "probe=['one_frame'] is for testing question answering" in said(settings(world, "probe=one_frame"), 2)
-    assert "this model sees no clips (temporal=False)" in said([*on_mean, "probe=freeze_clips"], 2)
-    assert said([*on_mean, "probe=all"]).count("predictions: ") == 6
-    error = said([*on_mean, 'probe=["one_frame", "no_frames"]'], 2)
-    assert "_one_frame.json exists; add overwrite=True" in error

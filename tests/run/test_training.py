@@ -1,13 +1,10 @@
 """Training through run.py on the smallest data and network: what it leaves, and what it says."""
 
-import json
 import re
-
-import pytest
 
 from config import run_command_line
 from tests.kit.processes import run_python
-from tests.kit.runs import assert_same_run, load, rows, run_folder
+from tests.kit.runs import assert_same_run, load, run_folder
 from tests.kit.small_world import ANSWERS, settings
 
 
@@ -47,20 +44,3 @@ def test_log_reads_from_top_to_bottom(world, said):
         expected += rf"validation after step {step}  val/loss \S+  val/accuracy \S+\n"
     expected += rf"best val/accuracy \S+, after step \d: {folder}/checkpoints/best.ckpt\n"
     assert re.fullmatch(expected, said(settings(world, "exp_name=log")))
-
-
-def test_observer_of_a_run(world, tmp_path, monkeypatch):
-    """Its curves are those of the log; a run with its settings is the same kind of run; other ranks have none."""
-    runs = tmp_path / "runs"
-    observed = ["-F", str(runs)]
-    assert run_command_line([*observed, *settings(world, "exp_name=observed", "max_epoch=12")]) == 0
-    metrics = json.loads((runs / "1/metrics.json").read_text())
-    log = rows(run_folder(world, "observed"))
-    for name in ("train/loss", "val/accuracy", "lr/head", "speed/questions_per_second"):
-        assert metrics[name]["steps"] == [int(row["step"]) for row in log if row[name]]
-        assert metrics[name]["values"] == pytest.approx([float(row[name]) for row in log if row[name]])
-    assert run_command_line([*observed, "with", str(runs / "1/config.json"), "exp_name=again", "max_epoch=1"]) == 0
-    assert json.loads((runs / "2/config.json").read_text())["nframe"] == 2
-    monkeypatch.setenv("LOCAL_RANK", "1")
-    assert run_command_line([*observed, *settings(world, "exp_name=other", "test_only=True")]) == 2
-    assert {path.name for path in runs.iterdir()} <= {"1", "2", "_sources"}

@@ -1,7 +1,5 @@
 """Scripts that run one command: it is a valid one, and what they say when something is missing."""
 
-import os
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 
@@ -54,18 +52,6 @@ def test_trainings_and_inference(given, tmp_path, script):
         (tmp_path / "ckpt").mkdir()
         (tmp_path / file).touch()
         assert f"load_path={file}" in given(script)
-
-
-@pytest.mark.parametrize("name", ["ask.sh", "probe.sh", *RUNS])
-def test_python_is_that_of_the_environment_made_here(tmp_path, program, name):
-    """Unless PYTHON is set; without `.venv`, what the path has."""
-    shutil.copytree(ROOT / "scripts", tmp_path / "a b" / "scripts")
-    path = f"{program('echo path', 'bin/python').parent}:{os.environ['PATH']}"
-    for said in ("path", ".venv"):
-        script = tmp_path / "a b" / "scripts" / name
-        variables = {"CKPT": "x.ckpt", "DATA_ROOT": "x", "PATH": path, "PYTHON": ""}
-        assert bash(script, "clip.mp4", "what is it", cwd=tmp_path, **variables).stdout == f"{said}\n"
-        program("echo .venv", "a b/.venv/bin/python")
 
 
 def test_ask_and_probe(given):

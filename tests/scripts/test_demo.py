@@ -88,12 +88,3 @@ def test_a_terminal_shows_what_runs(tmp_path, python):
     assert {"train-trm", "train-anetqa_mean"} <= running
     lines = [line.split()[0] for line in plain.splitlines() if re.search(r"^\S+ +\d+ s$", line)]
     assert len(lines) == len(set(lines)) == 19  # each step once, when it is done
-
-
-def test_mistakes(tmp_path, python):
-    unknown = "error: there is no demo of 'anet'; bash scripts/demo.sh [anetqa|agqa|nextqa]\n"
-    none, failed = "FAILED: PYTHON names no program that can be run\n", "FAILED: the tests (see above)\n"
-    calls = {"demo.sh anet": (python, unknown), "demo.sh": ("no", none), "test.sh": (python, failed)}
-    for words, (program, said) in calls.items():
-        done = bash(*words.split(), cwd=tmp_path, PYTHON=program, TOY=tmp_path / "toy", MISSTEP="pytest")
-        assert done.returncode and done.stderr == said and not (tmp_path / "toy").exists()

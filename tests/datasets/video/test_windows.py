@@ -4,7 +4,6 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from datasets.video import windows
 from datasets.video.windows import WindowSettings, window_batches
 
 
@@ -42,11 +41,3 @@ def test_any_arithmetic_while_frames_come_in(num_frames, clip_len, frame_interva
     batches = list(window_batches(numbered(num_frames), window, batch_size))
     assert list(chain.from_iterable(map(numbers, batches))) == plain_indices(num_frames, window)
     assert all(len(batch.indices) == batch_size for batch in batches[:-1])
-
-
-def test_each_frame_is_resized_once_and_only_if_needed_and_few_are_held(monkeypatch):
-    resized = []
-    monkeypatch.setattr(windows, "resize_and_crop", lambda frame, size: resized.append(1) or frame)
-    batches = window_batches((frame for frame in numbered(100) for _ in range(50)), WindowSettings(size=2), 2)
-    assert max(len(batch.frames) for batch in batches) == 48
-    assert len(resized) == 2501  # every second, and the last

@@ -60,17 +60,6 @@ def test_parts_and_notes_of_others_stay(store):
     assert [opened(store.path).note(key) for key in "abcd"] == ["damäged", None, "damäged", "empty"]
 
 
-def test_a_failure_is_noted_until_the_video_is_downloaded_again(store):
-    store.write("a", features(0))
-    store.write_note("b", "wäs empty")
-    store.merge(["a", "b"])
-    later = opened(store.path)
-    assert "b" not in later and later.note("b") == "wäs empty" and later.merge(["a", "b"]) == 1
-    later.start()
-    later.write("b", features(1))
-    assert later.merge(["b"]) == 2 and FeatureStore(store.path, SETTINGS).note("b") is None
-
-
 def test_other_settings_and_files_are_refused(store, tmp_path):
     with pytest.raises(InputError, match=f"{store.parts} were made with width = 3, and this run has 5"):
         FeatureStore(store.path, SETTINGS | {"width": 5}).start()

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from datasets.errors import InputError
 from modules.checkpoints.loading import NEEDED_TO_TRAIN, load_weights
-from modules.checkpoints.names import PARTS, published_name
+from modules.checkpoints.names import PARTS
 from modules.models.dest import DeST
 from modules.models.referring import ReferringDeST
 from tests.modules.models.test_dest import SMALL
@@ -26,13 +26,6 @@ def test_a_checkpoint_of_the_same_network_loads_whole(qa, wrapper):
     assert not summary.fresh and not summary.unused
     assert sum(summary.loaded.values()) == len(qa)
     assert set(summary.loaded) == set(PARTS) - {"contrastive heads"}
-
-
-def test_a_compiled_part_has_the_published_names(qa):
-    assert published_name("model.visual_encoder._orig_mod.norm.weight") == "visual_encoder.norm.weight"
-    network = torch.compile(DeST(SMALL))
-    load(network, qa)
-    assert_equal(network._orig_mod, qa)
 
 
 def test_pre_training_from_albef(albef, qa):

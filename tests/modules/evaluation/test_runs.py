@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from datasets.errors import InputError
 from datasets.sources import anetqa
-from modules.evaluation.runs import Model, RunStatistics, find_runs
+from modules.evaluation.runs import Model, RunStatistics
 
 from .results import make_results
 
@@ -73,17 +72,6 @@ def test_spreads_and_difference(results):
     assert {(one.mean, one.sd, one.interval) for one in statistics.spreads(chosen)} == {(None, None, None)}
     (one,) = statistics.differences()
     assert (one.points, one.interval, one.p_value, one.detectable) == (None, None, 1, None)
-
-
-def test_names(tmp_path):
-    (tmp_path / "a=b.json").touch()
-    files, names, models = find_runs(["x.json", "base=1.json,2.json", "trm=3.json", str(tmp_path / "a=b.json")])
-    assert [str(file) for file in files] == ["x.json", "1.json", "2.json", "3.json", str(tmp_path / "a=b.json")]
-    assert names == [None, "base 1", "base 2", "trm", None]
-    assert models == [Model("", [0]), Model("base", [1, 2]), Model("trm", [3]), Model("", [4])]
-    for word in ("base=", "base=a,,b", "=a.json"):
-        with pytest.raises(InputError, match=r"does not name a model and its files, as in base=A1\.json,A2\.json"):
-            find_runs([word])
 
 
 def test_command(results, tmp_path, score):

@@ -8,7 +8,6 @@ import pytest
 import torch
 from rich.console import Console
 
-from datasets.errors import InputError
 from modules.inference.attention_maps import AttentionMaps
 from modules.inference.picture import clip_edges, draw_answer, light_up, picture_paths, save_picture
 from modules.inference.predictor import Answer, EncodedVideo
@@ -48,14 +47,6 @@ class TestPicture:
         assert [axes.texts[0].get_text() for axes in figure.axes[:4]] == ["0.0 s", "0.3 s", "0.7 s", "1.0 s"]
         assert figure.texts[0].get_text() == "what is it" and "75.0 %" in figure.texts[1].get_text()
 
-    @pytest.mark.parametrize("num_frames", [1, 5, 16])
-    def test_nothing_sticks_out(self, num_frames):
-        figure = draw_answer(*make_answer(num_frames, clips=num_frames != 5))
-        assert len(figure.axes) == num_frames + (num_frames != 5)
-        boxes = [axes.get_position() for axes in figure.axes]
-        assert all(min(box.x0, box.y0) >= 0 and max(box.x1, box.y1) <= 1 for box in boxes)
-        assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])
-
     @pytest.mark.parametrize(("suffix", "start"), [("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<?xml")])
     def test_formats(self, tmp_path, suffix, start):
         (path,) = picture_paths(tmp_path / f"out.{suffix}", 1)
@@ -67,13 +58,6 @@ class TestPicture:
         assert suffix != "svg" or all(text in first.decode() for text in (r"is $\foo$ here", r"$\bar$"))
         save_picture(path, video, answer)
         assert suffix == "pdf" or path.read_bytes() == first
-
-    def test_names_and_folders(self, tmp_path):
-        assert picture_paths(None, 3) == []
-        assert picture_paths("a/out.png", 2) == [Path("a/out_1.png"), Path("a/out_2.png")]
-        (tmp_path / "file").touch()
-        with pytest.raises(InputError, match="cannot write"):
-            save_picture(tmp_path / "file" / "out.png", *make_answer())
 
 
 def shown(answer: Answer, *below: float) -> list[str]:

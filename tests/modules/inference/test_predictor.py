@@ -47,12 +47,6 @@ def test_answers_and_scores_are_those_of_test_only(toy_world, toy_checkpoint, pr
     assert len(answered) > 2  # not one answer to all
 
 
-def test_times(video):
-    assert video.seen.seconds == 6  # 48 frames, 8 per second
-    assert video.seen.frame_times == pytest.approx(np.array([1, 6, 10, 15]) / 3)  # of 18 at 3 per second
-    assert video.seen.clip_spans.tolist() == [[start, start + 1] for start in range(6)]
-
-
 def test_many_questions_are_asked_a_few_at_a_time(predictor, video, monkeypatch):
     texts = QUESTION, "what", "where does it happen", "what is below the sign", "what " * 600
     together, asked, original = predictor.answer(video, texts), [], predictor.network.question_features
@@ -76,14 +70,6 @@ def test_half_precision_with_maps(toy_checkpoint, toy_video, expected):
     found = ask(half, toy_video, with_maps=True)
     torch.testing.assert_close(found.logits, expected.logits, rtol=0.02, atol=0.02)
     assert float(found.maps.frames.sum()) == pytest.approx(1)
-
-
-def test_what_is_given_decides_over_the_checkpoint(toy_checkpoint, toy_video):
-    settings = {"nframe": 2, "max_video_len": 3, "max_text_len": 4, "per_gpu_batchsize": 3}
-    predictor = Predictor.open(toy_checkpoint, settings=settings)
-    seen = predictor.encode_video(toy_video).seen
-    assert (len(seen.frames), len(seen.clips), len(seen.clip_spans), predictor.questions_at_once) == (2, 3, 3, 3)
-    assert predictor.encode_questions([QUESTION]).ids.shape == (1, 4)
 
 
 def test_baseline_without_temporal_stream(toy_world, tmp_path, toy_video):

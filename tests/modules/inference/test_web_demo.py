@@ -3,7 +3,6 @@
 import re
 import signal
 import socket
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from datasets.errors import InputError
 from datasets.video.ffmpeg import find_ffmpeg
 from modules.inference.table import NOT_SURE
-from modules.inference.web_demo import WebDemo, serve
+from modules.inference.web_demo import WebDemo
 from tests.datasets.video.video_files import make_video
 from tests.kit.paths import ROOT
 from tests.kit.processes import start
@@ -74,13 +73,6 @@ def test_a_video_that_stalls_keeps_nobody_waiting(predictor, toy_video, expected
         assert not first.done()
         with pytest.raises(InputError, match=r"^stalled\.mp4 is no video that can be used: the decoder gave nothing"):
             first.result()
-
-
-def test_without_gradio(predictor, monkeypatch):
-    monkeypatch.setitem(sys.modules, "gradio", None)
-    monkeypatch.setenv("GRADIO_TEMP_DIR", "")
-    with pytest.raises(InputError, match=r"the web demo needs Gradio: pip install -r requirements-demo\.txt"):
-        serve(predictor)
 
 
 @pytest.fixture(scope="module")

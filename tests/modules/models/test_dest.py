@@ -9,7 +9,6 @@ import modules  # noqa: F401  (declares torchvision's operators first)
 from datamodules.batch import Questions
 from modules.models.dest import DeST
 from modules.models.settings import ModelSizes
-from modules.models.temporal import TemporalEmbedding
 
 SMALL = ModelSizes(
     **{"hidden_size": 32, "head_width": 24, "image_size": 32, "patch_size": 16, "vit_depth": 1, "vit_heads": 2},
@@ -96,22 +95,6 @@ def test_chunks_and_what_is_encoded_before_change_no_answer(model, questions_at_
     torch.testing.assert_close(model(encoded, answers, questions_at_once), expected, rtol=1e-4, atol=1e-5)
     assert max(map(len, passes)) <= questions_at_once
     assert all(chunk.ids.shape[1] == max(chunk.lengths) for chunk in passes) or questions_at_once >= 9
-
-
-def test_bos_and_eos_frame_the_clips():
-    embedding = TemporalEmbedding(8, 4, 10, dropout=0.0)
-    embedding.ln = torch.nn.Identity()
-    for weights, value in ((embedding.frame_pos_embed.weight, 0), (embedding.bos, 11), (embedding.eos, 22)):
-        torch.nn.init.constant_(weights, value)
-    numbers = torch.tensor([5, 1, 2])
-    clips, mask = torch.randn(3, 5, 8), torch.arange(5) < numbers[:, None]
-    states, states_mask = embedding(clips, mask)
-    assert states_mask.sum(1).tolist() == [7, 3, 4]
-    for video, number in enumerate(numbers.tolist()):
-        assert (states[video, 0] == 11).all()
-        torch.testing.assert_close(states[video, 1 : number + 1], embedding.proj(clips[video, :number]))
-        assert (states[video, number + 1] == 22).all()
-    assert embedding(clips, mask, two_short=True)[1].sum(1).tolist() == [5, 1, 2]  # the published quirk
 
 
 def test_sharing_and_checkpointing_change_no_gradient():

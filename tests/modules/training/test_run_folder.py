@@ -12,7 +12,7 @@ import pytest
 from datasets.errors import InputError
 from modules.checkpoints.reader import CheckpointFile
 from modules.training import checkpointing, run_folder
-from modules.training.run_folder import LogPosition, MetricsLog, find_checkpoint, new_run_folder, predictions_path
+from modules.training.run_folder import LogPosition, MetricsLog, find_checkpoint, new_run_folder
 
 ROWS = "step,train/loss,val/loss\n3,1.0,\n4,,2.0\n5,1.5,\n"
 
@@ -75,11 +75,6 @@ def test_a_second_name_outlasts_a_power_cut(tmp_path, monkeypatch, links):
         assert synced[-1] == tmp_path and len(synced) == (1 if links else 2)
         found = {path.name: path.read_text() for path in tmp_path.iterdir()}
         assert found == {"last.ckpt": "whole", "best.ckpt": "whole"}
-
-
-def test_predictions_are_named_after_the_folder_where_it_is_no_run_s(tmp_path):
-    for path in (tmp_path / "mine/last.ckpt", tmp_path / "mine/checkpoints/last.ckpt"):
-        assert predictions_path("result", "qa", ["agqa"], path, "val") == Path("result/agqa_by_mine_last_val.json")
 
 
 @pytest.mark.parametrize("cut", ["", *("6,1.7,\n"[:length] for length in range(1, 8))])  # by a kill

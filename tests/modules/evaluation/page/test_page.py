@@ -137,20 +137,6 @@ def test_single_models(folder, tmp_path, make_page, monkeypatch):
     assert len(read.data["questions"]["qid"]) == 30
 
 
-def test_missing_predictions(folder, tmp_path, make_page):
-    """Where the first model answers no question of a type, the chart shows the second alone, in its own colour."""
-    predictions = json.loads((folder / "anetqa_by_model0.json").read_text())
-    kept = [one for one in predictions if sum(map(int, one["qid"][1:].split("_"))) % 8]  # none of Motion
-    first = write_json(tmp_path / "p.json", kept)
-    read = make_page(folder / "anetqa_by_model1.json", "--allow-missing", first=first)
-    assert "18 questions are missing; its accuracies are over the others" in read.text
-    assert read.data["questions"]["given"][0].count(-1) == 18
-    row = read.text[read.text.index('data-label="Motion"') :]
-    chart = row[row.index("<svg") : row.index("</td>", row.index("<svg"))]
-    assert set(re.findall(r'class="(?:whisker )?(m\d)"', chart)) == {"m1"}
-    assert re.findall(r'href="#(mark\d)"', chart) == ["mark1"]
-
-
 def test_refused(folder, tmp_path, score, monkeypatch):
     monkeypatch.setattr(evaluation, "evaluate", None)  # found before anything is computed
     model, truth, report = folder / "anetqa_by_model0.json", folder / "test.csv", ("--report", tmp_path / "page.html")

@@ -11,8 +11,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from modules.objectives.example import Example
 from modules.training.logs.run_log import draw
-from tests.kit import captioned_world
-from tests.kit.captioned_world import make_captioned_world
 from tests.kit.runs import rows, train
 from tests.kit.small_world import make_small_world
 
@@ -52,15 +50,6 @@ def test_question_answering(tmp_path):
         assert [image.step for image in images] == [*range(3, 25, 3)]
         with Image.open(io.BytesIO(images[-1].encoded_image_string)) as picture:
             assert picture.height > 112 and picture.width >= 2 * 112
-
-
-def test_pre_training(tmp_path):
-    folder = train(make_captioned_world(tmp_path), "log", settings=captioned_world.settings)
-    numbers, events = read(folder)
-    assert numbers.keys() >= {"speed/questions_per_second", "memory/process_gib", "lr/head", "lr/temporal"}
-    assert "speed/frames_per_second" not in numbers
-    text = text_of(events, "examples/0")
-    assert text.startswith("what happened") and "true answer: the " in text and text.count(" %") == 3
 
 
 @pytest.mark.parametrize(("num_frames", "width"), [(1, 112), (4, 448), (16, 896)])
