@@ -16,16 +16,12 @@ def counts(source, table):
     }
 
 
-def read_agqa(tmp_path, records):
-    (tmp_path / "test.json").write_text(json.dumps(records))
-    return agqa.read_questions(tmp_path / "test.json")
-
-
 def test_agqa(tmp_path):
     one = AGQA | {"global": ["exists", "obj-rel"], "novel_comp": 0, "nc_other": 1, "i_obj": None, "more_steps": True}
     other = {**one, "indirect": 1, "steps": 3, "global": ["sequencing", "brand-new"], "semantic": "object"}
     del other["nc_seq"]
-    found = counts(agqa.SOURCE, read_agqa(tmp_path, {"a": one, "b": other}))
+    (tmp_path / "test.json").write_text(json.dumps({"a": one, "b": other}))
+    found = counts(agqa.SOURCE, agqa.read_questions(tmp_path / "test.json"))
     asked = dict.fromkeys(("exists", "obj-rel", "sequencing", "brand-new"), 1)
     assert found["reasoning (global)"] == dict.fromkeys(agqa.GLOBAL, 0) | asked
     assert found["semantic"] == {"object": 1, "relation": 1, "action": 0}

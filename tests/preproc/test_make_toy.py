@@ -1,7 +1,6 @@
 """The toy world: the same for the same seed, readable by what comes next, and no answer to be had too easily."""
 
 import json
-import re
 
 import numpy as np
 import pytest
@@ -13,9 +12,7 @@ from preproc.make_toy import draw_worlds, make_toy, write_annotations
 from preproc.toy import choices as toy_choices
 from preproc.toy.drawing import render
 from preproc.toy.questions import ORDER, TEMPORAL_RELATION
-from preproc.toy.world import ACTIONS, ACTORS, EVENT_FRAMES, EVENTS_IN_A_ROW
-
-NAMES = re.compile("|".join([*(" ".join(actor) for actor in ACTORS), *ACTIONS]))
+from preproc.toy.world import EVENT_FRAMES, EVENTS_IN_A_ROW
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 from pathlib import Path
 
 import h5py
@@ -89,12 +88,6 @@ def test_anetqa(raw, tmp_path):
         with (out / f"{split}.csv").open(newline="") as file:
             names = ("qid", "question", "answer", "video_id", "type")
             assert [tuple(row[name] for name in names) for row in csv.DictReader(file)] == rows
-
-
-@pytest.mark.skipif("DEST_ANETQA_RAW" not in os.environ, reason="set DEST_ANETQA_RAW to the published annotations")
-def test_the_published_annotations_of_anetqa(tmp_path):
-    counts = preproc_anetqa.preprocess(Path(os.environ["DEST_ANETQA_RAW"]), tmp_path)
-    assert counts == {"train": 28_455, "val": 18_000, "test": 8_000, "vocabulary": 1_654}
 
 
 def test_agqa(raw, tmp_path):

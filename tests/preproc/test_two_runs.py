@@ -25,11 +25,6 @@ def videos(tmp_path) -> Path:
     return tmp_path / "videos"
 
 
-def frames_of(folder: Path) -> dict[str, int]:
-    """Of the videos, not of what systems put there."""
-    return {path.name: count for path in folder.glob("[!.]*") if (count := len(list(path.iterdir())))}
-
-
 @pytest.mark.parametrize(
     ("script", "words", "out"), [(extract_frames, "--dataset agqa", "a"), (extract_features, TOY, "a.h5")]
 )

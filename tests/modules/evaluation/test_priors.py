@@ -1,6 +1,5 @@
 """Priors and ceilings against plain loops, by hand, and on the published annotations."""
 
-import os
 from collections import Counter, defaultdict
 
 import numpy as np
@@ -11,9 +10,8 @@ from hypothesis import strategies as st
 
 from datasets.errors import InputError
 from datasets.sources import anetqa, msrvttqa
-from modules.evaluation.priors import find_priors, find_training, read_training, share
+from modules.evaluation.priors import find_priors, find_training, read_training
 from modules.evaluation.question_prior import question_prior
-from preproc.preproc_anetqa import preprocess
 
 from .results import write_answers, write_json, write_truth
 
@@ -110,15 +108,3 @@ def test_only_answers_of_the_vocabulary(tmp_path):
     write_json(tmp_path / "vocab.json", {"cow": 0})
     with pytest.raises(InputError, match=r"train_qa\.json: no answer of its questions is in .*vocab\.json"):
         priors_of(msrvttqa.SOURCE, truth)
-
-
-@pytest.mark.skipif("DEST_ANETQA_RAW" not in os.environ, reason="set DEST_ANETQA_RAW to the published annotations")
-def test_published_annotations(tmp_path):
-    preprocess(os.environ["DEST_ANETQA_RAW"], tmp_path)
-    priors = priors_of(anetqa.SOURCE, tmp_path / "test.csv")
-    found = {name: round(100 * right.mean(), 2) for name, right in priors.right.items()}
-    assert found == {"majority": 13.78, "by type": 24.34, "question only": 28.20, "ceiling": 80.74}
-    types = anetqa.SOURCE.breakdowns[0].members(anetqa.read_questions(tmp_path / "test.csv"))
-    for kind, ceiling in (("Temporal Relation", 32.9), ("Motion", 70.6)):
-        assert share(priors.right["ceiling"], types[kind]) == pytest.approx(ceiling, abs=0.05)
-    assert priors.asked_twice == 11

@@ -52,19 +52,6 @@ def test_true_answers_in_and_outside_the_training_vocabulary(tmp_path):
 A = {"qid": "a", "answer": "b"}
 
 
-@pytest.fixture
-def scored(tmp_path):
-    """Evaluates records of each name against a truth of two questions."""
-    truth = write_truth(tmp_path / "test.csv", [("a", "what", "red", "v", 4), ("b", "where", "sea", "v", 6)])
-    (tmp_path / "a").mkdir()
-
-    def run(*names, content=(A, {**A, "qid": "b"})):
-        files = [write_json(tmp_path / f"{name}.json", content) for name in names]
-        return evaluate(anetqa.SOURCE, files, truth, allow_missing=True)
-
-    return run
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -78,7 +65,8 @@ def scored(tmp_path):
         ([A, A], r"truth: 1 duplicate \('a'\)$"),
     ],
 )
-def test_bad_prediction_files_are_named(scored, tmp_path, content, message):
+def test_bad_prediction_files_are_named(tmp_path, content, message):
+    truth = write_truth(tmp_path / "test.csv", [("a", "what", "red", "v", 4), ("b", "where", "sea", "v", 6)])
     with pytest.raises(InputError, match=message) as caught:
-        scored("p", content=content)
+        evaluate(anetqa.SOURCE, [write_json(tmp_path / "p.json", content)], truth, allow_missing=True)
     assert str(tmp_path / "p.json") in str(caught.value)

@@ -1,10 +1,13 @@
-"""Logs of runs: what is read, what is not one, and what they are called."""
+"""Logs of runs: what is read, what is not one, what they are called, and that their curves lie in their charts."""
 
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from datasets.errors import InputError
+from modules.evaluation.page.charts import line_chart
 from modules.evaluation.page.curves import read_run, run_names, thin_out
 
 LOG = b"epoch,step,train/loss,val/accuracy\n0,9,1.5,\n0,19,nan,\n0,19,,0.5\n1,29,0.5,0.75\n1,3"
@@ -51,3 +54,16 @@ def test_long_curves_become_means():
     found = thin_out(points, most=100)
     assert (len(found), found[0], found[-1]) == (100, (10, 5.5), (1000, 995.5))
     assert thin_out(points[:7], most=100) == points[:7]
+
+
+numbers = st.floats(-1e6, 1e6, allow_nan=False).filter(lambda value: value == 0 or abs(value) > 1e-6)
+
+
+@given(st.lists(st.tuples(st.integers(1, 1000), numbers), min_size=1, max_size=20), st.booleans())
+def test_curves_lie_in_their_chart(points, crop):
+    points = sorted(dict(points).items())
+    chart = line_chart("loss", [("run", 0, "", points)], crop)
+    places = [tuple(map(float, pair.split(","))) for pair in chart.lines[0].path.split()]
+    assert len(places) == len(points) and 2 <= len(chart.y_ticks) <= 8
+    assert all(-0.01 <= x <= 100.01 and y <= 100.01 and (crop or y >= -0.01) for x, y in places)
+    assert all(0 <= tick.at <= 100.01 for tick in chart.x_ticks + chart.y_ticks)
