@@ -8,9 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/environment.sh run demo wandb dev
 
 echo "tests: $("$PYTHON" --version)"
-bar=()
-if [[ -t 1 ]]; then bar=(-p tests.kit.bar); fi
-"$PYTHON" -m pytest --numprocesses auto --dist loadfile "${bar[@]}" "$@" || {
+"$PYTHON" -m pytest --numprocesses auto --dist loadfile "$@" || {
     echo "FAILED: the tests (see above)" >&2
     exit 1
 }

@@ -8,7 +8,7 @@ from importlib.metadata import packages_distributions
 
 from tests.kit.paths import ROOT
 
-TOOLS = {"tensorboard", "pytest-xdist", "ruff", "mypy", "uv"}  # used without an import of ours
+TOOLS = {"tensorboard", "pytest-sugar", "pytest-xdist", "ruff", "mypy", "uv"}  # used without an import of ours
 # Distributions by the names that they are imported under, where the environment lacks an extra.
 EXTRAS = {"gradio": ["gradio"], "wandb": ["wandb"]}
 
