@@ -105,6 +105,12 @@ def test_docstrings_open_with_a_verb_or_a_noun():
             assert not re.match(rf"({words})\b", text := ast.get_docstring(node) or "", re.I), text
 
 
+def test_private_names_of_libraries_stand_in_one_file():
+    for path in {ROOT / "run.py", ROOT / "config.py", *(ROOT / "modules/training").glob("*.py")}:
+        names = re.findall(r"(?<!self)(?<!os)\._[a-z]\w*", path.read_text())
+        assert path.name == "private.py" or not names, (path, names)
+
+
 @pytest.mark.usefixtures("heeds_ctrl_c")
 def test_ctrl_c_before_anything_runs():
     kill = "lambda: os.kill(os.getpid(), signal.SIGINT)"

@@ -3,14 +3,9 @@
 import re
 import shutil
 import subprocess
-import sys
-
-import pytest
-import torch
 
 import modules  # noqa: F401  (before torchvision)
-from benchmarks import compare, inference
-from benchmarks.measure import precision_of_run, precisions_of
+from benchmarks import compare
 from tests.kit.paths import ROOT
 
 
@@ -30,14 +25,3 @@ def test_two_revisions_are_compared_on_the_same_work(tmp_path, monkeypatch, caps
     assert compare.main("HEAD --small --part training-k8 --precision 32 --rounds 1".split()) == 0
     (median,) = re.findall(r"([\d.]+)  \([\d.]+ to [\d.]+\)", capsys.readouterr().out)
     assert float(median) > 1.5
-
-
-@pytest.mark.filterwarnings("ignore:.*GradScaler is enabled")
-def test_precisions_are_those_of_a_run(monkeypatch, capsys):
-    cpu, cuda = torch.device("cpu"), torch.device("cuda")
-    assert precisions_of(cuda) == ["32", "tf32", "bf16", "16"] and precision_of_run("16", cuda).scaler is not None
-    with precision_of_run("bf16", cpu).forward_context():
-        assert torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
-    monkeypatch.setattr(sys, "argv", ["benchmark", "--small", "--precision", "16"])
-    assert inference.main() == 2
-    assert capsys.readouterr().err == "error: --precision 16 needs a GPU: add --device cuda, or take 32, bf16\n"

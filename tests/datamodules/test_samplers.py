@@ -62,14 +62,6 @@ def test_questions_of_a_video_meet():
     assert sum(len(set(codes[group])) == 1 for group in sampler.order(0)[:496].reshape(-1, 8)) >= 50
 
 
-def test_no_question_is_favoured(k=3):
-    codes = np.repeat(np.arange(4), (1, 2, 5, 8))
-    places = np.array([np.argsort(TrainBatchSampler(codes, 16, k).order(epoch)) for epoch in range(2000)])
-    for own in places.T:
-        counts = np.bincount(own[own < k * (16 // k)] // k, minlength=16 // k)
-        assert abs(counts - counts.mean()).max() < 6 * np.sqrt(counts.mean())
-
-
 def test_what_is_left_over_of_the_videos_meets_in_another_order_every_epoch():
     """Three questions per video, two at a time: the odd ones are paired, and one of them ends the epoch alone."""
     codes = np.repeat(np.arange(3, dtype=np.int32), 3)

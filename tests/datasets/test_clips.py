@@ -1,4 +1,3 @@
-import multiprocessing
 import pickle
 
 import h5py
@@ -27,14 +26,6 @@ def test_all_or_sampled(file):
     other = ClipFeatures(file, 4, 10, key="videos/{video_id}")
     assert other.missing(["b", "a"]) == ["a"]
     assert other.read("b").dtype == np.float32 and other.read("b")[:, 3].tolist() == [0, 1]
-
-
-def test_each_process_opens_the_file_itself(file):
-    clips = ClipFeatures(file, 4)
-    clips.read("a")  # open in this process
-    with multiprocessing.get_context("fork").Pool(1) as pool:
-        assert pool.apply(clips.read, ("a",))[:, 0].tolist() == [0, 1, 2, 3, 4, 5]
-    assert clips.read("a").shape == (6, 4)
 
 
 BAD = {  # of which all but the last two are found without reading

@@ -8,7 +8,7 @@ import torch
 from modules.checkpoints.metadata import make_metadata
 from modules.checkpoints.reader import read_checkpoint
 from modules.models.dest import DeST
-from preproc.convert_checkpoint import convert, main
+from preproc.convert_checkpoint import convert
 from tests.kit.processes import run_python
 from tests.modules.models.test_dest import SMALL
 
@@ -51,10 +51,3 @@ def test_there_and_back(tmp_path, checkpoint):
             assert_same(tmp_path / source, tmp_path / made)
     assert read_checkpoint(tmp_path / "z.pt").layout == "state_dict"
     assert {path.name for path in tmp_path.iterdir()} == {"x.ckpt", "shared.pth", "old.pth", "y.safetensors", "z.pt"}
-
-
-def test_refusals(tmp_path, checkpoint, refused):
-    before = checkpoint.read_bytes()
-    assert "cannot write .onnx; use .safetensors or .ckpt" in refused(main, checkpoint, tmp_path / "y.onnx")
-    assert "is the file to be read; give another name" in refused(main, checkpoint, checkpoint)
-    assert checkpoint.read_bytes() == before and [path.name for path in tmp_path.iterdir()] == ["x.ckpt"]

@@ -3,7 +3,6 @@
 import json
 import shutil
 from pathlib import Path
-from unittest.mock import Mock
 
 import cv2
 import h5py
@@ -133,9 +132,3 @@ def test_features_that_overflow_are_not_stored(few, tmp_path, monkeypatch, capsy
     assert run(few, tmp_path / "a.h5", "--store", "float16", "--batch-size", 1) == 2
     assert "none of the 1 videos in" in capsys.readouterr().err and not (tmp_path / "a.h5").exists()
     assert "not finite: they need a higher --precision" in (tmp_path / "a.h5.failed.csv").read_text()
-
-
-def test_memory_that_is_full(few, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(script.FeatureExtractor, "__call__", Mock(side_effect=torch.OutOfMemoryError("CUDA")))
-    assert run(few, tmp_path / "a.h5") == 2
-    assert capsys.readouterr().err.endswith("error: out of memory: lower --batch-size (it is 8)\n")

@@ -60,6 +60,14 @@ def test_a_decoder_that_stalls_is_ended(tmp_path, monkeypatch, stand_in, text):
     assert "a.mp4,the decoder gave nothing for 0.5 s" in (tmp_path / "frames.failed.csv").read_text()
 
 
+def test_a_decoder_that_gives_up_is_no_end(tmp_path, stand_in):
+    """Half a video must not pass for a whole one, say because the decoder was killed for its memory."""
+    video = make_video(tmp_path / "a.mp4", 40)
+    stand_in('"$REAL" "$@" -frames:v 5\nkill -9 $$')
+    with pytest.raises(VideoError, match="exit code -9"):
+        list(VideoFrames(video))
+
+
 def test_length_without_a_header():
     """As a browser records: the file cannot be written again at its end."""
     assert find_seconds(FIXTURES / "videos" / "nodur.webm") == pytest.approx(1.2, abs=0.05)

@@ -12,7 +12,7 @@ from modules.objectives.temporal_referring import ReferringDeST, TemporalReferri
 from tests.modules.objectives.referring_batch import make_referring_batch
 
 from .device import gpu
-from .training import SIZES, as_in_a_run, check
+from .training import SIZES, check
 
 pytestmark = pytest.mark.gpu
 
@@ -38,14 +38,6 @@ def answering(name: str, counts: list[int], temporal: bool = True, at_once: int 
 def test_open_ended(stage, name, counts, options, kernels):
     with gpu() as device:
         check(stage, *answering(name, counts, **options), device, f"{stage} {name} {counts} {options}", kernels)
-
-
-def test_encoding_the_vocabulary():
-    with gpu() as device:
-        task = device.place(answering("anetqa", [1])[0]).eval()
-        with as_in_a_run(), device.step("encode 1,654 answers") as step:
-            task.on_predict_start()
-    step.check(330)
 
 
 @pytest.mark.parametrize(("stage", "kernels"), [("train", 1550), ("predict", 1180)])

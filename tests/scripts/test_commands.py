@@ -68,15 +68,3 @@ def test_ask_and_probe(given):
 def test_a_question_is_text_in_one_line(given, question):
     words = given("ask.sh", "clip.mp4", question, CKPT="x.ckpt")
     assert settings_of_words(words[2:])["question"] == question.replace("\n", " ")
-
-
-def test_web_demo(given, tmp_path):
-    """Files are named from where the command was given; without any, those of the demo."""
-    options = ("--port", "7000", "--host=0.0.0.0", "upload_seconds=5")
-    settings = ["swin_path=/y.pth", f"load_path={tmp_path}/x.ckpt", "port=7000", "host=0.0.0.0", "upload_seconds=5"]
-    assert given("web_demo.sh", *options, CKPT="x.ckpt", SWIN="/y.pth") == ["web", "with", *settings]
-    checkpoint = tmp_path / "toy/checkpoints/anetqa_with_trm.ckpt"
-    checkpoint.parent.mkdir(parents=True)
-    checkpoint.touch()
-    found = {f"load_path={checkpoint}", f"examples={tmp_path}/toy/raw/anetqa/videos"}
-    assert found <= set(given("web_demo.sh", TOY=tmp_path / "toy"))

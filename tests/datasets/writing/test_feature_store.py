@@ -1,5 +1,4 @@
 import json
-import os
 
 import h5py
 import numpy as np
@@ -67,38 +66,3 @@ def test_other_settings_and_files_are_refused(store, tmp_path):
         file["a"] = features(0)
     with pytest.raises(InputError, match=str(tmp_path / "own.h5")):
         FeatureStore(tmp_path / "own.h5", SETTINGS)
-
-
-@pytest.mark.parametrize(
-    ("owner", "name", "after"),
-    [
-        (os, "replace", 1),  # the second part is written, not renamed
-        (h5py.Group, "create_dataset", 2),  # the file is half written
-        (os, "replace", 3),  # the file is written, not renamed
-        (os, "unlink", 5),  # the file is complete, one of the parts is gone
-        (os, "rmdir", 0),  # all are gone, not their folder
-    ],
-)
-def test_ended_at_this_moment(tmp_path, monkeypatch, owner, name, after):
-    original, left = getattr(owner, name), iter(range(after))
-
-    def ending(*args, **kwargs):
-        if next(left, None) is None:
-            raise KeyboardInterrupt
-        return original(*args, **kwargs)
-
-    def fill(store):
-        for key in "abc":
-            if key not in store:
-                store.write(key, np.full((2, 3), ord(key), np.float32))
-        assert store.merge("abc") == 3
-
-    store = opened(tmp_path / "a.h5")
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(owner, name, ending)
-        fill(store)
-    assert store.path.exists() == (name in ("unlink", "rmdir"))  # whole, or not there
-    fill(opened(store.path))
-    assert [path.name for path in tmp_path.iterdir()] == ["a.h5"]
-    with h5py.File(store.path) as file:
-        assert {key: float(item[0, 0]) for key, item in file.items()} == {key: ord(key) for key in "abc"}

@@ -32,10 +32,3 @@ def test_an_error_leaves_what_was_there(tmp_path):
             write_two(folder)
             raise OSError(28, "No space left on device")
     assert contents(tmp_path) == {"a": "old"}
-
-
-def test_what_is_in_the_way_stops_all_files(tmp_path):
-    (tmp_path / "b").mkdir()
-    with pytest.raises(InputError, match=str(tmp_path / "b")), staged(tmp_path) as folder:
-        write_two(folder)
-    assert contents(tmp_path) == {"b": None}

@@ -5,7 +5,6 @@ import os
 import pickle
 import re
 import subprocess
-import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
@@ -153,17 +152,6 @@ def test_damaged(tmp_path, form):
     for content in broken:
         path.write_bytes(content)
         refused(path, "truncated or damaged")
-
-
-def test_other_zip_files(tmp_path):
-    path, whole = tmp_path / "x.ckpt", save(WEIGHTS, tmp_path / "whole.ckpt")
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("readme.txt", "hello")
-    refused(path, "no file of weights")
-    with zipfile.ZipFile(whole) as source, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as target:
-        for name in source.namelist():
-            target.writestr(name, source.read(name))
-    read_weights(path)
 
 
 def test_no_other_code_reads_pickles_or_builds_commands_for_a_shell():

@@ -7,8 +7,7 @@ import pytest
 
 from config import Config
 from datasets.errors import InputError
-from modules.config import machine_checks
-from modules.config.machine_checks import check_compiler, check_machine, choose_precision, takes_slurm_for_a_machine
+from modules.config.machine_checks import check_machine, choose_precision, takes_slurm_for_a_machine
 
 DEFAULTS = asdict(Config())
 CPU = {"accelerator": "cpu", "precision": 32}
@@ -68,28 +67,6 @@ def test_what_is_right_passes(num_gpus, num_nodes, environment):
     check_machine(config | CPU, 0, environment)
     check_machine(config, 2, environment)
     assert takes_slurm_for_a_machine(environment) == (environment.get("SLURM_JOB_NAME") == "mine")
-
-
-def test_no_wandb_here(monkeypatch):
-    monkeypatch.setattr(machine_checks, "distributions", lambda name: [])
-    check_machine(DEFAULTS | CPU, 0, {})
-    with pytest.raises(InputError, match=r"^logger=both needs W&B: .* or write logger=tensorboard$"):
-        check_machine(DEFAULTS | CPU | {"logger": "both"}, 0, {})
-
-
-@pytest.mark.parametrize(
-    ("on_gpu", "variable", "name", "missing"),
-    [(False, "CXX", "g++", r"C\+\+ compiler, and there is no g\+\+"), (True, "CC", "clang", "C .* no gcc or clang")],
-)
-def test_a_compiler_is_on_the_path_or_named(tmp_path, on_gpu, variable, name, missing):
-    with pytest.raises(InputError, match=f"^this needs a {missing} on the path: .* set {variable} to one, or that$"):
-        check_compiler(on_gpu, {"PATH": str(tmp_path)}, "this", "that")
-    for program in (name, "own"):
-        (tmp_path / program).touch(0o755)
-    check_compiler(on_gpu, {"PATH": str(tmp_path)}, "", "")
-    check_compiler(on_gpu, {"PATH": "", variable: str(tmp_path / "own")}, "", "")
-    with pytest.raises(InputError, match=f"{variable}=nowhere is no program"):
-        check_compiler(on_gpu, {"PATH": str(tmp_path), variable: "nowhere"}, "", "")
 
 
 def test_float32_on_a_cpu_if_nothing_else_is_given():

@@ -90,13 +90,6 @@ def test_by_hand(tmp_path, score):
     assert data and "prior" not in out
 
 
-def test_asked_twice(tmp_path):
-    rows = [("who", answer, video, 8) for answer, video in zip("aabbacaaa", "vvvwwwxxy", strict=True)]
-    write_split(tmp_path / "train.csv", *rows)
-    priors = priors_of(anetqa.SOURCE, write_split(tmp_path / "test.csv", *rows))
-    assert (priors.asked_twice, priors.always_wrong) == (2, 1 + 2)  # v: a a b, w: b a c; x: the same answer twice
-
-
 def test_only_answers_of_the_vocabulary(tmp_path):
     """MSRVTT-QA's own training file has all answers; its vocabulary lies beside it."""
     for split, answers in (("train", ["rare", "dog", "dog", "rare", "rare"]), ("test", ["rare", "dog"])):

@@ -31,17 +31,6 @@ def batch() -> dict:
     return make_batch([1], seed=3) | {"clip_mask": torch.tensor([[True] * 4 + [False]])}
 
 
-def test_states_are_those_of_the_network(network, batch):
-    asked = look(network, batch)
-    expected, nothing = network.question_features(asked["question"], asked["memory"])
-    found, attention = network.question_features(asked["question"], asked["memory"], return_attention=True)
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
-    assert nothing == {} and attention.keys() == {"frames", "clips"}
-    for stream, number in (("frames", asked["memory"].num_frames), ("clips", 1)):
-        assert attention[stream].shape[:3] == (number, SMALL.num_heads, 1)
-        torch.testing.assert_close(attention[stream].sum(-1), torch.ones(number, SMALL.num_heads, 1))
-
-
 def test_gradients_are_those_of_finite_differences(network, batch, monkeypatch):
     """d(log-odds) / d(attention), by moving a little attention from one clip to another."""
     caught, asked = [], look(network, batch)
@@ -89,12 +78,3 @@ def test_maps_are_shares(network, batch):
     for one, other in ((expected.frames, found.frames), (expected.clips, found.clips)):
         assert one.min() >= 0 and float(one.sum()) == pytest.approx(1) and not one.requires_grad
         torch.testing.assert_close(other, one, rtol=0.2, atol=0.02)
-
-
-def test_one_stream_one_answer_and_the_published_mask(batch):
-    batch = batch | {name: batch[name][:1] for name in ("answer_ids", "answer_mask")}
-    maps = maps_of(lively(DeST(SMALL, temporal=False)), batch)
-    assert maps.clips is None and float(maps.frames.sum()) == pytest.approx(1)
-    batch["clip_mask"] = torch.ones(1, 5, dtype=torch.bool)
-    maps = maps_of(lively(DeST(SMALL, published_quirks=True)), batch)
-    assert (maps.clips > 0).tolist() == [True, True, True, False, False]  # it leaves out the last clips

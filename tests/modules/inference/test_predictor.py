@@ -64,14 +64,6 @@ def test_many_questions_are_asked_a_few_at_a_time(predictor, video, monkeypatch)
         torch.testing.assert_close(one.logits, other.logits, rtol=1e-4, atol=1e-5)
 
 
-def test_half_precision_with_maps(toy_checkpoint, toy_video, expected):
-    half = Predictor.open(toy_checkpoint, precision="bf16")
-    assert half.encode_video(toy_video).memory.frames[-1][0].dtype == torch.bfloat16
-    found = ask(half, toy_video, with_maps=True)
-    torch.testing.assert_close(found.logits, expected.logits, rtol=0.02, atol=0.02)
-    assert float(found.maps.frames.sum()) == pytest.approx(1)
-
-
 def test_baseline_without_temporal_stream(toy_world, tmp_path, toy_video):
     run = toy_settings(toy_world, tmp_path, "task_finetune_anetqa_mean")
     assert run_command_line([*run, "exp_name=mean", "max_steps=1", "max_epoch=None", "warmup_steps=0"]) == 0

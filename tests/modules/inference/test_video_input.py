@@ -9,7 +9,6 @@ from datasets.sampling import sample_frames
 from datasets.video.ffmpeg import VideoError
 from datasets.video.frames import FrameSettings, extract_video
 from datasets.video.library import Video
-from modules.inference import video_input as one_video
 from modules.inference.video_input import read_frames
 from tests.datasets.video.video_files import ffmpeg, make_broken_videos, make_video
 
@@ -60,17 +59,3 @@ def test_same_frames_as_of_a_data_set(videos, tmp_path, kind):
         assert not settings.fps or seconds == count / settings.fps, path.name
         compared += 1
     assert compared > 12
-
-
-@pytest.mark.parametrize("name", ["good.mp4", "late.mp4", "deep.mkv", "cut.mp4"])
-def test_only_what_is_used_is_written(videos, monkeypatch, name):
-    written = []
-    original = one_video.read_square
-
-    def read(path, size):
-        written.append(len(list(path.parent.iterdir())))
-        return original(path, size)
-
-    monkeypatch.setattr(one_video, "read_square", read)
-    monkeypatch.setattr(one_video, "extract_video", None)
-    assert len(read_frames(videos / name, FrameSettings(fps=12), 3, 1.0, 32)[0]) == 3 and written == [3] * 3

@@ -3,16 +3,13 @@
 import re
 import signal
 import socket
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from datasets.errors import InputError
-from datasets.video.ffmpeg import find_ffmpeg
 from modules.inference.table import NOT_SURE
 from modules.inference.web_demo import WebDemo
 from tests.datasets.video.video_files import make_video
-from tests.kit.paths import ROOT
 from tests.kit.processes import start
 
 from .conftest import QUESTION
@@ -50,29 +47,6 @@ def test_refusals(predictor, toy_video, tmp_path):
         with pytest.raises(InputError, match=f"^{said}") as caught:
             WebDemo(predictor, 6).answer(video and str(tmp_path / video), question)
         assert str(tmp_path) not in str(caught.value)
-
-
-def test_a_recording_without_a_length(predictor):
-    recording = str(ROOT / "tests/fixtures/videos/nodur.webm")
-    assert len(shown_answers(WebDemo(predictor, 60).answer(recording, QUESTION))) == 10
-    with pytest.raises(InputError, match=r"nodur\.webm is 1 s long; videos of up to 0\.5 s are taken"):
-        WebDemo(predictor, 0.5).answer(recording, QUESTION)
-
-
-def test_a_video_that_stalls_keeps_nobody_waiting(predictor, toy_video, expected, tmp_path, monkeypatch, program):
-    script = program(f'case "$*" in *stalled.mp4*) sleep 60;; esac\nexec "{find_ffmpeg()}" "$@"')
-    stalled = make_video(tmp_path / "stalled.mp4", 10)
-    for module in ("datasets.video.ffmpeg", "modules.inference.video_input"):
-        monkeypatch.setattr(f"{module}.find_ffmpeg", lambda: str(script))
-    monkeypatch.setattr("datasets.video.ffmpeg.STALL_SECONDS", 6)
-    demo = WebDemo(predictor, 60)
-    with ThreadPoolExecutor(4) as visitors:
-        first = visitors.submit(demo.answer, str(stalled), QUESTION)
-        others = [visitors.submit(demo.answer, str(toy_video), QUESTION) for _ in range(2)]
-        assert all(shown_answers(other.result()) == answers_of(expected) for other in others)
-        assert not first.done()
-        with pytest.raises(InputError, match=r"^stalled\.mp4 is no video that can be used: the decoder gave nothing"):
-            first.result()
 
 
 @pytest.fixture(scope="module")
@@ -158,13 +132,3 @@ class TestPage:
         page = user()
         page.set_input_files("input[type=file]", tmp_path / "large.mp4")
         page.get_by_text("exceed").first.wait_for()
-
-    def test_two_users_at_once(self, user, predictor, toy_video):
-        videos = sorted(toy_video.parent.glob("*_test_*.mp4"))[:2]
-        asked = list(zip([user(), user()], videos, (QUESTION, "where does it happen"), strict=True))
-        for page, video, question in asked:
-            ask(page, video, question)
-        for page, video, question in asked:
-            (answer,) = predictor.answer(predictor.encode_video(video), [question])
-            assert first_answer(page) == answer.best[0]
-            assert shown_answers(page.locator("#found").inner_html()) == answers_of(answer)

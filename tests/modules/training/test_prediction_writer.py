@@ -52,17 +52,6 @@ def test_a_file_that_appears_meanwhile_costs_no_answers(tmp_path, capsys):
     assert capsys.readouterr().out == told
 
 
-def test_overwriting(tmp_path):
-    path = tmp_path / "a.json"
-    path.write_text("older")
-    write(path, overwrite=True)
-    assert json.loads(path.read_text()) == RECORDS
-    path.unlink()
-    (tmp_path / "a_2.json").write_text("older")
-    write(path, overwrite=True, meanwhile=path.mkdir)
-    assert json.loads((tmp_path / "a_3.json").read_text()) == RECORDS
-
-
 @pytest.mark.parametrize("outputs", [[], RECORDS * 2])
 def test_answers_that_are_lost_or_doubled_make_no_file(tmp_path, outputs):
     with pytest.raises(RuntimeError, match=f"{len(outputs)} answers to 1 questions"):

@@ -40,15 +40,6 @@ def test_each_of_many_starts_has_a_folder_of_its_own(tmp_path):
         new_run_folder(tmp_path, "b", 0)
 
 
-@pytest.mark.parametrize("ranks", ["LOCAL_RANK=1", "RANK=8 LOCAL_RANK=0", "SLURM_PROCID=1", "NODE_RANK=1"])
-def test_other_ranks_write_nothing(tmp_path, monkeypatch, ranks):
-    for rank in ranks.split():
-        monkeypatch.setenv(*rank.split("="))
-    folder = new_run_folder(tmp_path, "a", 0)
-    with run_folder.sole_writer(folder):
-        assert folder.name == "version_0" and not list(tmp_path.iterdir())
-
-
 def test_the_newest_checkpoint_is_known_by_its_name_whatever_the_times(tmp_path, monkeypatch):
     monkeypatch.setattr(run_folder, "_read_resumable", Path)
     names = [f"{name}.ckpt" for name in ("next", "last", "previous", "best", "mine")]

@@ -28,17 +28,6 @@ subprocess_script._launch_process_observer(others)
 SHORT = "its error, if it had one, stands above; if memory was short, lower num_workers or per_gpu_batchsize;"
 
 
-def test_the_first_bad_loss_is_named():
-    watch = LossWatch()
-    watch.add(1, ["q1"], torch.tensor(3.0, requires_grad=True) * 2)
-    watch.settle()
-    assert watch.bad is None
-    for step, loss in ((2, 0.5), (3, float("inf")), (4, float("nan"))):
-        watch.add(step, [f"q{step}"], torch.tensor(loss))
-    watch.look()
-    assert watch.bad == (3, ["q3"])
-
-
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_a_loss_on_a_gpu_is_not_waited_for():
@@ -49,18 +38,6 @@ def test_a_loss_on_a_gpu_is_not_waited_for():
     assert watch.bad is None
     watch.settle()
     assert watch.bad == (1, ["q"])
-
-
-@pytest.mark.parametrize("number", SIGNALS)
-def test_signals_are_remembered_and_given_back(number):
-    before = signal.getsignal(number)
-    with StopSignals() as signals:
-        signal.signal(number, signal.SIG_IGN)  # as another library may
-        signals.install()
-        assert signals.received is None
-        os.kill(os.getpid(), number)
-        assert signals.received == number
-    assert signal.getsignal(number) == before
 
 
 def test_a_forked_worker_lives_through_ctrl_c_and_ends_on_sigterm():

@@ -1,25 +1,12 @@
-"""Questions by frequency of the answer and by length of the video."""
+"""Questions by length of the video."""
 
 import numpy as np
 import pytest
 
 from datasets.sources import anetqa
-from modules.evaluation.page.bins import by_frequency, by_length
+from modules.evaluation.page.bins import by_length
 
-
-def make_table(path, answers, videos=None):
-    rows = [f"q{i},what,{answer},{videos[i] if videos else 'v'},0\n" for i, answer in enumerate(answers)]
-    path.write_text("qid,question,answer,video_id,type\n" + "".join(rows))
-    return anetqa.read_questions(path)
-
-
-def test_by_frequency(tmp_path):
-    training = make_table(tmp_path / "train.csv", ["yes"] * 12 + ["no"] * 9 + ["red"])
-    table = make_table(tmp_path / "test.csv", ["yes", "no", "red", "blue", "yes"])
-    found = {label: np.flatnonzero(mask).tolist() for label, mask in by_frequency(table, training).items()}
-    assert found == {"never": [3], "once": [2], "4 to 9 times": [1], "10 to 29 times": [0, 4]}
-    found = {label: np.flatnonzero(mask).tolist() for label, mask in by_frequency(table, table).items()}
-    assert found == {"once": [1, 2, 3], "2 to 3 times": [0, 4]}
+from ..results import write_truth
 
 
 @pytest.mark.parametrize(
@@ -35,7 +22,8 @@ def test_by_frequency(tmp_path):
     ],
 )
 def test_by_length(tmp_path, frames, labels):
-    table = make_table(tmp_path / "test.csv", ["yes"] * 22, [f"v{index % 11}" for index in range(22)])
+    rows = [(f"q{i}", "what", "yes", f"v{i % 11}", 0) for i in range(22)]
+    table = anetqa.read_questions(write_truth(tmp_path / "test.csv", rows))
     bins = by_length(table, {f"v{index}": number for index, number in enumerate(frames)}, 3)
     assert "|".join(bins) == labels
     members = np.sum(list(bins.values()), axis=0) if bins else np.zeros(22)

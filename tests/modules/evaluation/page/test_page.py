@@ -12,7 +12,6 @@ import pytest
 import eval as evaluation
 from datasets.sources import anetqa
 from modules.evaluation.page import page
-from tests.kit.processes import run_python
 
 from ..results import NASTY, write_json
 
@@ -153,10 +152,3 @@ def test_refused(folder, tmp_path, score, monkeypatch):
     for words in (("--plot", "x.png"), report):
         assert f"{words[0]} shows at most 8 predictions" in score("anet", *[model] * 9, truth, *words)[0]
     assert not report[1].exists()
-
-
-def test_the_table_alone_imports_none_of_it(folder):
-    names = "torch matplotlib scipy jinja2 cv2"
-    code = f"import sys, eval; sys.exit(bool(eval.main(sys.argv[1:]) or set('{names}'.split()) & set(sys.modules)))"
-    done = run_python("-c", code, "anet", folder / "anetqa_by_model0.json", folder / "test.csv")
-    assert done.returncode == 0, done.stderr

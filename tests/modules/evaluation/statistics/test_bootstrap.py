@@ -30,9 +30,3 @@ def test_equals_scipy():
     found = interval_of(codes, right, resamples=4000)
     assert (found.low, found.high) == pytest.approx((reference.low, reference.high), abs=0.5)
     assert interval_of(codes, right) == interval_of(codes, right) != interval_of(codes, right, seed=1)
-
-
-def test_resamples_without_a_question_and_a_single_video():
-    interval = ratio_interval(np.array([1.0, 0.0, 1.0]), np.array([1.0, 0.0, 1.0]), num_videos=2)
-    assert (interval.low, interval.high) == (100, 100)
-    assert ratio_interval(np.ones(5), np.ones(5), num_videos=1) is None

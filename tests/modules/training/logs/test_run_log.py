@@ -3,14 +3,10 @@
 import io
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from modules.objectives.example import Example
-from modules.training.logs.run_log import draw
 from tests.kit.runs import rows, train
 from tests.kit.small_world import make_small_world
 
@@ -50,15 +46,3 @@ def test_question_answering(tmp_path):
         assert [image.step for image in images] == [*range(3, 25, 3)]
         with Image.open(io.BytesIO(images[-1].encoded_image_string)) as picture:
             assert picture.height > 112 and picture.width >= 2 * 112
-
-
-@pytest.mark.parametrize(("num_frames", "width"), [(1, 112), (4, 448), (16, 896)])
-def test_picture(num_frames, width):
-    frames = torch.arange(num_frames, dtype=torch.uint8)[:, None, None, None].expand(-1, 3, 224, 224) * 10
-    example = Example("what colour", "red", [("blue", 0.75), ("red", 0.05)], frames)
-    assert example.caption() == "what colour\ntrue answer: red\n  75.0 %  blue\n>  5.0 %  red"
-    picture = draw(example)
-    assert picture.shape[1] >= width
-    row = picture[56, :width:112, 0]
-    assert (row[0], row[-1]) == (0, 10 * (num_frames - 1)) and (np.diff(row.astype(int)) > 0).all()
-    assert picture[112:].min() < 100  # the caption
