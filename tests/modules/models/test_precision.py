@@ -5,10 +5,12 @@ from collections import Counter
 import pytest
 import torch
 from pytorch_lightning.plugins import MixedPrecision
+from timm.layers import Attention
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import modules  # noqa: F401
 from benchmarks.workload import SHAPES, SMALL, make_batch, make_task
+from modules.models.image_encoder import FrameAttention, ImageEncoder
 from modules.training.precision import precision_plugin
 
 SHAPE = SHAPES["anetqa"]
@@ -75,3 +77,15 @@ def test_gradients(task):
         task.model.video_head[2].weight.mul_(2)
     name = "model.video_head.0.weight"
     assert not torch.allclose(gradients(task, batch)[name], again[name], rtol=0.05, atol=1e-3)
+
+
+@torch.no_grad()
+def test_frames_attention_is_timms(monkeypatch):
+    encoder = ImageEncoder(image_size=32, patch_size=16, width=32, depth=2, num_heads=4).eval()
+    frames, states = torch.randn(3, 3, 32, 32), []
+    for forward in (FrameAttention.forward, Attention.forward):
+        monkeypatch.setattr(FrameAttention, "forward", forward)
+        with OURS.forward_context():
+            states.append(encoder(frames).float())
+    torch.testing.assert_close(*states, rtol=0.02, atol=0.02)
+    assert not torch.equal(*states)
