@@ -165,8 +165,8 @@ def toy():
     input_video_embed_size = 128
     max_pos_len = 32
     max_video_len = 32
-    vit_config = {"vit_depth": 4, "vit_heads": 4}
-    bert_config = {"num_layers": 4, "num_text_layers": 2, "num_heads": 4, "intermediate_size": 256, "vocab_size": 512}
+    vit_config = {"vit_depth": 2, "vit_heads": 4}
+    bert_config = {"num_layers": 3, "num_text_layers": 1, "num_heads": 4, "intermediate_size": 256, "vocab_size": 512}
     answer_config = {"answer_layers": 2, "answer_heads": 4, "answer_intermediate_size": 256}
     drop_rate = 0.0
     batch_size = 64

@@ -68,7 +68,7 @@ class TrainBatchSampler:
         return rounds + (left_over > 0 and self.batch_size > 1)
 
     def batches(self, epoch: int, skip: int = 0) -> Iterator[list[Draw]]:
-        """The batches of this rank, without the first `skip`. Questions of one video are adjacent in a batch."""
+        """The batches of this rank, without the first `skip`; in each, the questions of a video are adjacent."""
         order = self.order(epoch)
         bounds = self._bounds()
         for batch in range(skip, len(self)):
@@ -155,6 +155,6 @@ class EvalBatchSampler:
 
 
 def _by_video(questions: np.ndarray, videos: np.ndarray) -> np.ndarray:
-    """The questions with those of one video adjacent, else in their order."""
-    _, first, inverse = np.unique(videos, return_index=True, return_inverse=True)
-    return questions[np.argsort(first[inverse], kind="stable")]
+    """The questions with those of one video adjacent, and videos with equally many, whose attention is one call."""
+    _, first, inverse, counts = np.unique(videos, return_index=True, return_inverse=True, return_counts=True)
+    return questions[np.lexsort((first[inverse], -counts[inverse]))]

@@ -119,7 +119,7 @@ features() {
 # From the second training on the image encoder is frozen, as in the recipes. Three have the same budget of fine-tuning.
 fine_tune() { # MODEL RECIPE FROM
     step "train-${dataset}_$1" train "${dataset}_$1" "$2" toy data_root="$data/$dataset" \
-        load_path="$checkpoints/$3.ckpt" max_epoch=8
+        load_path="$checkpoints/$3.ckpt" nframe=2 max_epoch=8
 }
 
 answers() { # MODEL RECIPE
@@ -138,7 +138,7 @@ stills() {
 # ALBEF's part: image and text encoder, trained on questions that a single frame answers, nothing frozen.
 image_language() {
     step train-albef train albef task_finetune_anetqa_mean toy data_root="$data/stills" freeze="[]" \
-        nframe=1 questions_per_video=2 max_epoch=15 learning_rate=5e-4 val_check_interval=255
+        nframe=1 questions_per_video=2 max_epoch=12 learning_rate=5e-4 val_check_interval=255
 }
 
 annotations() {
@@ -170,16 +170,16 @@ without_pretraining() {
     answers without_trm "task_finetune_$dataset"
 }
 
-with_pretraining() {
+pretraining() {
     step train-trm train trm task_pretrain_trm toy data_root="$data" load_path="$checkpoints/albef.ckpt" \
-        batch_size=32 per_gpu_batchsize=32 max_steps=2000 val_check_interval=1000 val_questions=500
-    fine_tune with_trm "task_finetune_$dataset" trm
+        batch_size=32 per_gpu_batchsize=32 max_steps=2400 val_check_interval=1200 val_questions=500
 }
 
 step toy-world "$PYTHON" preproc/make_toy.py -o "$raw" --seed "$seed"
 stills
 together image_language videos
-together without_pretraining with_pretraining
+together without_pretraining pretraining
+fine_tune with_trm "task_finetune_$dataset" trm
 together "answers with_trm task_finetune_$dataset" "probes with_trm task_finetune_$dataset"
 end_live
 

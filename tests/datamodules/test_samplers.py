@@ -29,8 +29,9 @@ def test_training_uses_every_question_once(codes, size, k, num_ranks, epoch, ski
     for batches in per_rank:
         assert all(1 <= len(batch) <= (size if num_ranks == 1 else max(size, 2)) for batch in batches)
         assert all(len(batch) == size for batch in batches[:-2])
-        for batch in batches:  # the questions of a video are adjacent
+        for batch in batches:  # the questions of a video are adjacent, and so are videos with equally many
             assert 1 + (np.diff(codes[batch]) != 0).sum() == len(set(codes[batch]))
+            assert (np.diff(np.bincount(codes[batch])[codes[batch]]) <= 0).all()
     assert all(draw.epoch == epoch for draw in next(samplers[0].batches(epoch)))
     assert indices(samplers[0].batches(epoch, skip)) == per_rank[0][skip:]
 

@@ -28,6 +28,14 @@ subprocess_script._launch_process_observer(others)
 SHORT = "its error, if it had one, stands above; if memory was short, lower num_workers or per_gpu_batchsize;"
 
 
+def test_the_first_bad_loss_is_named():
+    watch = LossWatch()
+    for step, loss in ((2, 0.5), (3, float("inf")), (4, float("nan"))):
+        watch.add(step, [f"q{step}"], torch.tensor(loss))
+    watch.look()
+    assert watch.bad == (3, ["q3"])
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_a_loss_on_a_gpu_is_not_waited_for():
