@@ -119,7 +119,7 @@ features() {
 # From the second training on the image encoder is frozen, as in the recipes. Three have the same budget of fine-tuning.
 fine_tune() { # MODEL RECIPE FROM
     step "train-${dataset}_$1" train "${dataset}_$1" "$2" toy data_root="$data/$dataset" \
-        load_path="$checkpoints/$3.ckpt" nframe=2 max_epoch=8
+        load_path="$checkpoints/$3.ckpt" nframe=2 max_epoch=10
 }
 
 answers() { # MODEL RECIPE
@@ -170,16 +170,16 @@ without_pretraining() {
     answers without_trm "task_finetune_$dataset"
 }
 
-pretraining() {
+with_pretraining() {
     step train-trm train trm task_pretrain_trm toy data_root="$data" load_path="$checkpoints/albef.ckpt" \
         batch_size=32 per_gpu_batchsize=32 max_steps=2400 val_check_interval=1200 val_questions=500
+    fine_tune with_trm "task_finetune_$dataset" trm
 }
 
 step toy-world "$PYTHON" preproc/make_toy.py -o "$raw" --seed "$seed"
 stills
 together image_language videos
-together without_pretraining pretraining
-fine_tune with_trm "task_finetune_$dataset" trm
+together without_pretraining with_pretraining
 together "answers with_trm task_finetune_$dataset" "probes with_trm task_finetune_$dataset"
 end_live
 
