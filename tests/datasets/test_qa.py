@@ -34,3 +34,13 @@ def test_each_video_is_read_once():
     assert (second.qids, second.labels) == (["q0", "q4"], [1, 0])
     assert data.read([Draw(2)])[0].labels == [IGNORE_INDEX]  # "?" is outside the vocabulary
     assert dataset(clips=Frames())[0].clips.shape == (1, 3, 2, 2)
+
+
+def test_random_frames_depend_on_seed_epoch_and_first_question():
+    def drawn(seed, *draws):
+        return [sample.frames[0, 0, 0, 0] for sample in dataset(seed).read(draws)]
+
+    alone = drawn(0, Draw(0, 5)) + drawn(0, Draw(1, 5))
+    assert drawn(0, Draw(1, 5), Draw(0, 5), Draw(2, 5)) == alone[::-1]
+    others = [drawn(1, Draw(0, 5), Draw(1, 5)), drawn(0, Draw(0, 6), Draw(1, 6)), drawn(0, Draw(2, 5), Draw(3, 5))]
+    assert alone not in others
