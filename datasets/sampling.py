@@ -27,7 +27,7 @@ def kept_range(available: int, trim: float) -> range:
     In float64 as written, because the published models were trained so: of 10 frames a centre of 0.8 keeps 0..8.
     """
     margin = (1 - trim) / 2
-    start = min(int(available * margin), available - 1)
+    start = int(available * margin)
     return range(start, max(int(available * (1 - margin)), start + 1))
 
 

@@ -49,7 +49,7 @@ def test_inference_uses_every_question_once_and_cuts_no_video_without_need(codes
     assert list(chain(*batches)) == np.argsort(codes, kind="stable").tolist()  # videos in order, questions in order
     videos = [video for batch in batches for video in set(codes[batch].tolist())]
     largest = np.bincount(codes).max()
-    assert all(per_rank)
+    assert all(per_rank) and all(batches)
     assert largest * num_ranks > len(codes) or len(videos) == len(set(videos))
     assert all(len(batch) <= size or len(set(codes[batch])) == 1 for batch in batches)
     assert all(abs(sum(map(len, own)) - len(codes) / num_ranks) <= largest for own in per_rank)
