@@ -45,11 +45,3 @@ def test_thresholds_keep_to_their_risk_on_val(tmp_path, score):
     for records[3]["scores10"], is_taken in (([0.5, 0.2, 0.1], True), ([0.5, 0.2], False), ([1.5, 0, 0], False)):
         out, data = score("anet", write_json(file, records), truth)
         assert data if is_taken else "prediction 3: 'scores10'" in out
-
-
-def test_without_scores_there_is_nothing_to_say(tmp_path, score):
-    truth, (file,) = make_results(tmp_path, skills=(0.6,))
-    out, data = score("anet", file, truth, "--report", tmp_path / "page.html")
-    assert data and "calibration" not in out and 'id="confidence"' not in (tmp_path / "page.html").read_text()
-    said = f"--val: {file} has no scores; predict the split again"
-    assert said in score("anet", file, truth, "--val", file, truth)[0]

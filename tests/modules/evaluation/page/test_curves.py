@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from datasets.errors import InputError
 from modules.evaluation.page.charts import line_chart
-from modules.evaluation.page.curves import read_run, run_names, thin_out
+from modules.evaluation.page.curves import read_run, run_names
 
 LOG = b"epoch,step,train/loss,val/accuracy\n0,9,1.5,\n0,19,nan,\n0,19,,0.5\n1,29,0.5,0.75\n1,3"
 
@@ -47,13 +47,6 @@ def test_no_log(tmp_path, path, content, message):
     with pytest.raises(InputError, match=re.escape(message)) as caught:
         read_run(tmp_path / path)
     assert str(tmp_path / path) in str(caught.value)
-
-
-def test_long_curves_become_means():
-    points = [(step, float(step)) for step in range(1, 1001)]
-    found = thin_out(points, most=100)
-    assert (len(found), found[0], found[-1]) == (100, (10, 5.5), (1000, 995.5))
-    assert thin_out(points[:7], most=100) == points[:7]
 
 
 numbers = st.floats(-1e6, 1e6, allow_nan=False).filter(lambda value: value == 0 or abs(value) > 1e-6)
