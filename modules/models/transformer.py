@@ -159,21 +159,23 @@ class Layer(nn.Module):
         attention = self.crossattention
         query = attention.self.query(hidden)
         num_memories = keys.shape[1]
+        # Neighbouring videos with equally many questions attend in one call.
+        groups: Iterable[tuple[Tensor, Tensor, Tensor | None, Tensor]] = [(keys, values, memory_mask, query)]
+        runs = [(count, len(list(run))) for count, run in itertools.groupby(counts)]
+        if len(runs) > 1:
+            videos = [number for _, number in runs]
+            masks = [None] * len(runs) if memory_mask is None else memory_mask.split(videos)
+            queries = query.split([num_memories * count * number for count, number in runs])
+            groups = zip(keys.split(videos), values.split(videos), masks, queries, strict=True)
         contexts, weights = [], None
-        first = row = 0
-        for count, run in itertools.groupby(counts):  # neighbours with equally many questions attend in one call
-            videos = slice(first, first := first + len(list(run)))
-            asking = query[row : (row := row + count * num_memories * (videos.stop - videos.start))]
-            if len(asking) == 0:
+        for own_keys, own_values, own_mask, own in groups:
+            if len(own) == 0:
                 continue
-            own_keys, own_values = keys[videos].flatten(0, 1), values[videos].flatten(0, 1)  # [V·M, H, T, D/H]
-            own = asking.reshape(len(own_keys), -1, asking.shape[-1])  # [V·M, n·L, D]
-            own_mask = None
-            if memory_mask is not None:
-                own_mask = repeat(memory_mask[videos], "v t -> (v m) 1 1 t", m=num_memories)
-            context, weights = attention.attend(
-                attention.split_heads(own), (own_keys, own_values), own_mask, return_attention
-            )
+            own = own.reshape(len(own_keys) * num_memories, -1, own.shape[-1])  # [V·M, n·L, D]
+            if own_mask is not None:
+                own_mask = own_mask[:, None].expand(-1, num_memories, -1).flatten(0, 1)[:, None, None]  # [V·M, 1, 1, T]
+            key_value = own_keys.flatten(0, 1), own_values.flatten(0, 1)
+            context, weights = attention.attend(attention.split_heads(own), key_value, own_mask, return_attention)
             contexts.append(context.view(-1, *hidden.shape[1:]))
         context = contexts[0] if len(contexts) == 1 else torch.cat(contexts)
         return self.feed_forward(attention.output(context, hidden)), weights
