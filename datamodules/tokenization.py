@@ -47,12 +47,12 @@ class TextTokenizer:
         """Encodes texts, padded to the longest of them.
 
         Args:
-            max_length: tokens per text at most, [CLS] and [SEP] included; None: 512, for which BERT has positions.
+            max_length: tokens per text at most, [CLS] and [SEP] included; None: only what a position exists for.
 
         Returns:
             ids, mask (1 = token, 0 = padding): int64 [N, L].
         """
-        self._tokenizer.enable_truncation(max_length or MAX_POSITIONS)
+        self._tokenizer.enable_truncation(min(max_length or MAX_POSITIONS, MAX_POSITIONS))
         encodings = self._tokenizer.encode_batch(list(texts))
         ids = np.full((len(encodings), max(map(len, encodings))), self.pad_id, np.int64)
         mask = np.zeros_like(ids)

@@ -21,6 +21,7 @@ def test_as_transformers(texts, length):
     tokenizer = load_tokenizer(LETTERS)
     ids, mask = tokenizer.encode(texts, length)
     assert ids.equal(expected.input_ids) and mask.equal(expected.attention_mask) and tokenizer.vocab == LETTERS
+    assert tokenizer.encode(["a " * 600], 1000)[0].shape == (1, 512)  # whatever is asked for
 
 
 def test_folders(tmp_path):
