@@ -34,6 +34,7 @@ NODES = "num_nodes=2: start the same command on every node by torchrun or srun"
         (TWO_NODES, 0, SHELL, NODES),
         (CPU | {"compile": True}, 0, {"PATH": ""}, r"^compile=True needs a C\+\+ compiler, .* write compile=False$"),
         (TWO, 0, ONE_TASK | TORCHRUN, "make --nproc-per-node equal to num_gpus"),
+        (TWO, 0, ONE_TASK, f"^SLURM was asked for 1 task, on 1 node, {SET}"),
         (TWO, 2, APART, f"2 tasks, 1 a node, on 1 node, {SET}"),
         (TWO, 0, ONE_TASK | {"SLURM_NTASKS": "2"}, f"asked for 2 tasks, but not how many a node; {WAY}$"),
         (TWO, 0, BATCH, f"2 tasks, 2 a node, but this process was started without srun, and would .*; {WAY}$"),

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -49,11 +50,14 @@ def test_answers_and_scores_are_those_of_test_only(toy_world, toy_checkpoint, pr
 
 def test_many_questions_are_asked_a_few_at_a_time(predictor, video, monkeypatch):
     texts = QUESTION, "what", "where does it happen", "what is below the sign", "what " * 600
-    together = predictor.answer(video, texts)
+    together, asked = predictor.answer(video, texts), Mock(wraps=predictor.network.question_features)
+    monkeypatch.setattr(predictor.network, "question_features", asked)
     monkeypatch.setattr(predictor, "questions_at_once", 2)
     for one, other in zip(together, predictor.answer(video, texts), strict=True):
         assert (one.question, one.best) == (other.question, other.best)
         torch.testing.assert_close(one.logits, other.logits, rtol=1e-4, atol=1e-5)
+    shapes = [call.args[0].ids.shape for call in asked.call_args_list]
+    assert [number for number, _ in shapes] == [2, 2, 1] and shapes == sorted(shapes, key=lambda shape: shape[1])
 
 
 def test_baseline_without_temporal_stream(toy_world, tmp_path, toy_video):

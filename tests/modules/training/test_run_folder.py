@@ -17,12 +17,6 @@ from modules.training.run_folder import LogPosition, MetricsLog, find_checkpoint
 ROWS = "step,train/loss,val/loss\n3,1.0,\n4,,2.0\n5,1.5,\n"
 
 
-@pytest.fixture(autouse=True)
-def no_ranks(monkeypatch):
-    for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID", "NODE_RANK"):
-        monkeypatch.delenv(name, raising=False)
-
-
 def fail(number: int):
     raise OSError(number, os.strerror(number))
 
